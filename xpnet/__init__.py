@@ -1,0 +1,74 @@
+"""A neural network from scratch, its derivatives worked out by hand, on any array library.
+
+    model = xpnet.mlp(784, 128, 10)
+    result = xpnet.fit(model, x, y)
+    result.model.predict(x)
+
+To learn how it works, read layers, activations, losses, network, optimizers, train, in this
+order.  Names are imported when first used, so that `import xpnet` costs next to nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from xpnet.device import Device as Device
+    from xpnet.device import select as select
+    from xpnet.errors import DataError as DataError
+    from xpnet.errors import DeviceError as DeviceError
+    from xpnet.errors import DeviceFallbackWarning as DeviceFallbackWarning
+    from xpnet.errors import DivergedError as DivergedError
+    from xpnet.errors import UsageError as UsageError
+    from xpnet.errors import XpnetError as XpnetError
+    from xpnet.losses import BinaryCrossEntropy as BinaryCrossEntropy
+    from xpnet.losses import SoftmaxCrossEntropy as SoftmaxCrossEntropy
+    from xpnet.losses import SquaredError as SquaredError
+    from xpnet.model import Model as Model
+    from xpnet.model import load as load
+    from xpnet.model import mlp as mlp
+    from xpnet.network import Network as Network
+    from xpnet.optimizers import SGD as SGD
+    from xpnet.optimizers import Adam as Adam
+    from xpnet.optimizers import AdamW as AdamW
+    from xpnet.train import Result as Result
+    from xpnet.train import evaluate as evaluate
+    from xpnet.train import fit as fit
+    from xpnet.train import train_step as train_step
+
+_MODULES = {
+    "Adam": "optimizers",
+    "AdamW": "optimizers",
+    "BinaryCrossEntropy": "losses",
+    "DataError": "errors",
+    "Device": "device",
+    "DeviceError": "errors",
+    "DeviceFallbackWarning": "errors",
+    "DivergedError": "errors",
+    "Model": "model",
+    "Network": "network",
+    "Result": "train",
+    "SGD": "optimizers",
+    "SoftmaxCrossEntropy": "losses",
+    "SquaredError": "losses",
+    "UsageError": "errors",
+    "XpnetError": "errors",
+    "evaluate": "train",
+    "fit": "train",
+    "load": "model",
+    "mlp": "model",
+    "select": "device",
+    "train_step": "train",
+}
+__all__ = sorted(_MODULES)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module 'xpnet' has no attribute {name!r}")
+    value = getattr(import_module(f"xpnet.{_MODULES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

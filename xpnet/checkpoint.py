@@ -1,0 +1,138 @@
+"""Files: named arrays with metadata as safetensors, written whole or not at all.
+
+The one user of safetensors.  A file is data: reading one runs nothing, and what it says of
+layers is taken from a list of known ones.
+"""
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from xpnet.activations import ACTIVATIONS
+from xpnet.errors import DataError, UsageError
+from xpnet.layers import Dense, Dropout, Layer, Standardize
+from xpnet.network import Network
+
+HostArray = npt.NDArray[Any]
+FORMAT = 1
+LAYERS: dict[str, type[Layer]] = {
+    layer.__name__: layer for layer in (Standardize, Dense, Dropout, *ACTIVATIONS.values())
+}
+_NUMBER = {"int": (int,), "float": (int, float), "bool": (bool,), int: (int,), float: (int, float)}
+_NUMBER[bool] = (bool,)
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Put `content` into the file, so that at any moment the old or the new one is there.
+
+    It goes to a temporary file beside it, to the disk, and is renamed.
+
+    Raises
+    ------
+    OSError
+        It cannot be written; what was there stays.
+    """
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, path)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(temporary)
+        raise
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def write_arrays(path: Path, arrays: Mapping[str, HostArray], metadata: Mapping[str, Any]) -> None:
+    """Write named arrays and metadata, atomically.
+
+    The metadata is one JSON text under one key: safetensors does not keep the order of several,
+    and equal models shall give equal files.
+
+    Parameters
+    ----------
+    path : Path
+    arrays : mapping of name to array
+    metadata : mapping
+        What JSON can hold.
+    """
+    text = json.dumps({"format": FORMAT, **metadata}, sort_keys=True, ensure_ascii=False)
+    contiguous = {name: np.ascontiguousarray(a) for name, a in arrays.items()}
+    write_atomically(path, save(contiguous, metadata={"xpnet": text}))
+
+
+def read_arrays(path: Path) -> tuple[dict[str, HostArray], dict[str, Any]]:
+    """The named arrays and the metadata of a file.
+
+    Raises
+    ------
+    DataError
+        The file isn't there, isn't safetensors, isn't of xpnet, or is of a newer format.
+    """
+    if not path.is_file():
+        raise DataError(f"{path}: no such file")
+    try:
+        with safe_open(path, framework="numpy") as stream:
+            text = (stream.metadata() or {}).get("xpnet")
+            arrays = {name: stream.get_tensor(name) for name in stream.keys()}
+        metadata = json.loads(text) if text is not None else None
+    except (SafetensorError, OSError, ValueError, TypeError, RecursionError) as error:
+        raise DataError(f"{path}: not a safetensors file, or damaged ({error})") from None
+    if not isinstance(metadata, dict) or not isinstance(metadata.get("format"), int):
+        raise DataError(f"{path}: a safetensors file, and not one of xpnet")
+    if metadata["format"] > FORMAT:
+        raise DataError(f"{path}: written by a newer xpnet; upgrade: pip install --upgrade xpnet")
+    return arrays, metadata
+
+
+def encode_network(network: Network) -> dict[str, Any]:
+    """The architecture as JSON can hold it."""
+    layers = [{"type": type(layer).__name__, **asdict(layer)} for layer in network.layers]
+    return {"fan_in": network.fan_in, "layers": layers}
+
+
+def decode_network(description: Any, where: str) -> Network:
+    """The architecture that `encode_network` described.
+
+    Raises
+    ------
+    DataError
+        A layer is unknown, or its parameters are not what they should be.
+    """
+    try:
+        layers = tuple(_decode_layer(layer) for layer in description["layers"])
+        network = Network(description["fan_in"], layers)
+        if not isinstance(description["fan_in"], int) or len(layers) > 10_000:
+            raise ValueError("fan_in")
+    except (KeyError, TypeError, ValueError, UsageError) as error:
+        raise DataError(f"{where}: describes no network of xpnet ({error})") from None
+    return network
+
+
+def _decode_layer(description: Mapping[str, Any]) -> Layer:
+    parameters = {**description}
+    layer = LAYERS[parameters.pop("type")]
+    types = {field.name: _NUMBER[field.type] for field in fields(layer)}  # type: ignore[index]
+    for name, value in parameters.items():
+        if type(value) not in types[name] or (isinstance(value, int) and value < 0):
+            raise ValueError(f"{name} = {value!r}")
+    return layer(**parameters)

@@ -1,0 +1,243 @@
+"""Samples on a device: labels as columns, the split, scaling constants, each epoch's rows.
+
+Images stay as they come (uint8) where `fit` finds them; a batch is gathered there by its rows.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from xpnet.device import namespace, put, to_numpy
+from xpnet.errors import DataError, UsageError
+from xpnet.layers import Array
+from xpnet.random import Purpose, permutation, step_keys
+
+HostArray = npt.NDArray[Any]
+Label = int | str
+
+BLOCK = 1024  # rows that are evaluated, or looked through, at a time
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Samples, their targets and weights, on one device.
+
+    Attributes
+    ----------
+    x : numeric array (n, width)
+    t : integer array (n,), or floating-point array (n, ...)
+        Labels as columns of the logits, or targets.
+    w : floating-point array (n,) or None
+        Weights with a mean of one.
+    """
+
+    x: Array
+    t: Array
+    w: Array | None = None
+
+    def gather(self, rows: Array) -> tuple[Array, Array, Array | None]:
+        """x, t and w of these rows, an integer array on the same device."""
+        xp = namespace(self.x)
+        x, t = xp.take(self.x, rows, axis=0), xp.take(self.t, rows, axis=0)
+        return x, t, None if self.w is None else xp.take(self.w, rows, axis=0)
+
+
+def as_array(x: Any, name: str = "x") -> Array:
+    """`x` as an array (n, ...) of numbers: itself, or of NumPy if it is a list.
+
+    Raises
+    ------
+    UsageError
+        It isn't an array of numbers with a sample per row.
+    """
+    if isinstance(x, list | tuple):
+        try:
+            x = np.asarray(x)
+        except ValueError as error:
+            raise UsageError(f"{name} is a list that makes no array: {error}") from None
+    xp = namespace(x)
+    if isinstance(x, np.ndarray) and x.dtype.kind not in "biuf":
+        raise UsageError(f"{name} is {x.dtype}; expected numbers")
+    if not xp.isdtype(x.dtype, ("bool", "integral", "real floating")):
+        raise UsageError(f"{name} is {x.dtype}; expected real numbers")
+    if len(x.shape) < 2:
+        raise UsageError(
+            f"{name} has shape {tuple(x.shape)}; expected a sample per row, (n, ...): a single "
+            "sample is x[None, ...]"
+        )
+    return x
+
+
+def encode_labels(y: Any, labels: Sequence[Label]) -> HostArray:
+    """The column of each label of y.
+
+    Parameters
+    ----------
+    y : array (n,)
+        Labels; whole numbers may come as floats.
+    labels : sequence of int or str
+        The label of each column.
+
+    Returns
+    -------
+    int32 array (n,)
+
+    Raises
+    ------
+    DataError
+        An element of y is none of `labels`.
+    """
+    y, columns = np.asarray(y), np.asarray(labels)
+    if y.dtype.kind in "SO":
+        y = y.astype(np.str_)
+    if (y.dtype.kind == "U") == (columns.dtype.kind == "U"):
+        order = np.argsort(columns)
+        place = np.searchsorted(columns[order], y)
+        code = order[np.minimum(place, len(columns) - 1)]
+        wrong = np.flatnonzero(columns[code] != y)
+    else:
+        code, wrong = np.zeros(len(y), dtype=np.int64), np.arange(len(y))
+    if len(wrong):
+        shown = ", ".join(map(str, labels[:10])) + (", ..." if len(labels) > 10 else "")
+        raise DataError(
+            f"label {y[wrong[0]].item()!r} of sample {wrong[0]} is out of range: the model's labels "
+            f"are {shown} (mlp(..., labels=[...]) sets them)"
+        )
+    return code.astype(np.int32)
+
+
+def encode_targets(y: Any, output: str, labels: Sequence[Label], fan_out: int) -> HostArray:
+    """y on the host as a loss takes it: columns of the logits, or an array of targets.
+
+    Parameters
+    ----------
+    y : array or list
+        Labels (n,); or a row per sample (n, fan_out): for a classifier probabilities that sum to
+        one, for regression (`output` "identity") values, which may also be (n,).
+    output : str
+        The model's.
+    labels : sequence of int or str
+        The model's.
+    fan_out : int
+        Columns of the logits.
+
+    Returns
+    -------
+    int32 array (n,), or float64 array (n, fan_out)
+
+    Raises
+    ------
+    DataError
+        y is of another shape, not finite, or not in range.
+    """
+    y = np.asarray(y) if isinstance(y, list | tuple) else to_numpy(y)
+    if y.ndim == 2 and y.shape[1] == 1 and (fan_out != 1 or output != "identity"):
+        y = y[:, 0]
+    if output != "identity" and y.ndim == 1:
+        return encode_labels(y, labels)
+    if y.ndim == 1 and fan_out == 1:
+        y = y[:, None]
+    if y.ndim != 2 or y.shape[1] != fan_out:
+        raise DataError(f"y has shape {y.shape}; expected (n,) or (n, {fan_out})")
+    if y.dtype.kind not in "biuf" or not np.all(np.isfinite(y)):
+        raise DataError(f"y ({y.dtype}) holds what is no finite number")
+    y = y.astype(np.float64)
+    if output == "softmax" and (np.any(y < 0) or np.any(np.abs(y.sum(axis=1) - 1) > 1e-3)):
+        raise DataError("y has a row for each sample that is no distribution; expected sums of one")
+    return y
+
+
+def encode_weights(sample_weight: Any, n: int) -> HostArray:
+    """Sample weights, scaled to a mean of one.
+
+    Raises
+    ------
+    DataError
+        They are not n finite numbers, 0 or more, with one above 0.
+    """
+    given = sample_weight
+    w = np.asarray(given) if isinstance(given, list | tuple) else to_numpy(given)
+    if w.shape != (n,) or w.dtype.kind not in "biuf":
+        raise DataError(f"sample_weight has shape {w.shape}; expected {n} numbers")
+    w = w.astype(np.float64)
+    if not np.all(np.isfinite(w)) or np.any(w < 0) or not np.any(w > 0):
+        raise DataError("sample_weight: expected finite numbers, 0 or more, not all 0")
+    return w / np.mean(w)
+
+
+def split(n: int, validation: float, seed: int) -> tuple[HostArray, HostArray]:
+    """The rows to train on and the rows to validate on, each in ascending order.
+
+    Parameters
+    ----------
+    n : int
+        Number of samples.
+    validation : float or int
+        Below 1 the part of the samples, else their number, taken from a random order.
+    seed : int
+
+    Raises
+    ------
+    UsageError
+        It leaves nothing to train on, or is negative.
+    """
+    held = round(n * validation) if validation < 1 else int(validation)
+    if not 0 <= validation < float("inf") or (validation > 1 and validation != held):
+        raise UsageError(f"validation {validation}: expected a part below 1 or a whole number")
+    if held >= n:
+        raise UsageError(
+            f"validation {validation} leaves nothing to train on: there are {n} samples"
+        )
+    order = permutation(step_keys(seed, Purpose.SPLIT, 0, range(1))[0], n)
+    return np.sort(order[held:]), np.sort(order[:held])
+
+
+def blocks(rows: HostArray, like: Array) -> Iterator[Array]:
+    """`rows` in blocks, as integer arrays where `like` is; one upload."""
+    device_rows = put(rows.astype(np.int32), like)
+    for start in range(0, len(rows), BLOCK):
+        yield device_rows[start : start + BLOCK]
+
+
+def standardization(x: Array, rows: HostArray, pixels: bool) -> tuple[HostArray, HostArray]:
+    """Mean and standard deviation of the columns of x (n, width), in float64 on the host.
+
+    Blocks of rows are merged by the update of Chan, Golub & LeVeque (1979): with n, m, S the
+    number, mean and sum of squared deviations so far, and n', m', S' the block's,
+
+        S ← S + S' + (m' - m)² n n' / (n + n')        m ← m + (m' - m) n' / (n + n')
+
+    Parameters
+    ----------
+    x : numeric array (n, width)
+        Anywhere; it is read in blocks.
+    rows : integer array
+        The training samples.
+    pixels : bool
+        Whether the columns are pixels of an image, which share one mean and one deviation.
+
+    Returns
+    -------
+    (float64 array (width,), float64 array (width,))
+        A column that is constant has deviation 1.
+    """
+    xp, width = namespace(x), x.shape[1]
+    n, mean, squares = 0, np.zeros(width), np.zeros(width)
+    for index in blocks(rows, x):
+        block = to_numpy(xp.take(x, index, axis=0)).astype(np.float64)
+        step = block.mean(axis=0) - mean
+        block -= block.mean(axis=0)
+        part = len(block) / (n + len(block))
+        squares += np.einsum("ij,ij->j", block, block) + step**2 * n * part
+        mean += step * part
+        n += len(block)
+    variance = squares / n
+    if pixels:
+        variance[:] = np.mean(variance + (mean - mean.mean()) ** 2)
+        mean[:] = mean.mean()
+    # Deviations below rounding belong to constant columns.
+    constant = variance <= (1e-12 * np.maximum(np.abs(mean), 1e-150)) ** 2
+    return mean, np.where(constant, 1.0, np.sqrt(variance))

@@ -1,0 +1,70 @@
+"""What can go wrong, in words: each error says what was given, what is expected, what to do.
+
+The command line prints the message alone and exits with the class's `exit_code`.
+"""
+
+from collections.abc import Collection
+from difflib import get_close_matches
+
+
+class XpnetError(Exception):
+    """Something that the user can put right; the base of all errors of xpnet."""
+
+    exit_code = 1
+
+
+class UsageError(XpnetError, ValueError):
+    """An argument or option that no data could make right."""
+
+    exit_code = 2
+
+
+class DataError(XpnetError, ValueError):
+    """A file or an array that isn't what it should be."""
+
+
+class DeviceError(XpnetError, RuntimeError):
+    """A device that was demanded and cannot be used."""
+
+    exit_code = 2
+
+
+class DivergedError(XpnetError, ArithmeticError):
+    """The loss became NaN or infinite.
+
+    Attributes
+    ----------
+    result : xpnet.train.Result
+        The last good model and the history up to it.
+    """
+
+    def __init__(self, message: str, result: object) -> None:
+        super().__init__(message)
+        self.result = result
+
+
+class DeviceFallbackWarning(UserWarning):
+    """The GPU that was asked for cannot be used, and the CPU took its place."""
+
+
+def choose(kind: str, name: str, valid: Collection[str]) -> str:
+    """`name`, if it is one of `valid`; otherwise a UsageError that names the nearest one.
+
+    Examples
+    --------
+    >>> choose("activation", "rleu", ["relu", "tanh"])
+    Traceback (most recent call last):
+    xpnet.errors.UsageError: unknown activation 'rleu', did you mean 'relu'? (relu, tanh)
+    """
+    if name in valid:
+        return name
+    near = get_close_matches(str(name).lower(), valid, n=1)
+    hint = f", did you mean '{near[0]}'?" if near else "; expected one of these:"
+    raise UsageError(f"unknown {kind} {name!r}{hint} ({', '.join(valid)})")
+
+
+def at_least(name: str, value: int, minimum: int) -> int:
+    """`value`, if it is a whole number of at least `minimum`; otherwise a UsageError."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
+        raise UsageError(f"{name} {value!r}: expected a whole number, {minimum} or more")
+    return value

@@ -1,0 +1,48 @@
+"""Initial weights, drawn on the host so that they are the same everywhere.
+
+The variance is chosen so that signals (He, LeCun), or signals and gradients alike (Glorot),
+keep their size from layer to layer:
+
+    glorot   2 / (fan_in + fan_out)   for sigmoid, tanh, identity    Glorot & Bengio (2010)
+    he       2 / fan_in               for ReLU                       He, Zhang, Ren & Sun (2015)
+    lecun    1 / fan_in               for SELU, scaled tanh          LeCun, Bottou, Orr & Müller (1998)
+
+Uniform weights lie within ±√(3 variance), normal ones have that variance.
+"""
+
+from math import sqrt
+
+from xpnet.errors import choose
+from xpnet.random import HostArray, normal, uniform
+
+INITIALIZERS = tuple(f"{k}-{d}" for k in ("glorot", "he", "lecun") for d in ("uniform", "normal"))
+
+
+def initial_weights(name: str, key: HostArray, fan_in: int, fan_out: int) -> HostArray:
+    """The initial W of a dense layer.
+
+    Parameters
+    ----------
+    name : str
+        One of INITIALIZERS.
+    key : int32 array (2,)
+        From `random.step_keys`.
+    fan_in, fan_out : int
+
+    Returns
+    -------
+    float64 array (fan_in, fan_out)
+
+    Raises
+    ------
+    UsageError
+        There is no initializer of that name.
+    """
+    kind, _, distribution = choose("initializer", name, INITIALIZERS).partition("-")
+    variance = {"glorot": 2 / (fan_in + fan_out), "he": 2 / fan_in, "lecun": 1 / fan_in}[kind]
+    n = fan_in * fan_out
+    if distribution == "normal":
+        W = sqrt(variance) * normal(key, n)
+    else:
+        W = sqrt(3 * variance) * (2 * uniform(key, n) - 1)
+    return W.reshape(fan_in, fan_out)

@@ -1,0 +1,200 @@
+"""Layers: pure functions with explicit caches.
+
+A layer is a frozen dataclass of hyperparameters.  `forward` maps a batch x (n, width) to y and
+gives a cache, which is all that `backward` must remember; `backward` takes dy = ∂L/∂y and gives
+dx = ∂L/∂x and the gradient of each trainable array.  `infer` is the map when predicting.
+Arrays arrive in `p`, by name; nothing writes to an argument.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from xpnet.device import namespace
+from xpnet.errors import UsageError
+from xpnet.random import mask_units
+
+Array = Any  # an array of any array-API library
+Arrays = Mapping[str, Array]
+Shapes = Mapping[str, tuple[int, ...]]
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A map y = f(p, x), where p holds every array that the layer reads besides x.
+
+    Attributes
+    ----------
+    draws : bool
+        Whether `forward` reads a random key, `p["key"]`.
+    """
+
+    draws: ClassVar[bool] = False
+
+    @property
+    def shapes(self) -> Shapes:
+        """Name and shape of each trainable array."""
+        return {}
+
+    @property
+    def decayed(self) -> tuple[str, ...]:
+        """Those of `shapes` that weight decay applies to."""
+        return ()
+
+    @property
+    def buffers(self) -> Shapes:
+        """Name and shape of each array that is not trained."""
+        return {}
+
+    def width(self, fan_in: int) -> int:
+        """The number of columns of y, where x has `fan_in`.
+
+        Raises
+        ------
+        UsageError
+            The layer takes another number of columns.
+        """
+        return fan_in
+
+    def forward(self, p: Arrays, x: Array) -> tuple[Array, Any]:
+        """The map while training: y, and the cache for `backward`."""
+        raise NotImplementedError
+
+    def backward(self, p: Arrays, cache: Any, dy: Array) -> tuple[Array, Arrays]:
+        """∂L/∂x, and ∂L/∂a for each trainable array a."""
+        raise NotImplementedError
+
+    def infer(self, p: Arrays, x: Array) -> Array:
+        """The map when predicting."""
+        return self.forward(p, x)[0]
+
+
+@dataclass(frozen=True)
+class Standardize(Layer):
+    """Shift and scale each column by constants: y_ij = (x_ij - mean_j) / scale_j.
+
+    The constants are buffers, found on the training data (`data.standardization`); before, mean
+    0 and scale 1 make it the identity.  x may be of any numeric type, such as uint8 pixels; y is
+    of the type of the constants.  With dy = ∂L/∂y, since ∂y_ij/∂x_ij = 1 / scale_j:
+
+        dx_ij = dy_ij / scale_j
+    """
+
+    columns: int
+
+    @property
+    def buffers(self) -> Shapes:
+        return {"mean": (self.columns,), "scale": (self.columns,)}
+
+    def width(self, fan_in: int) -> int:
+        return _require(self, fan_in, self.columns)
+
+    def forward(self, p: Arrays, x: Array) -> tuple[Array, None]:
+        x = namespace(x).astype(x, p["mean"].dtype)
+        return (x - p["mean"]) / p["scale"], None
+
+    def backward(self, p: Arrays, cache: None, dy: Array) -> tuple[Array, Arrays]:
+        return dy / p["scale"], {}
+
+
+@dataclass(frozen=True)
+class Dense(Layer):
+    """y = x W + b, that is y_ij = Σ_k x_ik W_kj + b_j.  The cache is x.  With dy = ∂L/∂y:
+
+        ∂y_ij/∂x_ik = W_kj            dx_ik = Σ_j dy_ij W_kj     dx = dy Wᵀ    (n, fan_in)
+        ∂y_ij/∂W_kj = x_ik            dW_kj = Σ_i x_ik dy_ij     dW = xᵀ dy    (fan_in, fan_out)
+        ∂y_ij/∂b_j  = 1               db_j  = Σ_i dy_ij          db            (fan_out,)
+
+    Source: Rumelhart, Hinton & Williams (1986), *Learning representations by back-propagating
+    errors*, for a batch.
+
+    Parameters
+    ----------
+    fan_in, fan_out : int
+        Columns of x and of y.
+    bias : bool, default True
+        Whether there is a b.
+    """
+
+    fan_in: int
+    fan_out: int
+    bias: bool = True
+
+    @property
+    def shapes(self) -> Shapes:
+        W = {"W": (self.fan_in, self.fan_out)}
+        return {**W, "b": (self.fan_out,)} if self.bias else W
+
+    @property
+    def decayed(self) -> tuple[str, ...]:
+        return ("W",)
+
+    def width(self, fan_in: int) -> int:
+        _require(self, fan_in, self.fan_in)
+        return self.fan_out
+
+    def forward(self, p: Arrays, x: Array) -> tuple[Array, Array]:
+        y = x @ p["W"]
+        return (y + p["b"] if self.bias else y), x
+
+    def backward(self, p: Arrays, cache: Array, dy: Array) -> tuple[Array, Arrays]:
+        x = cache
+        grads = {"W": x.T @ dy}
+        if self.bias:
+            grads["b"] = namespace(dy).sum(dy, axis=0)
+        return dy @ p["W"].T, grads
+
+
+@dataclass(frozen=True)
+class Dropout(Layer):
+    """While training, each unit is dropped with probability r, and the others are scaled up.
+
+        y_ij = m_ij x_ij,   m_ij = 0 with probability r, else 1 / (1 - r)      E[y] = x
+        dx_ij = m_ij dy_ij
+
+    When predicting, y = x.  r is `rate` rounded to a multiple of 2^-16, for 16 random bits decide
+    about a unit.  The cache is m.  `p["key"]` is an int32 array (3,): the two words of the key
+    and the number of the batch's first row (`random.mask_units`).
+
+    Source: Srivastava, Hinton, Krizhevsky, Sutskever & Salakhutdinov (2014), *Dropout*; the
+    scaling while training ("inverted") is in its section 10.
+
+    Parameters
+    ----------
+    rate : float
+        At least 0 and below 1.
+
+    Raises
+    ------
+    UsageError
+        `rate` is outside.
+    """
+
+    rate: float
+
+    draws: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.rate and self._threshold < 65536):
+            raise UsageError(f"dropout {self.rate} is outside; expected 0 <= rate < 1, as in 0.2")
+
+    @property
+    def _threshold(self) -> int:
+        return round(min(self.rate, 1.0) * 65536) if self.rate == self.rate else 65536
+
+    def forward(self, p: Arrays, x: Array) -> tuple[Array, Array]:
+        kept = mask_units(p["key"], *x.shape) >= self._threshold
+        m = namespace(x).astype(kept, x.dtype) * (65536 / (65536 - self._threshold))
+        return x * m, m
+
+    def backward(self, p: Arrays, cache: Array, dy: Array) -> tuple[Array, Arrays]:
+        return dy * cache, {}
+
+    def infer(self, p: Arrays, x: Array) -> Array:
+        return x
+
+
+def _require(layer: Layer, given: int, expected: int) -> int:
+    if given != expected:
+        raise UsageError(f"{layer} is given {given} columns and expects {expected}")
+    return given

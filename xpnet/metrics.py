@@ -1,0 +1,77 @@
+"""Metrics of predictions, on whatever arrays they come in; results are 0-d arrays in kind."""
+
+from math import sqrt
+
+from xpnet.device import device_of, namespace
+from xpnet.layers import Array
+
+
+def accuracy(t: Array, predicted: Array) -> Array:
+    """The part of labels t (n,) that `predicted` (n,) equals."""
+    return correct(t, predicted) / t.shape[0]
+
+
+def correct(t: Array, predicted: Array) -> Array:
+    """How many of the labels t (n,) `predicted` (n,) equals."""
+    xp = namespace(t)
+    return xp.sum(xp.astype(t == predicted, xp.int32))
+
+
+def interval(successes: int, n: int) -> tuple[float, float]:
+    """The 95 % confidence interval of a probability of which `successes` of n were seen.
+
+    Wilson (1927), *Probable inference*: the p for which |successes/n - p| is within 1.96 standard
+    deviations √(p (1 - p) / n).  With p̂ = successes / n and z = 1.96:
+
+        (p̂ + z²/2n ± z √(p̂ (1 - p̂) / n + z²/4n²)) / (1 + z²/n)
+
+    Examples
+    --------
+    >>> interval(9810, 10000)  # doctest: +ELLIPSIS
+    (0.9781..., 0.9834...)
+    """
+    z = 1.959963984540054
+    p, c = successes / n, z * z / n
+    half = sqrt(p * (1 - p) * c + c * c / 4)
+    return max(0.0, (p + c / 2 - half) / (1 + c)), min(1.0, (p + c / 2 + half) / (1 + c))
+
+
+def log_loss(t: Array, p: Array) -> Array:
+    """-(1/n) Σ_i log p_i,t_i, in nats: how surprising the labels are.
+
+    Parameters
+    ----------
+    t : integer array (n,)
+        Columns of p.
+    p : floating-point array (n, m)
+        Probabilities.  0 counts as the type's smallest normal number, so that the result is finite.
+    """
+    xp = namespace(p)
+    columns = xp.arange(p.shape[1], dtype=t.dtype, device=device_of(t))
+    one_hot = xp.astype(xp.reshape(t, (-1, 1)) == columns, p.dtype)
+    chosen = xp.sum(p * one_hot, axis=1)
+    tiny = xp.full_like(chosen, float(xp.finfo(p.dtype).smallest_normal))
+    return -xp.mean(xp.log(xp.maximum(chosen, tiny)))
+
+
+def confusion_matrix(t: Array, predicted: Array, classes: int) -> Array:
+    """How many samples of class i were taken for class j.
+
+    Parameters
+    ----------
+    t, predicted : integer arrays (n,)
+        From 0 to classes - 1.
+    classes : int
+
+    Returns
+    -------
+    int32 array (classes, classes)
+        Rows are the true classes, columns the predicted ones.
+    """
+    xp = namespace(t)
+    columns = xp.arange(classes, dtype=t.dtype, device=device_of(t))
+    predicted = xp.astype(predicted, t.dtype)
+    is_true, is_predicted = (
+        xp.astype(xp.reshape(labels, (-1, 1)) == columns, xp.int32) for labels in (t, predicted)
+    )
+    return is_true.T @ is_predicted

@@ -1,0 +1,370 @@
+"""Model: a network with its arrays; and `mlp`, which makes one."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from math import prod
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from xpnet import checkpoint
+from xpnet.activations import ACTIVATIONS, Activation
+from xpnet.data import Label, as_array
+from xpnet.device import Device, device_of, float_name, namespace, on_device_of, put, select, to_numpy
+from xpnet.errors import DataError, UsageError, at_least, choose
+from xpnet.initializers import initial_weights
+from xpnet.layers import Array, Dense, Dropout, Layer, Standardize
+from xpnet.losses import LOSSES
+from xpnet.network import Network, named
+from xpnet.random import Purpose, step_keys
+
+HostArray = npt.NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A network with its arrays: called with samples, it gives logits, in kind.
+
+    Samples may be arrays of any library that xpnet supports, wherever they lie, or lists; the
+    model keeps one copy of its arrays for each library and device that it met.
+
+    Attributes
+    ----------
+    network : Network
+    theta, buffers : floating-point arrays
+        All trainable arrays; all others.  Never written to.
+    labels : tuple of int or str
+        The label of each class, by default 0, 1, 2, ...; empty for regression.
+    input_shape : tuple of int
+        The shape of one sample; samples may also come flat.
+    output : {"softmax", "sigmoid", "identity"}
+        What logits stand for: one of several classes; yes or no for each output (a single one
+        tells two classes apart); values.
+    """
+
+    network: Network
+    theta: Array = field(repr=False)
+    buffers: Array = field(repr=False)
+    labels: tuple[Label, ...]
+    input_shape: tuple[int, ...]
+    output: str = "softmax"
+    _copies: dict[Any, list[dict[str, Array]]] = field(
+        default_factory=dict, repr=False, init=False
+    )
+
+    def __call__(self, x: Any) -> Array:
+        """The logits.
+
+        Parameters
+        ----------
+        x : array or list (n, *input_shape), or flat (n, width)
+            Of any numeric type, as it came (pixels 0 to 255): scaling is part of the network.
+
+        Returns
+        -------
+        floating-point array (n, outputs), of x's library, on x's device
+
+        Raises
+        ------
+        UsageError
+            x is of another shape, or no array of numbers.
+        """
+        x = self.flatten(x)
+        with on_device_of(x):
+            return self.network.infer(self.arrays_for(x), x)
+
+    def predict_proba(self, x: Any) -> Array:
+        """The probability of each label (n, len(labels)), in kind; see `__call__`.
+
+        With "sigmoid" and several outputs each is a probability by itself.
+
+        Raises
+        ------
+        UsageError
+            Also if the model is one for regression.
+        """
+        if self.output == "identity":
+            raise UsageError("a model for regression has no probabilities; call predict")
+        z = self(x)
+        with on_device_of(z):
+            p = LOSSES[self.output]().probabilities(z)
+            return namespace(p).concat([1 - p, p], axis=1) if self._binary else p
+
+    def predict(self, x: Any) -> Array:
+        """The most probable label of each sample (n,); for regression the values.
+
+        Integer labels come back in kind.  Names come back as a NumPy array of names for NumPy, and
+        as indices into `labels` for other libraries, which know no text.
+        """
+        z = self(x)
+        with on_device_of(z):
+            if self.output == "identity":
+                return z[:, 0] if z.shape[1] == 1 else z
+            index = predicted_columns(z)
+            labels = np.asarray(self.labels)
+            if isinstance(index, np.ndarray):
+                return labels[index]
+            if labels.dtype.kind == "U" or self.labels == tuple(range(len(self.labels))):
+                return index
+            return namespace(index).take(put(labels.astype(np.int32), index), index, axis=0)
+
+    @property
+    def _binary(self) -> bool:
+        return self.output == "sigmoid" and self.network.fan_out == 1
+
+    @property
+    def dtype(self) -> str:
+        """ "float32" or "float64"."""
+        return float_name(self.theta)
+
+    def flatten(self, x: Any) -> Array:
+        """x as an array (n, width), checked."""
+        x = as_array(x)
+        shape, width = tuple(x.shape), self.network.fan_in
+        fits = shape[1:] == self.input_shape or shape[1:] == (width,)
+        if not fits and (len(self.input_shape) > 1 or prod(shape[1:]) != width):
+            raise UsageError(
+                f"x has shape {shape}; this model expects (n, "
+                f"{', '.join(map(str, self.input_shape))})"
+            )
+        return x if len(shape) == 2 else namespace(x).reshape(x, (shape[0], width))
+
+    def arrays_for(self, x: Array) -> list[dict[str, Array]]:
+        """Each layer's arrays where x is."""
+        key = namespace(x), device_of(x)
+        try:
+            return self._copies[key]
+        except KeyError:
+            pass
+        theta, buffers = (_at(a, x) for a in (self.theta, self.buffers))
+        params = self.network.unpack(theta, buffers)
+        if device_of(theta) is not None:  # inside jax.jit it is a tracer, not to be kept
+            self._copies[key] = params
+        return params
+
+    def to(self, device: str | Device, strict: bool = False) -> "Model":
+        """The same model with its arrays on a device; see `xpnet.device.select`."""
+        chosen = device if isinstance(device, Device) else select(device, strict)
+        theta, buffers = (chosen.put(to_numpy(a)) for a in (self.theta, self.buffers))
+        return replace(self, theta=theta, buffers=buffers)
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write the model to a safetensors file, whole or not at all.
+
+        Raises
+        ------
+        OSError
+            It cannot be written.
+        """
+        network = self.network
+        params = network.unpack(to_numpy(self.theta), to_numpy(self.buffers))
+        metadata = {
+            "network": checkpoint.encode_network(network),
+            "labels": list(self.labels),
+            "input_shape": list(self.input_shape),
+            "output": self.output,
+        }
+        arrays = named(network.slots + network.buffer_slots, params)
+        checkpoint.write_arrays(Path(path), arrays, metadata)
+
+    def __eq__(self, other: object) -> bool:
+        """Equal architecture, labels and shape, and arrays equal to the bit, wherever they are."""
+        if not isinstance(other, Model):
+            return NotImplemented
+        mine, theirs = (
+            (m.network, m.labels, m.input_shape, m.output, m.dtype) for m in (self, other)
+        )
+        return mine == theirs and all(
+            np.array_equal(to_numpy(a), to_numpy(b))
+            for a, b in ((self.theta, other.theta), (self.buffers, other.buffers))
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.network, self.labels, self.input_shape, self.output))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickles and copies hold NumPy arrays: they need no GPU and no other library."""
+        arrays = (np.array(to_numpy(a)) for a in (self.theta, self.buffers))
+        return Model, (self.network, *arrays, self.labels, self.input_shape, self.output)
+
+
+def _at(array: Array, x: Array) -> Array:
+    """`array` in x's library, on x's device."""
+    if namespace(array) is namespace(x) and device_of(array) == device_of(x):
+        return array
+    return put(to_numpy(array), x)
+
+
+def predicted_columns(z: Array) -> Array:
+    """The index of the label that each row of logits z (n, m) stands for."""
+    xp = namespace(z)
+    if z.shape[1] == 1:
+        return xp.astype(z[:, 0] > 0, xp.int32)
+    return xp.argmax(z, axis=1)
+
+
+def load(path: str | PathLike[str]) -> Model:
+    """The model in a file, or in a run folder, with its arrays on the host.
+
+    Raises
+    ------
+    xpnet.DataError
+        It isn't there, or isn't a model of xpnet.
+    """
+    file = Path(path)
+    file = file / "model.safetensors" if file.is_dir() else file
+    arrays, metadata = checkpoint.read_arrays(file)
+    network = checkpoint.decode_network(metadata.get("network"), str(file))
+    slots = network.slots + network.buffer_slots
+    expected = {f"layers.{i}.{name}": shape for i, name, shape in slots}
+    if {name: a.shape for name, a in arrays.items()} != expected:
+        raise DataError(f"{file}: its arrays are not those of the network that it describes")
+    dtypes = {str(a.dtype) for a in arrays.values()}
+    if dtypes not in ({"float32"}, {"float64"}):
+        raise DataError(f"{file}: its arrays are {', '.join(sorted(dtypes))}; expected float32")
+    params: list[dict[str, Array]] = [{} for _ in network.layers]
+    for i, name, _ in slots:
+        params[i][name] = arrays[f"layers.{i}.{name}"]
+    labels, shape = metadata.get("labels"), metadata.get("input_shape")
+    output = metadata.get("output")
+    if (
+        not isinstance(labels, list)
+        or not all(type(label) in (int, str) for label in labels)
+        or not isinstance(shape, list)
+        or not all(type(size) is int and size > 0 for size in shape)
+        or prod(shape) != network.fan_in
+        or output not in LOSSES
+    ):
+        raise DataError(f"{file}: its labels, input shape or output are damaged")
+    try:
+        _check_labels(tuple(labels), output, network.fan_out)
+    except UsageError as error:
+        raise DataError(f"{file}: {error}") from None
+    theta, buffers = network.pack(params), network.pack_buffers(params)
+    return Model(network, theta, buffers, tuple(labels), tuple(shape), output)
+
+
+def mlp(
+    *widths: int,
+    activation: str | Sequence[str] = "relu",
+    dropout: float = 0.0,
+    bias: bool = True,
+    initializer: str | None = None,
+    output: str | None = None,
+    labels: Sequence[Label] | None = None,
+    input_shape: Sequence[int] | None = None,
+    seed: int = 0,
+    dtype: str = "float32",
+) -> Model:
+    """A multilayer perceptron with initial weights, on the host.
+
+    Parameters
+    ----------
+    *widths : int
+        Columns of the input, of each hidden layer, and of the output, as in `mlp(784, 128, 10)`.
+    activation : str or sequence of str, default "relu"
+        Of every hidden layer, or of each: relu, tanh, sigmoid, identity.
+    dropout : float, default 0.0
+        Part of each hidden layer's units that is dropped in a training step.
+    bias : bool, default True
+    initializer : str, optional
+        One of `xpnet.initializers.INITIALIZERS`; by default the one that suits the activation.
+    output : {"softmax", "sigmoid", "identity"}, optional
+        What the logits stand for (see `Model`); "softmax" by default.  A single output needs it
+        said: "sigmoid" for two classes, "identity" for regression.
+    labels : sequence of int or str, optional
+        The label of each class; 0, 1, 2, ... by default.
+    input_shape : sequence of int, optional
+        The shape of one sample, if it isn't flat, as in (28, 28).
+    seed : int, default 0
+        Of the initial weights.
+    dtype : {"float32", "float64"}, default "float32"
+
+    Raises
+    ------
+    UsageError
+        An argument is not of that form.
+    """
+    if len(widths) < 2:
+        raise UsageError(f"mlp{widths}: expected the widths of input and output at least")
+    for width in widths:
+        at_least("layer width", width, 1)
+    if output is None and widths[-1] == 1:
+        raise UsageError(
+            'a single output needs output="sigmoid" (two classes) or output="identity" (regression)'
+        )
+    output = choose("output", output or "softmax", LOSSES)
+    choose("dtype", dtype, ("float32", "float64"))
+    network = Network(widths[0], _layers(widths, activation, dropout, bias))
+    classes = 0 if output == "identity" else max(widths[-1], 2)
+    names = tuple(range(classes)) if labels is None else tuple(_plain(label) for label in labels)
+    _check_labels(names, output, widths[-1])
+    shape = (widths[0],) if input_shape is None else tuple(input_shape)
+    if prod(shape) != widths[0]:
+        raise UsageError(f"input_shape {shape} has {prod(shape)} elements; expected {widths[0]}")
+    arrays = _initial_arrays(network, initializer, seed)
+    theta, buffers = network.pack(arrays), network.pack_buffers(arrays)
+    return Model(network, theta.astype(dtype), buffers.astype(dtype), names, shape, output)
+
+
+def _layers(
+    widths: tuple[int, ...], activation: str | Sequence[str], dropout: float, bias: bool
+) -> tuple[Layer, ...]:
+    """Scaling, then Dense, activation and dropout for each hidden layer, then Dense."""
+    hidden = len(widths) - 2
+    names = [activation] * hidden if isinstance(activation, str) else list(activation)
+    if len(names) != hidden:
+        raise UsageError(f"{len(names)} activations for {hidden} hidden layers")
+    layers: list[Layer] = [Standardize(widths[0])]
+    for fan_in, fan_out, name in zip(widths, widths[1:-1], names, strict=False):
+        layers += [Dense(fan_in, fan_out, bias), ACTIVATIONS[choose("activation", name, ACTIVATIONS)]()]
+        if dropout:
+            layers.append(Dropout(dropout))
+    return *layers, Dense(widths[-2], widths[-1], bias)
+
+
+def _initial_arrays(network: Network, initializer: str | None, seed: int) -> list[dict[str, Array]]:
+    """Each layer's arrays before training: drawn weights, zero biases, no scaling."""
+    check_seed(seed)
+    arrays: list[dict[str, Array]] = []
+    for i, layer in enumerate(network.layers):
+        p = {name: np.zeros(shape) for name, shape in (*layer.shapes.items(), *layer.buffers.items())}
+        if isinstance(layer, Dense):
+            following = network.layers[i + 1] if i + 1 < len(network.layers) else None
+            suited = following if isinstance(following, Activation) else Activation
+            key = step_keys(seed, Purpose.WEIGHTS, i, range(1))[0]
+            name = initializer or suited.initializer
+            p["W"] = initial_weights(name, key, layer.fan_in, layer.fan_out)
+        if isinstance(layer, Standardize):
+            p["scale"] = np.ones(layer.columns)
+        arrays.append(p)
+    return arrays
+
+
+def check_seed(seed: int) -> int:
+    """`seed`, if the generator takes it."""
+    if at_least("seed", seed, 0) >= 2**64:
+        raise UsageError(f"seed {seed}: expected a number below 2^64")
+    return seed
+
+
+def _plain(label: Any) -> Label:
+    """A label as Python's int or str, as a file holds it."""
+    if isinstance(label, str):
+        return str(label)
+    if isinstance(label, int | np.integer) and not isinstance(label, bool):
+        return int(label)
+    raise UsageError(f"label {label!r}: expected a whole number or a name")
+
+
+def _check_labels(labels: tuple[Label, ...], output: str, fan_out: int) -> None:
+    expected = 0 if output == "identity" else max(fan_out, 2)
+    if output == "softmax" and fan_out < 2:
+        raise UsageError('softmax over one output is always 1; use output="sigmoid"')
+    if len(labels) != expected or len(set(labels)) != expected:
+        raise UsageError(f"{len(set(labels))} different labels for {expected} classes")
+    if len({type(label) for label in labels}) > 1:
+        raise UsageError("labels are numbers and names; expected all of one kind")

@@ -1,0 +1,159 @@
+"""Network: layers one after another, and their arrays in three flat vectors.
+
+`theta` holds every trainable array, those that weight decay applies to first; `buffers` every
+array that is not trained; the gradient has the order of `theta`.  So the optimizer, clipping
+and whatever comes later see one vector, and decay is one slice.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from math import prod
+from typing import Any
+
+from xpnet.device import namespace
+from xpnet.errors import UsageError
+from xpnet.layers import Array, Arrays, Layer, Shapes
+
+Slot = tuple[int, str, tuple[int, ...]]  # number of the layer, name of the array, shape
+
+
+@dataclass(frozen=True)
+class Network:
+    """An architecture.  It holds no array: these are arguments.
+
+    Parameters
+    ----------
+    fan_in : int
+        Columns of the input.
+    layers : tuple of Layer
+
+    Raises
+    ------
+    UsageError
+        A layer does not fit the one before it.
+    """
+
+    fan_in: int
+    layers: tuple[Layer, ...]
+
+    def __post_init__(self) -> None:
+        if self.fan_out < 1:
+            raise UsageError(f"a network needs at least one output, not {self.fan_out}")
+
+    @cached_property
+    def fan_out(self) -> int:
+        """Columns of the output."""
+        width = self.fan_in
+        for layer in self.layers:
+            width = layer.width(width)
+        return width
+
+    @cached_property
+    def slots(self) -> tuple[Slot, ...]:
+        """The arrays of `theta`, in its order: decayed ones first, then the others."""
+        every = self._slots(lambda layer: layer.shapes)
+        decayed = tuple(slot for slot in every if slot[1] in self.layers[slot[0]].decayed)
+        return decayed + tuple(slot for slot in every if slot not in decayed)
+
+    @cached_property
+    def buffer_slots(self) -> tuple[Slot, ...]:
+        """The arrays of `buffers`, in its order."""
+        return self._slots(lambda layer: layer.buffers)
+
+    def _slots(self, shapes: Callable[[Layer], Shapes]) -> tuple[Slot, ...]:
+        return tuple(
+            (i, name, shape)
+            for i, layer in enumerate(self.layers)
+            for name, shape in shapes(layer).items()
+        )
+
+    @cached_property
+    def size(self) -> int:
+        """The length of `theta`."""
+        return sum(prod(shape) for _, _, shape in self.slots)
+
+    @cached_property
+    def buffer_size(self) -> int:
+        """The length of `buffers`."""
+        return sum(prod(shape) for _, _, shape in self.buffer_slots)
+
+    @cached_property
+    def decayed_size(self) -> int:
+        """The length of the first part of `theta`, that weight decay applies to."""
+        return sum(
+            prod(shape) for i, name, shape in self.slots if name in self.layers[i].decayed
+        )
+
+    @cached_property
+    def drawing(self) -> tuple[int, ...]:
+        """The numbers of the layers that read a random key."""
+        return tuple(i for i, layer in enumerate(self.layers) if layer.draws)
+
+    def unpack(
+        self, theta: Array, buffers: Array, keys: Array | None = None
+    ) -> list[dict[str, Array]]:
+        """The arrays of each layer by name: views of the vectors, where slices are views.
+
+        Parameters
+        ----------
+        theta : floating-point array (size,)
+        buffers : floating-point array (buffer_size,)
+        keys : int32 array (len(drawing), 3), optional
+            The key of each layer that draws; not needed when predicting.
+        """
+        params: list[dict[str, Array]] = [{} for _ in self.layers]
+        for slots, vector in ((self.slots, theta), (self.buffer_slots, buffers)):
+            start = 0
+            for i, name, shape in slots:
+                stop = start + prod(shape)
+                params[i][name] = namespace(vector).reshape(vector[start:stop], shape)
+                start = stop
+        if keys is not None:
+            for row, i in enumerate(self.drawing):
+                params[i]["key"] = keys[row, :]
+        return params
+
+    def pack(self, grads: Sequence[Arrays]) -> Array:
+        """The gradients of each layer's arrays, in the order of `theta`."""
+        return self._pack(self.slots, grads)
+
+    def pack_buffers(self, arrays: Sequence[Arrays]) -> Array:
+        """Each layer's buffers, in the order of `buffers`."""
+        return self._pack(self.buffer_slots, arrays)
+
+    def _pack(self, slots: tuple[Slot, ...], arrays: Sequence[Arrays]) -> Array:
+        flat = [arrays[i][name] for i, name, _ in slots]
+        xp = namespace(flat[0])
+        return xp.concat([xp.reshape(a, (-1,)) for a in flat])
+
+    def forward(self, params: Sequence[Arrays], x: Array) -> tuple[Array, list[Any]]:
+        """The logits while training, and each layer's cache."""
+        caches = []
+        for layer, p in zip(self.layers, params, strict=True):
+            x, cache = layer.forward(p, x)
+            caches.append(cache)
+        return x, caches
+
+    def backward(
+        self, params: Sequence[Arrays], caches: Sequence[Any], dy: Array
+    ) -> tuple[Array, list[Arrays]]:
+        """∂L/∂x and each layer's gradients, from dy = ∂L/∂logits: the chain rule, last layer first."""
+        grads: list[Arrays] = []
+        for layer, p, cache in zip(
+            self.layers[::-1], params[::-1], caches[::-1], strict=True
+        ):
+            dy, grad = layer.backward(p, cache, dy)
+            grads.append(grad)
+        return dy, grads[::-1]
+
+    def infer(self, params: Sequence[Arrays], x: Array) -> Array:
+        """The logits when predicting."""
+        for layer, p in zip(self.layers, params, strict=True):
+            x = layer.infer(p, x)
+        return x
+
+
+def named(slots: Sequence[Slot], params: Sequence[Mapping[str, Array]]) -> dict[str, Array]:
+    """The arrays of `slots` under the names that a file gives them, as in `layers.1.W`."""
+    return {f"layers.{i}.{name}": params[i][name] for i, name, _ in slots}
