@@ -42,17 +42,18 @@ def write_atomically(path: Path, content: bytes) -> None:
     OSError
         It cannot be written; what was there stays.
     """
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    temporary = Path(name)
     try:
         with os.fdopen(handle, "wb") as stream:
             stream.write(content)
             stream.flush()
             os.fsync(stream.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
+        temporary.chmod(0o666 & ~_umask())
+        temporary.replace(path)
     except BaseException:
         with suppress(OSError):
-            os.unlink(temporary)
+            temporary.unlink()
         raise
 
 
@@ -93,7 +94,7 @@ def read_arrays(path: Path) -> tuple[dict[str, HostArray], dict[str, Any]]:
     try:
         with safe_open(path, framework="numpy") as stream:
             text = (stream.metadata() or {}).get("xpnet")
-            arrays = {name: stream.get_tensor(name) for name in stream.keys()}
+            arrays = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118
         metadata = json.loads(text) if text is not None else None
     except (SafetensorError, OSError, ValueError, TypeError, RecursionError) as error:
         raise DataError(f"{path}: not a safetensors file, or damaged ({error})") from None
@@ -131,7 +132,7 @@ def decode_network(description: Any, where: str) -> Network:
 def _decode_layer(description: Mapping[str, Any]) -> Layer:
     parameters = {**description}
     layer = LAYERS[parameters.pop("type")]
-    types = {field.name: _NUMBER[field.type] for field in fields(layer)}  # type: ignore[index]
+    types = {field.name: _NUMBER[field.type] for field in fields(layer)}
     for name, value in parameters.items():
         if type(value) not in types[name] or (isinstance(value, int) and value < 0):
             raise ValueError(f"{name} = {value!r}")

@@ -103,10 +103,11 @@ def encode_labels(y: Any, labels: Sequence[Label]) -> HostArray:
     if len(wrong):
         shown = ", ".join(map(str, labels[:10])) + (", ..." if len(labels) > 10 else "")
         raise DataError(
-            f"label {y[wrong[0]].item()!r} of sample {wrong[0]} is out of range: the model's labels "
-            f"are {shown} (mlp(..., labels=[...]) sets them)"
+            f"label {y[wrong[0]].item()!r} of sample {wrong[0]} is out of range: the model's "
+            f"labels are {shown} (mlp(..., labels=[...]) sets them)"
         )
-    return code.astype(np.int32)
+    columns_of_y: HostArray = code.astype(np.int32)
+    return columns_of_y
 
 
 def encode_targets(y: Any, output: str, labels: Sequence[Label], fan_out: int) -> HostArray:
@@ -144,10 +145,10 @@ def encode_targets(y: Any, output: str, labels: Sequence[Label], fan_out: int) -
         raise DataError(f"y has shape {y.shape}; expected (n,) or (n, {fan_out})")
     if y.dtype.kind not in "biuf" or not np.all(np.isfinite(y)):
         raise DataError(f"y ({y.dtype}) holds what is no finite number")
-    y = y.astype(np.float64)
-    if output == "softmax" and (np.any(y < 0) or np.any(np.abs(y.sum(axis=1) - 1) > 1e-3)):
-        raise DataError("y has a row for each sample that is no distribution; expected sums of one")
-    return y
+    targets: HostArray = y.astype(np.float64)
+    if output == "softmax" and (targets.min() < 0 or np.any(abs(targets.sum(axis=1) - 1) > 1e-3)):
+        raise DataError("y has a row that is no distribution; expected numbers >= 0 of sum one")
+    return targets
 
 
 def encode_weights(sample_weight: Any, n: int) -> HostArray:
@@ -165,7 +166,8 @@ def encode_weights(sample_weight: Any, n: int) -> HostArray:
     w = w.astype(np.float64)
     if not np.all(np.isfinite(w)) or np.any(w < 0) or not np.any(w > 0):
         raise DataError("sample_weight: expected finite numbers, 0 or more, not all 0")
-    return w / np.mean(w)
+    scaled: HostArray = w / np.mean(w)
+    return scaled
 
 
 def split(n: int, validation: float, seed: int) -> tuple[HostArray, HostArray]:

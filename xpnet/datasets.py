@@ -109,8 +109,8 @@ def load_samples(source: str) -> HostArray:
     content, _ = _read(path)
     if path.suffix == ".npz":
         arrays = _read_npz(source, content)
-        names = [k for k in ("x", "x_test") if k in arrays] or list(arrays)
-        if len(names) != 1 and names[:1] != ["x"]:
+        names = [name for name in arrays if name in ("x", "x_test")] or list(arrays)
+        if len(names) != 1:
             raise DataError(f"{source}: holds {', '.join(arrays)}; expected one array, named x")
         x = arrays[names[0]]
     elif path.suffix == ".npy":
@@ -285,14 +285,12 @@ def _checked(name: str, arrays: Mapping[str, HostArray], hashes: Mapping[str, st
         unknown = y_test
     if len(unknown):
         raise DataError(
-            f"{name}: test label {unknown[0].item()!r} is out of range: it does not occur in training"
+            f"{name}: test label {unknown[0].item()!r} is out of range: it is not one of training"
         )
     return Samples(name, x_train, y_train, x_test, y_test, hashes)
 
 
-def _check_pair(
-    x: HostArray, y: HostArray, name: str, part: str
-) -> tuple[HostArray, HostArray]:
+def _check_pair(x: HostArray, y: HostArray, name: str, part: str) -> tuple[HostArray, HostArray]:
     x = _check_x(x, f"{name}: x{part}")
     where = f"{name}: y{part}"
     if y.ndim != 1:

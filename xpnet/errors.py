@@ -5,6 +5,7 @@ The command line prints the message alone and exits with the class's `exit_code`
 
 from collections.abc import Collection
 from difflib import get_close_matches
+from operator import index
 
 
 class XpnetError(Exception):
@@ -65,6 +66,10 @@ def choose(kind: str, name: str, valid: Collection[str]) -> str:
 
 def at_least(name: str, value: int, minimum: int) -> int:
     """`value`, if it is a whole number of at least `minimum`; otherwise a UsageError."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
+    try:
+        whole = index(value)
+    except TypeError:
+        whole = minimum - 1
+    if isinstance(value, bool) or whole < minimum:
         raise UsageError(f"{name} {value!r}: expected a whole number, {minimum} or more")
-    return value
+    return whole

@@ -3,9 +3,9 @@
 The variance is chosen so that signals (He, LeCun), or signals and gradients alike (Glorot),
 keep their size from layer to layer:
 
-    glorot   2 / (fan_in + fan_out)   for sigmoid, tanh, identity    Glorot & Bengio (2010)
-    he       2 / fan_in               for ReLU                       He, Zhang, Ren & Sun (2015)
-    lecun    1 / fan_in               for SELU, scaled tanh          LeCun, Bottou, Orr & Müller (1998)
+    glorot  2 / (fan_in + fan_out)  for sigmoid, tanh, identity  Glorot & Bengio (2010)
+    he      2 / fan_in              for ReLU                     He, Zhang, Ren & Sun (2015)
+    lecun   1 / fan_in              for scaled tanh, SELU        LeCun, Bottou, Orr & Müller (1998)
 
 Uniform weights lie within ±√(3 variance), normal ones have that variance.
 """

@@ -175,7 +175,7 @@ class Dropout(Layer):
     draws: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        if not (0 <= self.rate and self._threshold < 65536):
+        if not (self.rate >= 0 and self._threshold < 65536):
             raise UsageError(f"dropout {self.rate} is outside; expected 0 <= rate < 1, as in 0.2")
 
     @property

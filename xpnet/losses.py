@@ -112,7 +112,7 @@ class SoftmaxCrossEntropy(Loss):
 class BinaryCrossEntropy(Loss):
     """L = -(1/nm) Σ_ij w_i (t_ij log p_ij + (1 - t_ij) log(1 - p_ij)),   p = σ(z);  in nats.
 
-    With  log p = z - s  and  log(1 - p) = -s,  where  s = log(1 + e^z) = max(z, 0) + log(1 + e^-|z|):
+    With s = log(1 + e^z) = max(z, 0) + log(1 + e^-|z|):  log p = z - s  and  log(1 - p) = -s, so
 
         L = (1/nm) Σ_ij w_i (s_ij - t_ij z_ij)
         ∂s/∂z = e^z / (1 + e^z) = σ(z),   so   ∂L/∂z_ij = (w_i/nm) (p_ij - t_ij)

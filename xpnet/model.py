@@ -13,7 +13,16 @@ import numpy.typing as npt
 from xpnet import checkpoint
 from xpnet.activations import ACTIVATIONS, Activation
 from xpnet.data import Label, as_array
-from xpnet.device import Device, device_of, float_name, namespace, on_device_of, put, select, to_numpy
+from xpnet.device import (
+    Device,
+    device_of,
+    float_name,
+    namespace,
+    on_device_of,
+    put,
+    select,
+    to_numpy,
+)
 from xpnet.errors import DataError, UsageError, at_least, choose
 from xpnet.initializers import initial_weights
 from xpnet.layers import Array, Dense, Dropout, Layer, Standardize
@@ -51,9 +60,7 @@ class Model:
     labels: tuple[Label, ...]
     input_shape: tuple[int, ...]
     output: str = "softmax"
-    _copies: dict[Any, list[dict[str, Array]]] = field(
-        default_factory=dict, repr=False, init=False
-    )
+    _copies: dict[Any, list[dict[str, Array]]] = field(default_factory=dict, repr=False, init=False)
 
     def __call__(self, x: Any) -> Array:
         """The logits.
@@ -117,7 +124,7 @@ class Model:
 
     @property
     def dtype(self) -> str:
-        """ "float32" or "float64"."""
+        """The type of its arrays: "float32" or "float64"."""
         return float_name(self.theta)
 
     def flatten(self, x: Any) -> Array:
@@ -320,7 +327,10 @@ def _layers(
         raise UsageError(f"{len(names)} activations for {hidden} hidden layers")
     layers: list[Layer] = [Standardize(widths[0])]
     for fan_in, fan_out, name in zip(widths, widths[1:-1], names, strict=False):
-        layers += [Dense(fan_in, fan_out, bias), ACTIVATIONS[choose("activation", name, ACTIVATIONS)]()]
+        layers += [
+            Dense(fan_in, fan_out, bias),
+            ACTIVATIONS[choose("activation", name, ACTIVATIONS)](),
+        ]
         if dropout:
             layers.append(Dropout(dropout))
     return *layers, Dense(widths[-2], widths[-1], bias)
@@ -331,7 +341,9 @@ def _initial_arrays(network: Network, initializer: str | None, seed: int) -> lis
     check_seed(seed)
     arrays: list[dict[str, Array]] = []
     for i, layer in enumerate(network.layers):
-        p = {name: np.zeros(shape) for name, shape in (*layer.shapes.items(), *layer.buffers.items())}
+        p = {
+            name: np.zeros(shape) for name, shape in (*layer.shapes.items(), *layer.buffers.items())
+        }
         if isinstance(layer, Dense):
             following = network.layers[i + 1] if i + 1 < len(network.layers) else None
             suited = following if isinstance(following, Activation) else Activation

@@ -81,9 +81,7 @@ class Network:
     @cached_property
     def decayed_size(self) -> int:
         """The length of the first part of `theta`, that weight decay applies to."""
-        return sum(
-            prod(shape) for i, name, shape in self.slots if name in self.layers[i].decayed
-        )
+        return sum(prod(shape) for i, name, shape in self.slots if name in self.layers[i].decayed)
 
     @cached_property
     def drawing(self) -> tuple[int, ...]:
@@ -138,11 +136,9 @@ class Network:
     def backward(
         self, params: Sequence[Arrays], caches: Sequence[Any], dy: Array
     ) -> tuple[Array, list[Arrays]]:
-        """∂L/∂x and each layer's gradients, from dy = ∂L/∂logits: the chain rule, last layer first."""
+        """∂L/∂x and each layer's gradients, from dy = ∂L/∂logits: the chain rule, from the end."""
         grads: list[Arrays] = []
-        for layer, p, cache in zip(
-            self.layers[::-1], params[::-1], caches[::-1], strict=True
-        ):
+        for layer, p, cache in zip(self.layers[::-1], params[::-1], caches[::-1], strict=True):
             dy, grad = layer.backward(p, cache, dy)
             grads.append(grad)
         return dy, grads[::-1]

@@ -181,9 +181,7 @@ class Adam(Optimizer):
     ) -> tuple[Array, State]:
         return self._descend(theta, add_decay(g, theta, self.weight_decay, decayed), state, scalars)
 
-    def _descend(
-        self, theta: Array, g: Array, state: State, scalars: Array
-    ) -> tuple[Array, State]:
+    def _descend(self, theta: Array, g: Array, state: State, scalars: Array) -> tuple[Array, State]:
         (M, V), a, e = state, scalars[0], scalars[1]
         M = self.beta1 * M + g
         V = self.beta2 * V + g * g

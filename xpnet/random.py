@@ -124,7 +124,8 @@ def normal(key: HostArray, n: int) -> HostArray:
     float64 array (n,)
     """
     u, v = ((word.view(np.uint32) + 0.5) * 2.0**-32 for word in _counted(key, n))
-    return np.sqrt(-2 * np.log(u)) * np.cos(2 * np.pi * v)
+    draws: HostArray = np.sqrt(-2 * np.log(u)) * np.cos(2 * np.pi * v)
+    return draws
 
 
 def permutation(key: HostArray, n: int) -> HostArray:

@@ -408,9 +408,7 @@ def _choose_losses(output: str, loss: Loss | None, label_smoothing: float) -> tu
     return SoftmaxCrossEntropy(label_smoothing), plain
 
 
-def prepare(
-    model: Model, x: Any, y: Any, sample_weight: Any = None
-) -> tuple[Dataset, Model]:
+def prepare(model: Model, x: Any, y: Any, sample_weight: Any = None) -> tuple[Dataset, Model]:
     """Samples and targets where x is, checked; and the model with its arrays there.
 
     Raises
@@ -493,5 +491,3 @@ def _sums(
             predicted = xp.astype(predicted_columns(z), label.dtype)
             hits = hits + xp.astype(correct(label, predicted), z.dtype)
     return [total, hits] if classes else [total]
-
-

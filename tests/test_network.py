@@ -1,0 +1,192 @@
+"""The whole network's derivatives, and the layout of its vectors."""
+
+from math import prod
+
+import numpy as np
+import pytest
+from conftest import Library, difference
+
+from xpnet.activations import ACTIVATIONS, ReLU, Tanh
+from xpnet.device import to_numpy
+from xpnet.errors import UsageError
+from xpnet.layers import Dense, Dropout, Standardize
+from xpnet.losses import BinaryCrossEntropy, Loss, SoftmaxCrossEntropy, SquaredError
+from xpnet.network import Network
+
+LAYERS = {
+    **{
+        name: (Standardize(5), Dense(5, 4), activation(), Dense(4, 3))
+        for name, activation in ACTIVATIONS.items()
+    },
+    "dropout": (Dense(5, 8), Tanh(), Dropout(0.4), Dense(8, 3)),
+    "no-bias": (Dense(5, 4, bias=False), Tanh(), Dense(4, 3, bias=False)),
+    "deep": (Standardize(5), Dense(5, 7), Tanh(), Dense(7, 4, bias=False), ReLU(), Dense(4, 3)),
+}
+LOSSES = {
+    "softmax": SoftmaxCrossEntropy(),
+    "smoothed": SoftmaxCrossEntropy(0.1),
+    "binary": BinaryCrossEntropy(),
+    "squared": SquaredError(),
+}
+
+
+class Case:
+    """A network, a loss, and arrays for both, on the host."""
+
+    def __init__(self, layers: str, loss: str = "softmax") -> None:
+        self.network, self.loss = Network(5, LAYERS[layers]), LOSSES[loss]
+        rng = np.random.default_rng(0)
+        self.theta = rng.normal(size=self.network.size)
+        self.buffers = rng.uniform(0.5, 2, size=self.network.buffer_size)
+        self.keys = np.asarray([[3, 5, 0]] * len(self.network.drawing), dtype=np.int32)
+        self.x = rng.normal(size=(6, 5))
+        self.t = rng.integers(0, 3, size=6)
+        self.w = rng.uniform(0.5, 2, size=6)
+
+    def params(self, xp: Library, theta: np.ndarray):
+        keys = xp.array(self.keys) if len(self.keys) else None
+        return self.network.unpack(xp.array(theta), xp.array(self.buffers), keys)
+
+    def value(self, xp: Library, theta: np.ndarray, x: np.ndarray) -> float:
+        z, _ = self.network.forward(self.params(xp, theta), xp.array(x))
+        value, _ = self.loss.forward(z, xp.array(self.t), xp.array(self.w))
+        return float(to_numpy(value))
+
+    def gradients(self, xp: Library):
+        """∂L/∂θ and ∂L/∂x."""
+        params = self.params(xp, self.theta)
+        z, caches = self.network.forward(params, xp.array(self.x))
+        _, cache = self.loss.forward(z, xp.array(self.t), xp.array(self.w))
+        dx, grads = self.network.backward(params, caches, self.loss.backward(cache))
+        return self.network.pack(grads), dx
+
+
+def central_differences(function, at: np.ndarray, step: float = 1e-5) -> np.ndarray:
+    """The gradient of a function of an array, element by element, in float64."""
+    gradient = np.zeros(at.size)
+    for i in range(at.size):
+        shift = np.zeros(at.size)
+        shift[i] = step
+        shift = shift.reshape(at.shape)
+        gradient[i] = (function(at + shift) - function(at - shift)) / (2 * step)
+    return gradient.reshape(at.shape)
+
+
+NUMPY = Library("numpy", np)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("layers", LAYERS)
+def test_gradients_are_the_central_differences(layers: str, loss: str) -> None:
+    """1e-7: rounding of the difference is 1e-16 / 1e-5, its truncation 1e-10."""
+    case = Case(layers, loss)
+    for _ in range(20):  # a kink of ReLU within reach of a difference would spoil it
+        params = case.params(NUMPY, case.theta)
+        inputs = [case.x]
+        for layer, p in zip(case.network.layers, params, strict=True):
+            inputs.append(layer.forward(p, inputs[-1])[0])
+        kinks = [
+            x for x, layer in zip(inputs, case.network.layers, strict=False) if layer == ReLU()
+        ]
+        if all(np.min(np.abs(x)) > 1e-3 for x in kinks):
+            break
+        case.x = case.x + 0.01
+    else:
+        pytest.fail("no sample away from the kinks")
+    dtheta, dx = case.gradients(NUMPY)
+    expected = central_differences(lambda theta: case.value(NUMPY, theta, case.x), case.theta)
+    assert difference(dtheta, expected) < 1e-7
+    expected = central_differences(lambda x: case.value(NUMPY, case.theta, x), case.x)
+    assert difference(dx, expected) < 1e-7
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("layers", LAYERS)
+def test_every_library_gives_the_same_gradients(xp: Library, layers: str, loss: str) -> None:
+    """1e-12: some hundred operations, each rounded to 1e-16."""
+    case = Case(layers, loss)
+    dtheta, dx = case.gradients(xp)
+    expected, expected_dx = case.gradients(NUMPY)
+    assert difference(dtheta, expected) < xp.tolerance(1e-12)
+    assert difference(dx, expected_dx) < xp.tolerance(1e-12)
+    if xp.exact and xp.dtype == "float64":
+        assert np.array_equal(to_numpy(dtheta), expected)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("layers", LAYERS)
+def test_gradients_are_those_of_jax(layers: str, loss: str) -> None:
+    jax = pytest.importorskip("jax")
+    case = Case(layers, loss)
+
+    def value(theta, x):
+        params = case.network.unpack(theta, case.buffers, case.keys if len(case.keys) else None)
+        params = [{k: jax.numpy.asarray(a) for k, a in p.items()} for p in params]
+        z, _ = case.network.forward(params, x)
+        return case.loss.forward(z, jax.numpy.asarray(case.t), jax.numpy.asarray(case.w))[0]
+
+    with jax.enable_x64(True):
+        arguments = jax.numpy.asarray(case.theta), jax.numpy.asarray(case.x)
+        expected = jax.grad(value, argnums=(0, 1))(*arguments)
+        for ours, theirs in zip(case.gradients(NUMPY), expected, strict=True):
+            assert difference(ours, theirs) < 1e-12
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("layers", LAYERS)
+def test_gradients_are_those_of_torch(layers: str, loss: str) -> None:
+    torch = pytest.importorskip("torch")
+    case = Case(layers, loss)
+    theta, x = (torch.tensor(a, requires_grad=True) for a in (case.theta, case.x))
+    keys = torch.tensor(case.keys) if len(case.keys) else None
+    z, _ = case.network.forward(case.network.unpack(theta, torch.tensor(case.buffers), keys), x)
+    case.loss.forward(z, torch.tensor(case.t), torch.tensor(case.w))[0].backward()
+    dtheta, dx = case.gradients(NUMPY)
+    assert difference(dtheta, theta.grad) < 1e-12
+    assert difference(dx, x.grad) < 1e-12
+
+
+def test_infer_is_forward_without_dropout(xp: Library) -> None:
+    case = Case("dropout")
+    params = case.params(xp, case.theta)
+    inferred = case.network.infer(params, xp.array(case.x))
+    plain = Network(5, tuple(a for a in case.network.layers if not isinstance(a, Dropout)))
+    params.pop(2)
+    assert difference(inferred, plain.forward(params, xp.array(case.x))[0]) == 0
+
+
+def test_decayed_arrays_come_first() -> None:
+    network = Network(5, LAYERS["deep"])
+    names = [name for _, name, _ in network.slots]
+    assert names == ["W", "W", "W", "b", "b"]
+    assert network.decayed_size == 5 * 7 + 7 * 4 + 4 * 3
+    assert network.size == network.decayed_size + 7 + 3
+    assert network.buffer_size == 10
+
+
+def test_pack_is_the_inverse_of_unpack(xp: Library) -> None:
+    network = Network(5, LAYERS["deep"])
+    theta = xp.array(np.arange(network.size, dtype=float))
+    buffers = xp.array(np.arange(network.buffer_size, dtype=float))
+    params = network.unpack(theta, buffers)
+    assert difference(network.pack(params), theta) == 0
+    assert difference(network.pack_buffers(params), buffers) == 0
+    for i, name, shape in network.slots:
+        assert tuple(params[i][name].shape) == shape
+    assert sum(prod(a.shape) for p in params for a in p.values()) == network.size + 10
+
+
+def test_layers_that_do_not_fit_are_refused() -> None:
+    with pytest.raises(UsageError, match="given 4 columns and expects 5"):
+        Network(4, (Dense(5, 3),))
+    with pytest.raises(UsageError, match="given 3 columns and expects 7"):
+        Network(5, (Dense(5, 3), Dense(7, 2)))
+    with pytest.raises(UsageError, match="at least one output"):
+        Network(5, (Dense(5, 0),))
+
+
+def test_networks_compare_by_value() -> None:
+    assert Network(5, LAYERS["deep"]) == Network(5, LAYERS["deep"])
+    assert Network(5, LAYERS["deep"]) != Network(5, LAYERS["relu"])
+    assert isinstance(hash(Network(5, LAYERS["deep"])), int)
+    assert issubclass(type(LOSSES["softmax"]), Loss)

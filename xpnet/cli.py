@@ -1,0 +1,472 @@
+"""The command line.  The one user of typer and rich.
+
+Exit codes: 0; 2 for wrong usage and for a device that was demanded and isn't there; 1 for
+failure; 130 after Ctrl-C.  A mistake of the user's is answered in one line.
+"""
+
+import json
+import os
+import shlex
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from time import perf_counter
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from threadpoolctl import threadpool_info
+from typer.exceptions import TyperException
+
+from xpnet import run as runs
+from xpnet.activations import ACTIVATIONS
+from xpnet.datasets import Samples, load_samples
+from xpnet.datasets import load as load_data
+from xpnet.device import Device, inventory, select, to_numpy, versions
+from xpnet.errors import DataError, DivergedError, UsageError, XpnetError
+from xpnet.model import Model, load, mlp
+from xpnet.optimizers import OPTIMIZERS
+from xpnet.schedules import SCHEDULES
+from xpnet.train import Epoch, Evaluation, Result, evaluate, fit
+
+app = typer.Typer(
+    name="xpnet",
+    help="A neural network from scratch: train it, evaluate it, predict with it.",
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+EVERYDAY, NETWORK, TRAINING = "Everyday", "Network", "Training"
+
+
+def _option(panel: str, text: str, *names: str, default: str = "") -> Any:
+    return typer.Option(*names, help=text, rich_help_panel=panel, show_default=default or True)
+
+
+Data = Annotated[
+    str, _option(EVERYDAY, "mnist, a folder of IDX files, or an .npz (x_train, ..., or x, y).")
+]
+DeviceOption = Annotated[str, _option(EVERYDAY, "auto, cpu, cuda or cuda:N.")]
+Strict = Annotated[
+    bool,
+    _option(
+        EVERYDAY, "Fail where the GPU asked for cannot be used: no fall-back.", "--strict-device"
+    ),
+]
+AsJson = Annotated[bool, _option(EVERYDAY, "Print JSON.", "--json")]
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; the exit code.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        By default those of the process.
+    """
+    with warnings.catch_warnings():
+        warnings.showwarning = _show_warning
+        try:
+            code = app(args=arguments, prog_name="xpnet", standalone_mode=False)
+            sys.stdout.flush()
+            return code if isinstance(code, int) else 0
+        except XpnetError as error:
+            return _fail(str(error), error.exit_code)
+        except TyperException as error:
+            if type(error).__name__ == "NoArgsIsHelpError":
+                print(error.format_message())
+                return 2
+            return _fail(f"{error.format_message()} (xpnet --help)", error.exit_code)
+        except KeyboardInterrupt:
+            return _fail("interrupted", 130)
+        except MemoryError as error:
+            return _fail(f"out of memory ({error}); try a smaller --batch-size or network", 1)
+        except BrokenPipeError:
+            # Whoever read our output has left; keep the interpreter's last flush from complaining.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 1
+        except OSError as error:
+            where = f"{error.filename}: " if error.filename else ""
+            return _fail(f"{where}{error.strerror or error}", 1)
+
+
+def _fail(message: str, code: int) -> int:
+    print(f"xpnet: {' '.join(message.split())}", file=sys.stderr)
+    return code
+
+
+def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    print(f"xpnet: warning: {message}", file=sys.stderr)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        print(f"xpnet {versions()['xpnet']}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print it.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def train(
+    data: Data = "mnist",
+    hidden: Annotated[
+        str, _option(EVERYDAY, "Widths of the hidden layers, as in 128,64; or none.")
+    ] = "128",
+    epochs: Annotated[int, _option(EVERYDAY, "How often each image is seen.")] = 10,
+    device: DeviceOption = "auto",
+    strict_device: Strict = False,
+    limit: Annotated[
+        int | None, _option(EVERYDAY, "A quick try: train on the first N training samples.")
+    ] = None,
+    output: Annotated[
+        str | None,
+        _option(EVERYDAY, "The run folder, new or empty.", default="runs/NAME-NUMBER"),
+    ] = None,
+    quiet: Annotated[bool, _option(EVERYDAY, "Print nothing.", "--quiet", "-q")] = False,
+    activation: Annotated[
+        str, _option(NETWORK, f"One for all hidden layers, or one each: {', '.join(ACTIVATIONS)}.")
+    ] = "relu",
+    dropout: Annotated[float, _option(NETWORK, "Part of the hidden units dropped per step.")] = 0.0,
+    dtype: Annotated[str, _option(NETWORK, "float32 or float64.")] = "float32",
+    batch_size: Annotated[int, _option(TRAINING, "Samples per step.")] = 128,
+    optimizer: Annotated[str, _option(TRAINING, f"{', '.join(OPTIMIZERS)}.")] = "nesterov",
+    learning_rate: Annotated[
+        float | None, _option(TRAINING, "Its peak.", default="the optimizer's")
+    ] = None,
+    schedule: Annotated[
+        str, _option(TRAINING, f"The learning rate's course: {', '.join(SCHEDULES)}.")
+    ] = "one-cycle",
+    weight_decay: Annotated[
+        float | None, _option(TRAINING, "Pulls the weights towards 0.", default="the optimizer's")
+    ] = None,
+    label_smoothing: Annotated[float, _option(TRAINING, "At least 0, below 1.")] = 0.0,
+    validation: Annotated[
+        float | None,
+        _option(
+            TRAINING,
+            "Samples held out to choose the best epoch: a part below 1, or a number.",
+            default="a sixth",
+        ),
+    ] = None,
+    patience: Annotated[
+        int | None, _option(TRAINING, "Stop after so many epochs without a better one.")
+    ] = None,
+    seed: Annotated[int, _option(TRAINING, "Of all that is random.")] = 0,
+) -> None:
+    """Train a network; by default 784-128-10 on the MNIST in the package."""
+    started = datetime.now(UTC)
+    configuration = {k: v for k, v in locals().items() if k != "started"}
+    validation = 1 / 6 if validation is None else validation
+    widths = _widths(hidden)
+    chosen = select(device, strict_device)
+    samples = load_data(data)
+    model = _build(samples, widths, activation, dropout, dtype, seed)
+    report = _Report(model, samples.name, epochs, quiet)
+    report.start(samples, chosen)
+    folder = runs.create(output, samples.name)
+    manifest: dict[str, Any] = {
+        "status": "running",
+        "started": started.isoformat(timespec="seconds"),
+        "command": shlex.join(["xpnet", *sys.argv[1:]]),
+        "configuration": configuration,
+        "versions": versions(),
+        "device": str(chosen),
+        "device_reason": chosen.why,
+        "threads": max((pool["num_threads"] for pool in threadpool_info()), default=1),
+        "seed": seed,
+        "data": {
+            "source": data if data == samples.name else str(Path(data).expanduser().resolve()),
+            "sha256": dict(samples.files),
+        },
+    }
+    best = 0
+
+    def save(epoch: Epoch, result: Result) -> None:
+        nonlocal best
+        if result.best_epoch > best:
+            runs.write_model(folder, result.model)
+            best = result.best_epoch
+        runs.write_history(folder, result.history)
+        report.epoch(epoch)
+
+    status = "failed"
+    try:
+        runs.write_manifest(folder, manifest)
+        start = perf_counter()
+        x = chosen.put(samples.x_train)
+        with report.live(samples, validation, limit, batch_size) as on_step:
+            result = fit(
+                model.to(chosen), x, samples.y_train, epochs=epochs, batch_size=batch_size,
+                optimizer=optimizer, learning_rate=learning_rate, schedule=schedule,
+                weight_decay=weight_decay, label_smoothing=label_smoothing,
+                validation=validation, patience=patience, limit=limit, seed=seed,
+                on_step=on_step, on_epoch=save,
+            )  # fmt: skip
+        seconds = perf_counter() - start
+        test = evaluate(result.model, chosen.put(samples.x_test), samples.y_test)
+        status = "finished"
+        manifest |= {
+            "test_accuracy": test.accuracy,
+            "test_accuracy_interval": test.interval,
+            "test_loss": test.loss,
+            "seconds": seconds,
+            "epochs": len(result.history),
+            "best_epoch": result.best_epoch,
+        }
+    except DivergedError:
+        status = "diverged"
+        raise
+    except KeyboardInterrupt:
+        status = "interrupted"
+        kept = f"{folder} keeps the model of epoch {best}" if best else "nothing is kept"
+        _fail(f"interrupted; {kept}", 130)
+        raise typer.Exit(130) from None
+    finally:
+        if best:
+            runs.write_manifest(folder, manifest | {"status": status})
+        else:
+            runs.discard(folder)
+    report.end(result, test, seconds, chosen, folder)
+
+
+def _widths(hidden: str) -> list[int]:
+    if hidden.strip().lower() == "none":
+        return []
+    try:
+        widths = [int(width) for width in hidden.split(",")]
+    except ValueError:
+        widths = [0]
+    if min(widths) < 1:
+        raise UsageError(
+            f"--hidden {hidden}: expected widths above 0, as in 128 or 128,64; or none"
+        )
+    return widths
+
+
+def _build(
+    samples: Samples, widths: list[int], activation: str, dropout: float, dtype: str, seed: int
+) -> Model:
+    """The network for these samples, with initial weights."""
+    labels = np.unique(samples.y_train).tolist()
+    if len(labels) < 2:
+        raise DataError(
+            f"{samples.name}: every training label is {labels[0]!r}; expected two classes at least"
+        )
+    shape = samples.x_train.shape[1:]
+    names: str | list[str] = activation.split(",") if "," in activation else activation
+    return mlp(
+        int(np.prod(shape)), *widths, len(labels), activation=names, dropout=dropout,
+        labels=labels, input_shape=shape, seed=seed, dtype=dtype,
+    )  # fmt: skip
+
+
+class _Report:
+    """What `train` prints: lines, and on a terminal a bar below them."""
+
+    def __init__(self, model: Model, name: str, epochs: int, quiet: bool) -> None:
+        self.model, self.name, self.epochs, self.quiet = model, name, epochs, quiet
+        self.images, self.past, self.begun = 0, 0.0, perf_counter()
+        self.status = ""
+
+    def say(self, what: str, text: str) -> None:
+        if not self.quiet:
+            print(f"{what:<14} {text}", flush=True)
+
+    def start(self, samples: Samples, device: Device) -> None:
+        train, test = len(samples.x_train), len(samples.x_test)
+        shape = " x ".join(map(str, self.model.input_shape))
+        self.say(
+            "data",
+            f"{self.name}: {train:,} training and {test:,} test samples of {shape}, "
+            f"{len(self.model.labels)} classes",
+        )
+        network = self.model.network
+        sizes = [str(network.fan_in)]
+        sizes += [str(layer.fan_out) for layer in network.layers if hasattr(layer, "fan_out")]
+        self.say("network", f"{'-'.join(sizes)}, {network.size:,} parameters")
+        self.say("device", f"{device} ({device.why})")
+
+    @contextmanager
+    def live(
+        self, samples: Samples, validation: float, limit: int | None, batch_size: int
+    ) -> Iterator[Callable[[int], None] | None]:
+        """Shows the progress within epochs; gives the function to call after each step."""
+        n = len(samples.x_train)
+        held = round(n * validation) if validation < 1 else int(validation)
+        self.images = min(n - held, limit or n)
+        self.begun = perf_counter()
+        console = Console()
+        if self.quiet or not console.is_terminal or console.is_dumb_terminal:
+            yield None
+            return
+        steps = self.epochs * -(-self.images // max(batch_size, 1))
+        columns = (BarColumn(), TextColumn("{task.description}"), TimeRemainingColumn())
+        with Progress(*columns, console=console, transient=True) as progress:
+            task = progress.add_task("", total=max(steps, 1))
+            shown = 0.0
+
+            def on_step(step: int) -> None:
+                nonlocal shown
+                if perf_counter() - shown > 0.1:
+                    shown = perf_counter()
+                    done = f"epoch {1 + step * self.epochs // max(steps, 1)}/{self.epochs}"
+                    progress.update(task, completed=step, description=f"{done} {self.status}")
+
+            yield on_step
+
+    def epoch(self, epoch: Epoch) -> None:
+        speed = self.images / epoch.seconds
+        left = (perf_counter() - self.begun) / epoch.epoch * (self.epochs - epoch.epoch)
+        validation = ""
+        if epoch.validation_accuracy is not None:
+            validation = (
+                f"  validation {epoch.validation_loss:.4f}, {epoch.validation_accuracy:.2%}"
+            )
+        self.status = f"loss {epoch.loss:.4f}"
+        self.say(
+            f"epoch {epoch.epoch:>3}/{self.epochs}",
+            f"loss {epoch.loss:.4f}{validation}  {speed:,.0f} images/s  {left:.0f} s left",
+        )
+
+    def end(
+        self, result: Result, test: Evaluation, seconds: float, device: Device, folder: Path
+    ) -> None:
+        self.say("test accuracy", _accuracy(test))
+        self.say("test loss", f"{test.loss:.4f}")
+        epochs = len(result.history)
+        speed = self.images * epochs / sum(epoch.seconds for epoch in result.history)
+        self.say("time", f"{seconds:.1f} s for {epochs} epochs, {speed:,.0f} images/s, on {device}")
+        self.say("best epoch", f"{result.best_epoch} of {epochs}")
+        self.say("files", f"{folder}: {runs.MODEL}, {runs.HISTORY}, {runs.MANIFEST}")
+
+
+def _accuracy(evaluation: Evaluation) -> str:
+    if evaluation.accuracy is None or evaluation.interval is None:
+        return "none: the model has no classes"
+    low, high = evaluation.interval
+    return (
+        f"{evaluation.accuracy:.2%} of {evaluation.samples:,} samples "
+        f"(95 % interval: {low:.2%} to {high:.2%})"
+    )
+
+
+@app.command("evaluate")
+def evaluate_command(
+    model: Annotated[str, typer.Argument(help="A run folder or a .safetensors file.")],
+    data: Annotated[
+        str | None,
+        _option(EVERYDAY, "As for train.", default="what the run was trained on, or mnist"),
+    ] = None,
+    as_json: AsJson = False,
+    device: DeviceOption = "auto",
+    strict_device: Strict = False,
+) -> None:
+    """Accuracy and loss of a model on the test set of some data."""
+    loaded = load(model)
+    if data is None:
+        manifest = runs.read_manifest(Path(model)) if Path(model).is_dir() else {}
+        data = manifest.get("data", {}).get("source", "mnist")
+    samples = load_data(data)
+    chosen = select(device, strict_device)
+    start = perf_counter()
+    result = evaluate(loaded, chosen.put(samples.x_test), samples.y_test)
+    seconds = perf_counter() - start
+    if as_json:
+        answer = {
+            "accuracy": result.accuracy, "interval": result.interval, "loss": result.loss,
+            "samples": result.samples, "seconds": seconds, "device": str(chosen),
+            "model": model, "data": data,
+        }  # fmt: skip
+        print(json.dumps(answer))
+        return
+    print(f"data           {data}")
+    print(f"test accuracy  {_accuracy(result)}")
+    print(f"test loss      {result.loss:.4f}")
+    print(f"time           {seconds:.2f} s, on {chosen}")
+
+
+@app.command()
+def predict(
+    files: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="FILE...",
+            help="Images as .npy, .npz or IDX; a run folder or .safetensors first is the model.",
+        ),
+    ],
+    model: Annotated[
+        str | None,
+        _option(EVERYDAY, "A run folder or .safetensors file.", default="the newest in runs"),
+    ] = None,
+    as_json: AsJson = False,
+    device: DeviceOption = "auto",
+    strict_device: Strict = False,
+) -> None:
+    """The label of each image, and how probable it is."""
+    is_model = Path(files[0]).is_dir() or files[0].endswith(".safetensors")
+    if model is None and is_model:
+        model, *files = files
+    if not files:
+        raise UsageError("predict: no file of images is given")
+    if model is None:
+        newest = runs.newest()
+        if newest is None:
+            raise UsageError(
+                "no model: give one by --model (runs holds none; xpnet train makes one)"
+            )
+        model = str(newest)
+        print(f"xpnet: the model is {model}", file=sys.stderr)
+    loaded = load(model)
+    chosen = select(device, strict_device)
+    rows = [row for file in files for row in _predict_file(loaded, file, chosen)]
+    if as_json:
+        print(json.dumps(rows))
+        return
+    width = max(len(str(row["file"])) for row in rows)
+    print(f"{'file':<{width}}  {'image':>6}  {'label':>8}  probability")
+    for row in rows:
+        print(
+            f"{row['file']:<{width}}  {row['image']:>6}  {row['label']:>8}  "
+            f"{max(row['probabilities']):.4f}"
+        )
+
+
+def _predict_file(model: Model, file: str, device: Device) -> Iterator[dict[str, Any]]:
+    """For each image of a file: file, image (its number from 0), label, probabilities."""
+    x = load_samples(file)
+    if x.shape == model.input_shape and len(x.shape) > 1:
+        x = x[np.newaxis]
+    try:
+        p = to_numpy(model.predict_proba(device.put(x)))
+    except UsageError as error:
+        raise DataError(f"{file}: {error}") from None
+    for i, row in enumerate(p):
+        label = model.labels[int(np.argmax(row))]
+        yield {"file": file, "image": i, "label": label, "probabilities": row.tolist()}
+
+
+@app.command()
+def devices() -> None:
+    """What xpnet can compute on here; if there is no GPU, why, and what to do about it."""
+    for name, description, problem in inventory():
+        if problem is None:
+            print(f"{name:<8} works  {description}")
+        else:
+            print(f"{name:<8} cannot be used: {problem.reason}  {description}".rstrip())
+            print(f"{'':<8} what to do: {problem.remedy}")
+    print(f"{'':<8} --device auto takes {select('auto')}")
