@@ -1,17 +1,14 @@
 """The array libraries that every test of array code runs on, and what `cuda` tests need."""
 
 import importlib.util
-import os
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
-for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ[variable] = "1"  # before NumPy loads its BLAS
-
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_limits
 
 from xpnet.device import probe, to_numpy
 
@@ -76,6 +73,12 @@ def library(name: str) -> Library:
     if kind == "torch":
         pytest.importorskip("torch")
     return Library(name, importlib.import_module(f"array_api_compat.{kind}"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_blas_thread() -> Iterator[None]:
+    with threadpool_limits(1):
+        yield
 
 
 @pytest.fixture(params=LIBRARIES)
