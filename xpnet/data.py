@@ -186,9 +186,9 @@ def split(n: int, validation: float, seed: int) -> tuple[HostArray, HostArray]:
     UsageError
         It leaves nothing to train on, or is negative.
     """
-    held = round(n * validation) if validation < 1 else int(validation)
-    if not 0 <= validation < float("inf") or (validation > 1 and validation != held):
+    if not 0 <= validation < float("inf") or (validation > 1 and validation % 1):
         raise UsageError(f"validation {validation}: expected a part below 1 or a whole number")
+    held = round(n * validation) if validation < 1 else int(validation)
     if held >= n:
         raise UsageError(
             f"validation {validation} leaves nothing to train on: there are {n} samples"
@@ -201,7 +201,7 @@ def blocks(rows: HostArray, like: Array) -> Iterator[Array]:
     """`rows` in blocks, as integer arrays where `like` is; one upload."""
     device_rows = put(rows.astype(np.int32), like)
     for start in range(0, len(rows), BLOCK):
-        yield device_rows[start : start + BLOCK]
+        yield device_rows[start : min(start + BLOCK, len(rows))]
 
 
 def standardization(x: Array, rows: HostArray, pixels: bool) -> tuple[HostArray, HostArray]:

@@ -7,14 +7,15 @@ from xpnet.layers import Array
 
 
 def accuracy(t: Array, predicted: Array) -> Array:
-    """The part of labels t (n,) that `predicted` (n,) equals."""
-    return correct(t, predicted) / t.shape[0]
+    """The part of labels t (n,) that `predicted` (n,) equals, in float32."""
+    xp = namespace(t)
+    return xp.mean(xp.astype(t == predicted, xp.float32))
 
 
 def correct(t: Array, predicted: Array) -> Array:
     """How many of the labels t (n,) `predicted` (n,) equals."""
     xp = namespace(t)
-    return xp.sum(xp.astype(t == predicted, xp.int32))
+    return xp.sum(xp.astype(t == predicted, xp.int32), dtype=xp.int32)
 
 
 def interval(successes: int, n: int) -> tuple[float, float]:

@@ -202,7 +202,13 @@ def _at(array: Array, x: Array) -> Array:
     """`array` in x's library, on x's device."""
     if namespace(array) is namespace(x) and device_of(array) == device_of(x):
         return array
-    return put(to_numpy(array), x)
+    copy = put(to_numpy(array), x)
+    if copy.dtype != namespace(x).float64 and float_name(array) == "float64":
+        raise UsageError(
+            "the model is of float64, which x's library has switched off; make it with "
+            'dtype="float32", or switch float64 on (jax.config.update("jax_enable_x64", True))'
+        )
+    return copy
 
 
 def predicted_columns(z: Array) -> Array:

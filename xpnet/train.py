@@ -309,7 +309,8 @@ class _Run:
         rows, table, keys = self.upload(number, range(first, first + steps))
         total: Array = 0.0
         for i in range(steps):
-            batch_rows = rows[i * self.batch_size : (i + 1) * self.batch_size]
+            start = i * self.batch_size
+            batch_rows = rows[start : min(start + self.batch_size, len(self.rows))]
             theta, state, value = train_step(
                 network, self.loss, self.optimizer, theta, state, self.model.buffers,
                 self.data.gather(batch_rows), table[i, :], None if keys is None else keys[i, ...],
@@ -478,7 +479,7 @@ def _sums(
 ) -> list[Array]:
     """The sum of the losses and, for labels, of the hits over some rows; nothing waits."""
     total: Array = 0.0
-    hits: Array = 0.0
+    hits: Array = 0
     classes = loss.output != "identity"
     for index in blocks(rows, data.x):
         x, t, w = data.gather(index)
@@ -487,7 +488,5 @@ def _sums(
         total = total + value * x.shape[0]
         if classes:
             label = t if len(t.shape) == 1 else namespace(t).argmax(t, axis=1)
-            xp = namespace(z)
-            predicted = xp.astype(predicted_columns(z), label.dtype)
-            hits = hits + xp.astype(correct(label, predicted), z.dtype)
-    return [total, hits] if classes else [total]
+            hits = hits + correct(label, predicted_columns(z))
+    return [total, namespace(z).asarray(hits, dtype=total.dtype)] if classes else [total]

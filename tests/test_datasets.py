@@ -1,0 +1,440 @@
+"""Reading data: what is taken, and what is refused in words."""
+
+import gzip
+import hashlib
+import io
+import pickle
+import zipfile
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from xpnet.datasets import hold_out, load, load_samples, parse_idx
+from xpnet.errors import DataError
+
+IDX_CODES = {"u1": 8, "i1": 9, "i2": 11, "i4": 12, "f4": 13, "f8": 14}
+MNIST = {
+    "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+    "train-labels-idx1-ubyte": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+    "t10k-images-idx3-ubyte": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+    "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+}
+
+IMAGES = np.arange(2 * 3 * 4, dtype=np.uint8).reshape(2, 3, 4)
+LABELS = np.asarray([1, 0], dtype=np.uint8)
+X = np.arange(40, dtype=np.float32).reshape(10, 4)
+Y = np.arange(10) % 2
+
+
+def idx(array: np.ndarray) -> bytes:
+    """An array as an IDX file, written from the format's description."""
+    head = bytes([0, 0, IDX_CODES[array.dtype.str[1:]], array.ndim])
+    sizes = b"".join(size.to_bytes(4, "big") for size in array.shape)
+    return head + sizes + array.astype(array.dtype.newbyteorder(">")).tobytes()
+
+
+def idx_folder(folder: Path, **arrays: np.ndarray) -> Path:
+    """A folder with x_train, y_train, ... under the names that MNIST's files have."""
+    folder.mkdir()
+    for name, array in arrays.items():
+        part = "train" if name.endswith("train") else "t10k"
+        kind = "images-idx3" if name.startswith("x") else "labels-idx1"
+        (folder / f"{part}-{kind}-ubyte").write_bytes(idx(array))
+    return folder
+
+
+def npz(path: Path, **arrays: object) -> str:
+    np.savez(path, **arrays)
+    return str(path)
+
+
+class Bomb:
+    """Unpickled, it leaves a file."""
+
+    def __init__(self, trace: Path) -> None:
+        self.trace = trace
+
+    def __reduce__(self):
+        return Path.touch, (self.trace,)
+
+
+# IDX
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["raw", "gz"])
+@pytest.mark.parametrize("dtype", IDX_CODES)
+def test_idx_of_every_type_is_read_in_native_order(dtype: str, pack) -> None:
+    array = (np.arange(24).reshape(2, 3, 4) * 5).astype(dtype)
+    read = parse_idx(pack(idx(array)), "file")
+    assert read.dtype == array.dtype
+    assert read.dtype.isnative
+    np.testing.assert_array_equal(read, array)
+
+
+RAW = idx(IMAGES)
+BAD_IDX = {
+    "empty": (b"", "images", "not an IDX file"),
+    "three-bytes": (RAW[:3], "images", "not an IDX file"),
+    "not-zero": (b"\1" + RAW[1:], "images", "not an IDX file"),
+    "unknown-type": (b"\0\0\x0a" + RAW[3:], "images", "not an IDX file"),
+    "no-axes": (b"\0\0\x08\0" + RAW[4:], "images", "not an IDX file"),
+    "labels-for-images": (idx(LABELS), "images", "holds labels where images are expected"),
+    "images-for-labels": (RAW, "labels", "holds images where labels are expected"),
+    "cut-in-the-sizes": (RAW[:13], "images", "truncated"),
+    "cut-in-the-elements": (RAW[:-1], "images", "truncated or damaged: 24 bytes expected, 23"),
+    "too-long": (RAW + b"\0", "images", "24 bytes expected, more there"),
+    "cut-gzip": (gzip.compress(RAW)[:-12], "images", "gzip data is damaged or truncated"),
+    "no-gzip-trailer": (gzip.compress(RAW)[:-8], "images", "gzip data is damaged or truncated"),
+    "damaged-gzip": (gzip.compress(RAW)[:12] + b"\xff" * 9, "images", "gzip data is damaged"),
+    "gzip-of-text": (gzip.compress(b"hello world"), "images", "not an IDX file"),
+    "huge": (RAW[:4] + b"\xff" * 12, "images", "impossible size|bytes expected"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_IDX)
+def test_a_bad_idx_file_is_named_with_what_is_wrong(case: str) -> None:
+    content, kind, message = BAD_IDX[case]
+    with pytest.raises(DataError, match=message) as caught:
+        parse_idx(content, "some-file", kind)
+    assert "some-file" in str(caught.value)
+
+
+def test_a_checksum_that_does_not_fit_is_found() -> None:
+    packed = bytearray(gzip.compress(RAW))
+    packed[-5] ^= 1
+    with pytest.raises(DataError, match="gzip data is damaged"):
+        parse_idx(bytes(packed), "file")
+
+
+# A folder of IDX files
+
+
+def test_idx_folder_with_a_test_set(tmp_path: Path) -> None:
+    folder = idx_folder(
+        tmp_path / "set", x_train=IMAGES, y_train=LABELS, x_test=IMAGES[:1] + 9, y_test=LABELS[:1]
+    )
+    samples = load(str(folder))
+    assert samples.name == "set"
+    for name, array in {
+        "x_train": IMAGES,
+        "y_train": LABELS,
+        "x_test": IMAGES[:1] + 9,
+        "y_test": LABELS[:1],
+    }.items():
+        np.testing.assert_array_equal(getattr(samples, name), array)
+    assert samples.files == {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()
+    }
+
+
+def test_idx_folder_without_a_test_set_holds_some_out(tmp_path: Path) -> None:
+    x, y = np.arange(90, dtype=np.uint8).reshape(10, 3, 3), (np.arange(10) % 2).astype(np.uint8)
+    samples = load(str(idx_folder(tmp_path / "set", x_train=x, y_train=y)))
+    train, test = hold_out(10)
+    np.testing.assert_array_equal(samples.x_train, x[train])
+    np.testing.assert_array_equal(samples.y_test, y[test])
+
+
+@pytest.mark.parametrize(
+    ("present", "message"),
+    [
+        ({"x_train": IMAGES}, "no train labels; expected a file train-labels-idx1-ubyte"),
+        ({"y_train": LABELS}, "no train images; expected a file train-images-idx3-ubyte"),
+        ({}, "no train images"),
+        ({"x_train": IMAGES, "y_train": LABELS, "x_test": IMAGES}, "no test labels"),
+        ({"x_train": IMAGES, "y_train": LABELS, "y_test": LABELS}, "no test images"),
+    ],
+)
+def test_a_file_that_the_folder_lacks_is_named(tmp_path: Path, present, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        load(str(idx_folder(tmp_path / "set", **present)))
+
+
+def test_an_unpacked_file_comes_before_its_gzip(tmp_path: Path) -> None:
+    folder = idx_folder(tmp_path / "set", x_train=IMAGES, y_train=LABELS)
+    (folder / "train-images-idx3-ubyte.gz").write_bytes(b"damaged")
+    assert len(load(str(folder)).x_train) == 1
+
+
+def test_a_gzip_alone_is_read(tmp_path: Path) -> None:
+    folder = idx_folder(tmp_path / "set", x_train=IMAGES, y_train=LABELS)
+    plain = folder / "train-images-idx3-ubyte"
+    (folder / "train-images-idx3-ubyte.gz").write_bytes(gzip.compress(plain.read_bytes()))
+    plain.unlink()
+    assert load(str(folder)).x_train.shape == (1, 3, 4)
+
+
+def test_labels_under_the_name_of_images_are_refused(tmp_path: Path) -> None:
+    folder = idx_folder(tmp_path / "set", x_train=LABELS, y_train=LABELS)
+    with pytest.raises(DataError, match="train-images-idx3-ubyte: holds labels where images"):
+        load(str(folder))
+
+
+# MNIST
+
+
+def test_mnist_is_the_published_one() -> None:
+    for name, expected in MNIST.items():
+        packed = (files("xpnet") / "mnist" / f"{name}.gz").read_bytes()
+        assert hashlib.sha256(gzip.decompress(packed)).hexdigest() == expected
+
+
+def test_mnist_has_its_sizes_labels_and_hashes() -> None:
+    samples = load("mnist")
+    assert samples.x_train.shape == (60_000, 28, 28)
+    assert samples.x_test.shape == (10_000, 28, 28)
+    assert samples.x_train.dtype == samples.x_test.dtype == np.uint8
+    assert np.unique(samples.y_train).tolist() == np.unique(samples.y_test).tolist() == [*range(10)]
+    assert samples.y_train[:5].tolist() == [5, 0, 4, 1, 9]
+    assert sorted(samples.files) == sorted(f"{name}.gz" for name in MNIST)
+
+
+# .npz
+
+
+def test_npz_with_all_four_arrays(tmp_path: Path) -> None:
+    path = npz(tmp_path / "four.npz", x_train=X, y_train=Y, x_test=X[:3], y_test=Y[:3])
+    samples = load(path)
+    assert samples.name == "four"
+    assert (len(samples.x_train), len(samples.x_test)) == (10, 3)
+    digest = hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    assert samples.files == {"four.npz": digest}
+
+
+@pytest.mark.parametrize("names", [("x", "y"), ("x_train", "y_train")])
+def test_npz_without_a_test_set_holds_some_out(tmp_path: Path, names) -> None:
+    samples = load(npz(tmp_path / "two.npz", **dict(zip(names, (X, Y), strict=True))))
+    train, test = hold_out(10)
+    np.testing.assert_array_equal(samples.x_train, X[train])
+    np.testing.assert_array_equal(samples.y_test, Y[test])
+
+
+def with_(array: np.ndarray, at, value) -> np.ndarray:
+    changed = array.copy()
+    changed[at] = value
+    return changed
+
+
+FOUR = {"x_train": X, "y_train": Y, "x_test": X, "y_test": Y}
+BAD_NPZ = {
+    "unequal-lengths": ({"x": X, "y": Y[:9]}, "10 samples in x and 9 labels in y"),
+    "unequal-test": ({**FOUR, "y_test": Y[:4]}, "10 samples in x_test and 4 labels in y_test"),
+    "nan": ({"x": with_(X, (3, 1), np.nan), "y": Y}, r"x: element \(3, 1\) is nan"),
+    "inf": ({**FOUR, "x_test": with_(X, (0, 2), np.inf)}, r"x_test: element \(0, 2\) is inf"),
+    "negative-label": ({"x": X, "y": with_(Y, 4, -3)}, "label -3 is out of range"),
+    "half-a-label": ({"x": X, "y": Y + 0.5}, "expected whole numbers or names"),
+    "nan-label": ({"x": X, "y": with_(Y * 1.0, 2, np.nan)}, "expected whole numbers or names"),
+    "huge-label": ({"x": X, "y": Y * 1e30}, "label|whole"),
+    "complex-label": ({"x": X, "y": Y * 1j}, "expected whole numbers or names"),
+    "latin-label": ({"x": X, "y": np.asarray([b"\xe9", b"a"])[Y]}, "y"),
+    "one-hot": ({"x": X, "y": np.eye(2)[Y]}, r"y has shape \(10, 2\); expected one label"),
+    "unknown-test-label": ({**FOUR, "y_test": with_(Y, 0, 7)}, "test label 7 is out of range"),
+    "other-test-kind": ({**FOUR, "y_test": Y.astype(str)}, "test label '0' is out of range"),
+    "flat-x": ({"x": X[:, 0], "y": Y}, r"x has shape \(10,\); expected a sample per row"),
+    "no-samples": ({"x": X[:0], "y": Y[:0]}, "it is empty"),
+    "no-columns": ({"x": X[:, :0], "y": Y}, "it is empty"),
+    "one-sample": ({"x": X[:1], "y": Y[:1]}, "holds 1 sample"),
+    "text-for-x": ({"x": X.astype(str), "y": Y}, "x is <U.*; expected numbers"),
+    "complex-x": ({"x": X * 1j, "y": Y}, "x is complex64; expected numbers"),
+    "other-test-shape": ({**FOUR, "x_test": X[:, :3]}, r"\(4,\) and test samples of shape \(3,\)"),
+    "other-names": ({"images": X, "labels": Y}, "holds images, labels; expected x_train"),
+    "half-a-test-set": ({"x_train": X, "y_train": Y, "x_test": X}, "expected x_train, y_train"),
+    "no-array": ({}, "holds no array"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_NPZ)
+def test_a_bad_npz_is_named_with_what_is_wrong(tmp_path: Path, case: str) -> None:
+    arrays, message = BAD_NPZ[case]
+    with pytest.raises(DataError, match=message) as caught:
+        load(npz(tmp_path / "bad-one.npz", **arrays))
+    assert "bad-one" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("y", "expected"),
+    [
+        (Y.astype(np.float32), "i"),
+        (Y.astype(bool), "u"),
+        (Y.astype(">i8"), "i"),
+        (np.asarray(["no", "yes"])[Y], "U"),
+        (np.asarray([b"no", b"yes"])[Y], "U"),
+    ],
+    ids=["whole-floats", "bool", "big-endian", "names", "byte-names"],
+)
+def test_labels_become_integers_or_names(tmp_path: Path, y: np.ndarray, expected: str) -> None:
+    samples = load(npz(tmp_path / "good.npz", x=X, y=y))
+    assert samples.y_train.dtype.kind == expected
+    assert samples.y_train.dtype.isnative
+    train, _ = hold_out(10)
+    same = y[train].astype(str) if expected == "U" else y[train]
+    np.testing.assert_array_equal(samples.y_train, same)
+
+
+@pytest.mark.parametrize("dtype", [">f8", ">f4", ">i2", ">u4"])
+def test_big_endian_samples_are_turned(tmp_path: Path, dtype: str) -> None:
+    samples = load(npz(tmp_path / "big.npz", x=X.astype(dtype), y=Y))
+    assert samples.x_train.dtype.isnative
+    np.testing.assert_array_equal(samples.x_train, X[hold_out(10)[0]])
+
+
+@pytest.mark.parametrize("place", ["x", "y"])
+def test_objects_in_an_npz_are_refused_and_never_run(tmp_path: Path, place: str) -> None:
+    trace = tmp_path / "it-ran"
+    bomb = np.asarray([Bomb(trace)] * 10, dtype=object)
+    path = npz(tmp_path / "bomb.npz", **{"x": X, "y": Y, place: bomb})
+    with pytest.raises(DataError, match=rf"bomb\.npz: {place}: holds Python objects"):
+        load(path)
+    assert not trace.exists()
+
+
+@pytest.mark.parametrize("end", [".npy", ".npz", ".gz"])
+def test_a_pickle_is_no_array_and_never_run(tmp_path: Path, end: str) -> None:
+    trace, path = tmp_path / "it-ran", tmp_path / f"samples{end}"
+    path.write_bytes(pickle.dumps(Bomb(trace)))
+    with pytest.raises(DataError, match="samples"):
+        load_samples(str(path))
+    assert not trace.exists()
+
+
+def saved(method: int) -> bytes:
+    """A small .npz, packed by a method of zip."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", method) as archive:
+        for name, array in {"x": X, "y": Y}.items():
+            with archive.open(f"{name}.npy", "w") as entry:
+                np.lib.format.write_array(entry, array)
+    return stream.getvalue()
+
+
+METHODS = [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_damage_of_an_npz_is_a_data_error(tmp_path: Path, method: int) -> None:
+    good, path = saved(method), tmp_path / "damaged.npz"
+    cut_short = [good[:i] for i in range(0, len(good), 9)]
+    with_a_gap = [good[:i] + good[i + 1 :] for i in range(0, len(good), 3)]
+    with_a_flip = [good[:i] + bytes([good[i] ^ 0xFF]) + good[i + 1 :] for i in range(len(good))]
+    refused = 0
+    for content in cut_short + with_a_gap + with_a_flip:
+        path.write_bytes(content)
+        try:
+            load(str(path))
+        except DataError as error:
+            assert "damaged" in str(error)
+            refused += 1
+    # Some bytes, such as dates, say nothing of the data; no shortened file is whole.
+    assert refused >= len(cut_short) + len(with_a_gap)
+
+
+@pytest.mark.parametrize("old", [b"(", b")", b"{", b"}", b"'", b","])
+def test_a_damaged_header_of_an_npy_is_a_data_error(tmp_path: Path, old: bytes) -> None:
+    path = tmp_path / "damaged.npy"
+    np.save(path, X)
+    path.write_bytes(path.read_bytes().replace(old, b" ", 1))
+    with pytest.raises(DataError, match=r"damaged\.npy"):
+        load_samples(str(path))
+
+
+# Names
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("mnits", "mnits: no such file or folder; did you mean 'mnist'?"),
+        ("nowhere", "nowhere: no such file or folder; --data takes mnist, a folder or an .npz"),
+        ("gone.npz", r"gone.npz: no such file"),
+    ],
+)
+def test_what_is_not_there_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str, message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError, match=message.replace("?", r"\?")):
+        load(source)
+
+
+def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    path.write_text("1,2\n")
+    with pytest.raises(DataError, match=r"table\.csv: expected a folder of IDX files or an \.npz"):
+        load(str(path))
+
+
+# The rule that holds a test set out
+
+
+@pytest.mark.parametrize("n", [2, 5, 6, 10, 101])
+def test_hold_out_takes_a_fifth_rounded_up(n: int) -> None:
+    train, test = hold_out(n)
+    assert len(test) == -(-n // 5)
+    assert sorted([*train, *test]) == list(range(n))
+    assert train.tolist() == sorted(train)
+
+
+def test_hold_out_stays_what_it_is() -> None:
+    """Other rows would make the test scores of saved models wrong."""
+    assert hold_out(20)[1].tolist() == HELD_OUT_OF_20
+
+
+def test_a_label_that_only_the_held_out_rows_have_is_refused_on_reading(tmp_path: Path) -> None:
+    y = with_(np.ones(20, dtype=int), HELD_OUT_OF_20[0], 0)
+    y[: HELD_OUT_OF_20[0] or None] %= 2
+    y[hold_out(20)[0][0]] = 2
+    with pytest.raises(DataError, match="label 0"):
+        load(npz(tmp_path / "rare.npz", x=np.ones((20, 2)), y=y))
+
+
+# Samples without labels
+
+
+@pytest.mark.parametrize("end", [".npy", ".npz", "", ".gz"])
+def test_samples_are_read_from_every_format(tmp_path: Path, end: str) -> None:
+    path = tmp_path / f"images{end}"
+    content = io.BytesIO()
+    if end == ".npy":
+        np.save(content, IMAGES)
+    elif end == ".npz":
+        np.savez(content, anything=IMAGES)
+    else:
+        content.write(gzip.compress(RAW) if end else RAW)
+    path.write_bytes(content.getvalue())
+    np.testing.assert_array_equal(load_samples(str(path)), IMAGES)
+
+
+@pytest.mark.parametrize("name", ["x", "x_test"])
+def test_samples_are_the_array_x_of_several(tmp_path: Path, name: str) -> None:
+    path = npz(tmp_path / "set.npz", **{name: X, "y": Y})
+    np.testing.assert_array_equal(load_samples(path), X)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"a": X, "b": X}, "holds a, b; expected one array, named x"),
+        ({"x": X, "x_test": X}, "holds x, x_test; expected one array"),
+        ({}, "holds no array"),
+        ({"x": X[0]}, "expected a sample per row"),
+        ({"x": with_(X, (1, 2), -np.inf)}, r"element \(1, 2\) is -inf"),
+    ],
+)
+def test_samples_that_are_none_are_refused(tmp_path: Path, arrays, message: str) -> None:
+    with pytest.raises(DataError, match=message) as caught:
+        load_samples(npz(tmp_path / "set.npz", **arrays))
+    assert "set.npz" in str(caught.value)
+
+
+def test_samples_that_are_labels_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "labels"
+    path.write_bytes(idx(LABELS))
+    with pytest.raises(DataError, match="labels"):
+        load_samples(str(path))
+
+
+def test_samples_from_nowhere_are_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"gone\.npy: no such file"):
+        load_samples(str(tmp_path / "gone.npy"))

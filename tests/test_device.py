@@ -1,0 +1,577 @@
+"""The device selector: its grammar, copies, and every reason to fall back to the CPU."""
+
+import importlib.util
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import Library
+
+import xpnet
+from xpnet import device
+from xpnet.cli import run
+from xpnet.device import (
+    Device,
+    device_of,
+    float_name,
+    inventory,
+    namespace,
+    parse,
+    probe,
+    put,
+    select,
+    to_numpy,
+    versions,
+)
+from xpnet.errors import DeviceError, DeviceFallbackWarning, UsageError
+
+
+@pytest.fixture(autouse=True)
+def fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A process that has neither probed nor warned."""
+    monkeypatch.setattr(device, "_warned", False)
+    probe.cache_clear()
+    yield
+    probe.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [
+        ("auto", ("auto", 0)),
+        ("cpu", ("cpu", 0)),
+        ("cuda", ("cuda", 0)),
+        ("cuda:0", ("cuda", 0)),
+        ("cuda:17", ("cuda", 17)),
+    ],
+)
+def test_devices_are_named(spec: str, expected: tuple[str, int]) -> None:
+    assert parse(spec) == expected
+
+
+@pytest.mark.parametrize(("kind", "index", "name"), [("cpu", 0, "cpu"), ("cuda", 17, "cuda:17")])
+def test_the_name_of_a_device_is_one_that_names_it(kind: str, index: int, name: str) -> None:
+    assert str(Device(kind, index)) == name
+    assert parse(name) == (kind, index)
+
+
+@pytest.mark.parametrize(
+    "spec",
+    ["", "gpu", "CUDA", "cuda:", "cuda:-1", "cuda:x", "cuda: 1", "cuda:1:2", "cuda:²", "cuda:١",
+     "cpu:0", "cpu:", "auto:1", " cpu"],
+)  # fmt: skip
+def test_other_names_are_refused(spec: str) -> None:
+    with pytest.raises(UsageError, match="expected auto, cpu, cuda or cuda:N") as caught:
+        parse(spec)
+    assert repr(spec) in str(caught.value)
+
+
+HOST = np.arange(24).reshape(4, 6) - 3
+LAYOUTS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "plain": lambda a: a,
+    "strided": lambda a: a[::2, 1::3],
+    "reversed": lambda a: a[::-1, ::-1],
+    "Fortran": np.asfortranarray,
+    "repeated": lambda a: np.broadcast_to(a[0], (3, 6)),  # read-only
+    "empty": lambda a: a[:0],
+    "zero-dimensional": lambda a: a[0, 0].reshape(()),
+    "unaligned": lambda a: np.frombuffer(b"-" + a.tobytes(), a.dtype, offset=1).reshape(a.shape),
+}
+
+
+@pytest.mark.parametrize("dtype", ["bool", "uint8", "int32", "float32", "widest"])
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_an_array_comes_back_as_it_was_put(xp: Library, layout: str, dtype: str) -> None:
+    host = LAYOUTS[layout](HOST.astype(xp.dtype if dtype == "widest" else dtype))
+    before, like = host.copy(), xp.array([0.0])
+    there = put(host, like)
+    assert namespace(there) is namespace(like)
+    assert device_of(there) == device_of(like)
+    back = to_numpy(there)
+    assert type(back) is np.ndarray
+    assert back.dtype == before.dtype
+    assert np.array_equal(back, before)
+    assert np.array_equal(host, before)
+
+
+def test_an_array_is_where_it_was_made(xp: Library) -> None:
+    x = xp.array([[1.0, 2.0]])
+    assert xp.device in (None, device_of(x))
+    assert device_of(namespace(x).zeros(3, device=device_of(x))) == device_of(x)
+
+
+def test_numpy_stays_numpy() -> None:
+    assert namespace(HOST) is np
+    assert namespace(np.float32(1)) is np
+    assert namespace(np.ma.array([1])) is np
+    assert device_of(HOST) == "cpu"
+    assert put(HOST, HOST) is HOST
+    assert to_numpy(HOST) is HOST
+    assert Device("cpu").put(HOST) is HOST
+
+
+def test_the_floating_point_type_is_named(xp: Library) -> None:
+    assert float_name(xp.array([1.0], dtype="float32")) == "float32"
+    assert float_name(xp.array([1.0])) == xp.dtype
+
+
+def test_a_tensor_with_a_gradient_can_be_read() -> None:
+    torch = pytest.importorskip("torch")
+    assert to_numpy(torch.ones(2, requires_grad=True)).tolist() == [1, 1]
+
+
+def test_a_tracer_of_jax_has_no_device() -> None:
+    jax = pytest.importorskip("jax")
+    seen = []
+    jax.jit(lambda x: (seen.append(device_of(x)), x)[1])(jax.numpy.ones(2))
+    assert seen == [None]
+
+
+@pytest.mark.parametrize(
+    ("value", "name"),
+    [
+        ([1.0], "builtins.list"),
+        (1.0, "builtins.float"),
+        (None, "builtins.NoneType"),
+        ("abc", "builtins.str"),
+        (memoryview(b"abc"), "builtins.memoryview"),
+    ],
+)
+def test_what_is_no_array_is_refused_by_its_name(value: Any, name: str) -> None:
+    with pytest.raises(UsageError, match=f"a {name} is no array that xpnet can compute with"):
+        namespace(value)
+
+
+@pytest.mark.parametrize(
+    ("library", "kind"), [("dask.array", "Array"), ("ndonnx", "Array"), ("sparse", "SparseArray")]
+)
+def test_arrays_of_unsupported_libraries_are_refused(
+    library: str, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By stand-ins that array-api-compat takes for the library's own arrays."""
+    array = type(kind, (), {"__module__": library, "__array_namespace__": lambda self: np})
+    module = ModuleType(library)
+    setattr(module, kind, array)
+    monkeypatch.setitem(sys.modules, library, module)
+    with pytest.raises(UsageError, match=f"a {library}.{kind} is no array that xpnet can"):
+        namespace(array())
+
+
+class CUDARuntimeError(RuntimeError):
+    """Named as CuPy's; `test_the_stand_in_is_named_as_cupy_is` compares them."""
+
+
+class OutOfMemoryError(MemoryError):
+    """As above."""
+
+
+class DynamicLibNotFoundError(RuntimeError):
+    """As above, of cuda.pathfinder, which loads CUDA's libraries for CuPy."""
+
+
+def stand_in(
+    version: str = "14.2.0",
+    count: int | Exception = 1,
+    driver: int = 12090,
+    needed: int = 12090,
+    compute: Callable[..., np.ndarray] | Exception = np.arange,
+) -> ModuleType:
+    """A module with the part of CuPy that the probe asks; it computes with NumPy."""
+
+    def get_device_count() -> int:
+        if isinstance(count, Exception):
+            raise count
+        return count
+
+    def arange(*args: Any, **kwargs: Any) -> np.ndarray:
+        if isinstance(compute, Exception):
+            raise compute
+        return compute(*args, **kwargs)
+
+    cupy: Any = ModuleType("cupy")
+    cupy.__version__ = version
+    cupy.arange, cupy.reshape = arange, np.reshape
+    cupy.cuda = SimpleNamespace(
+        Device=lambda index: nullcontext(),
+        memory=SimpleNamespace(OutOfMemoryError=OutOfMemoryError),
+        runtime=SimpleNamespace(
+            CUDARuntimeError=CUDARuntimeError,
+            getDeviceCount=get_device_count,
+            getDeviceProperties=lambda i: {"name": b"Stand-in", "totalGlobalMem": (80 + i) << 30},
+            driverGetVersion=lambda: driver,
+            runtimeGetVersion=lambda: needed,
+        ),
+    )
+    return cupy
+
+
+INSUFFICIENT = CUDARuntimeError(
+    "cudaErrorInsufficientDriver: CUDA driver version is insufficient for CUDA runtime version"
+)
+NO_DEVICE = CUDARuntimeError("cudaErrorNoDevice: no CUDA-capable device is detected")
+NO_MEMORY = CUDARuntimeError("cudaErrorMemoryAllocation: out of memory")
+NO_NVRTC = DynamicLibNotFoundError('Failure finding "libnvrtc.so.12": No such file: libnvrtc.so.12')
+NO_CUBLAS = ImportError('Failure finding "libcublas.so.12": No such file: libcublas.so.12')
+INSTALL = 'pip install "xpnet[cuda]"'
+# CuPy as it is imported, the reason, and the remedy.
+PROBLEMS: dict[str, tuple[ModuleType | None, str, str]] = {
+    "absent": (None, "CuPy is not installed", INSTALL),
+    "too-old": (stand_in("13.6.0"), "CuPy 13.6.0 is too old", "CuPy 14 is needed"),
+    "no-driver": (
+        stand_in(count=INSUFFICIENT, driver=0),
+        "no NVIDIA driver is loaded",
+        "install NVIDIA's driver",
+    ),
+    "old-driver": (
+        stand_in(count=INSUFFICIENT, driver=11080),
+        "the NVIDIA driver is for CUDA 11.8 and this CuPy needs CUDA 12.9",
+        "update the NVIDIA driver",
+    ),
+    "no-device": (stand_in(count=NO_DEVICE), "CUDA finds no device: CUDARuntimeError: "
+                  "cudaErrorNoDevice: no CUDA-capable device is detected", "nvidia-smi"),
+    "none-counted": (stand_in(count=0), "CUDA finds no device", "nvidia-smi"),
+    "no-compiler": (
+        stand_in(compute=NO_NVRTC), "kernel compiler NVRTC does not load (Dyn", INSTALL
+    ),
+    "no-cublas": (
+        stand_in(compute=NO_CUBLAS), "a first product on cuda:0 fails (ImportError: Failure "
+        'finding "libcublas.so.12"', INSTALL,
+    ),
+    "no-memory": (
+        stand_in(compute=OutOfMemoryError("Out of memory allocating 512 bytes")),
+        "no memory is left on cuda:0", "end the other programs that use it",
+    ),
+    "no-memory-for-cuda-itself": (
+        stand_in(compute=NO_MEMORY), "no memory is left on cuda:0", "end the other programs",
+    ),
+    "no-memory-for-cublas": (
+        stand_in(compute=RuntimeError("CUBLAS_STATUS_ALLOC_FAILED")),
+        "no memory is left on cuda:0", "end the other programs",
+    ),
+    "wrong-result": (
+        stand_in(compute=lambda *a, **k: np.arange(*a, **k) + 1),
+        "cuda:0 computes wrong results", "do not use it",
+    ),
+    "broken": (
+        stand_in(count=OSError("libcuda.so.1: file too short")),
+        "CuPy fails: OSError: libcuda.so.1: file too short", INSTALL,
+    ),
+}  # fmt: skip
+
+
+@pytest.fixture(params=PROBLEMS)
+def problem(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> tuple[str, str]:
+    """A reason and a remedy; CuPy is as they say."""
+    cupy, reason, remedy = PROBLEMS[request.param]
+    monkeypatch.setitem(sys.modules, "cupy", cupy)
+    return reason, remedy
+
+
+@pytest.fixture
+def no_cupy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "cupy", None)
+
+
+def test_the_probe_gives_reason_and_remedy(problem: tuple[str, str]) -> None:
+    reason, remedy = problem
+    found = probe(0)
+    assert found is not None
+    assert reason in found.reason
+    assert remedy in found.remedy
+    assert str(found) == f"{found.reason}; {found.remedy}"
+    assert "\n" not in str(found)
+
+
+def test_auto_takes_the_cpu_silently_and_knows_why(problem: tuple[str, str]) -> None:
+    """A warning would be an error here."""
+    chosen = select("auto")
+    assert chosen == Device("cpu")
+    assert chosen.why.startswith("auto: ")
+    assert problem[0] in chosen.why
+    assert select("auto", strict=True) == Device("cpu")
+
+
+def test_cuda_falls_back_with_one_warning(problem: tuple[str, str]) -> None:
+    with pytest.warns(DeviceFallbackWarning) as caught:
+        chosen = select("cuda")
+    assert len(caught) == 1
+    assert all(part in str(caught[0].message) for part in ("cuda cannot be used", *problem))
+    assert caught[0].filename == __file__
+    assert chosen == Device("cpu")
+    assert problem[0] in chosen.why
+    assert select("cuda") == Device("cpu")  # in silence: warnings are errors
+
+
+def test_strict_is_an_error_instead(problem: tuple[str, str]) -> None:
+    with pytest.raises(DeviceError) as caught:
+        select("cuda:0", strict=True)
+    assert all(part in str(caught.value) for part in ("cuda:0 cannot be used", *problem))
+    assert caught.value.exit_code == 2
+
+
+def test_devices_says_what_is_there_and_what_to_do(
+    problem: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    reason, remedy = problem
+    assert run(["devices"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("cpu      works ")
+    assert f"NumPy {np.__version__}" in lines[0]
+    assert lines[1].startswith("cuda")
+    assert "cannot be used: " in lines[1]
+    assert reason in lines[1]
+    assert "what to do: " in lines[2]
+    assert remedy in lines[2]
+    assert lines[3].endswith("--device auto takes cpu")
+
+
+def test_a_device_that_works_is_taken(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "cupy", stand_in(count=2))
+    assert probe(1) is None
+    chosen = select("auto", strict=True)
+    assert chosen == Device("cuda", 0)
+    assert chosen.why == "auto: Stand-in, 80 GiB"
+    assert select("cuda:1").why == "asked for: Stand-in, 81 GiB"
+    assert str(select("cuda:1")) == "cuda:1"
+    assert list(inventory())[1:] == [
+        ("cuda:0", "Stand-in, 80 GiB", None),
+        ("cuda:1", "Stand-in, 81 GiB", None),
+    ]
+    assert run(["devices"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[2] == "cuda:1   works  Stand-in, 81 GiB"
+    assert lines[3].endswith("--device auto takes cuda:0")
+
+
+def test_a_number_too_high_is_answered_with_those_there_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "cupy", stand_in(count=2))
+    with pytest.warns(DeviceFallbackWarning, match="there is no cuda:2; choose one of: cuda:0, c"):
+        assert select("cuda:2") == Device("cpu")
+    with pytest.raises(DeviceError, match="cuda:2 cannot be used: there is no cuda:2"):
+        select("cuda:2", strict=True)
+
+
+def test_the_cpu_is_taken_without_a_probe(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(device, "probe", lambda index: pytest.fail("probed"))
+    assert select("cpu") == Device("cpu")
+    assert select("cpu", strict=True).why == "asked for"
+
+
+def test_devices_compare_by_what_they_are() -> None:
+    assert Device("cuda", 1, "auto") == Device("cuda", 1, "asked for")
+    assert Device("cuda", 1) != Device("cuda", 0)
+
+
+def installed(folder: Path, name: str, version: str) -> None:
+    """Leave what pip leaves to say that a distribution is installed."""
+    metadata = folder / f"{name.replace('-', '_')}-{version}.dist-info"
+    metadata.mkdir()
+    text = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+    (metadata / "METADATA").write_text(text)
+
+
+def test_two_cupys_are_one_too_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    installed(tmp_path, "cupy", "14.0.0")
+    installed(tmp_path, "cupy-cuda13x", "14.1.0")
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    monkeypatch.setitem(sys.modules, "cupy", stand_in())
+    found = probe(0)
+    assert found is not None
+    assert found.reason.startswith("cupy and cupy-cuda1")
+    assert found.reason.endswith("cupy-cuda13x are both installed and overwrite one another")
+    assert found.remedy.startswith("pip uninstall cupy cupy-cuda1")
+    assert found.remedy.endswith(f"cupy-cuda13x, then {INSTALL}")
+    assert versions()["cupy-cuda13x"] == "14.1.0"
+
+
+# How CuPy begins its messages: with an empty line.
+IMPORT_ERROR = '''
+try:
+    raise ImportError("libcudart.so.12: cannot open shared object file")
+except ImportError as exc:
+    raise ImportError(f"""
+================================================================
+Failed to import CuPy.
+
+Original error:
+  {type(exc).__name__}: {exc}
+================================================================
+""") from exc
+'''
+UNSUPPORTED = '''raise AssertionError("""
+*** The requested function is not supported in the current version of
+*** the toolkit installed in your environment.
+""")'''
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        ("import cupy_backends_missing", "No module named 'cupy_backends_missing'"),
+        (IMPORT_ERROR, "libcudart.so.12: cannot open shared object file"),
+        (UNSUPPORTED, "The requested function is not supported"),
+        ("x = 1", "has no attribute '__version__'"),
+    ],
+)
+def test_a_cupy_that_fails_to_import_is_told_from_none(
+    source: str, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "cupy").mkdir()
+    (tmp_path / "cupy" / "__init__.py").write_text(source)
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    monkeypatch.setitem(sys.modules, "cupy", None)  # so that it is put back as it was
+    del sys.modules["cupy"]
+    found = probe(0)
+    assert found is not None
+    assert found.reason.startswith("CuPy fails: ")
+    assert reason in found.reason
+    assert found.remedy == f"install it again: {INSTALL}"
+
+
+@pytest.mark.usefixtures("no_cupy")
+def test_a_model_falls_back_too() -> None:
+    model = xpnet.mlp(3, 2)
+    with pytest.warns(DeviceFallbackWarning, match="CuPy is not installed"):
+        moved = model.to("cuda")
+    assert type(moved.theta) is np.ndarray
+    assert moved == model
+    with pytest.raises(DeviceError, match="CuPy is not installed"):
+        model.to("cuda", strict=True)
+
+
+def xpnet_without_cupy(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """The command in a process of its own that has no CuPy."""
+    code = "import sys; sys.modules['cupy'] = None; from xpnet.cli import run; sys.exit(run())"
+    command = [sys.executable, "-c", code, *arguments]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+
+
+TRAIN = ("train", "--epochs", "1", "--limit", "256", "--hidden", "none", "--device", "cuda")
+
+
+def test_train_falls_back_with_one_line(tmp_path: Path) -> None:
+    done = xpnet_without_cupy(tmp_path, *TRAIN, "--output", "run")
+    assert done.returncode == 0
+    assert done.stderr == (
+        "xpnet: warning: cuda cannot be used, so the CPU is: CuPy is not installed; "
+        f"{INSTALL}\n"
+    )  # fmt: skip
+    assert "cpu (cuda cannot be used: CuPy is not installed)" in done.stdout
+    assert (tmp_path / "run" / "model.safetensors").is_file()
+
+
+def test_train_with_a_strict_device_exits_2_and_leaves_nothing(tmp_path: Path) -> None:
+    done = xpnet_without_cupy(tmp_path, *TRAIN, "--strict-device")
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr == f"xpnet: cuda cannot be used: CuPy is not installed; {INSTALL}\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+# What follows asks the real CuPy, or its real absence.
+
+
+@pytest.mark.skipif(importlib.util.find_spec("cupy") is not None, reason="CuPy is installed")
+def test_where_cupy_is_absent_the_probe_says_so() -> None:
+    assert str(probe(0)) == f"CuPy is not installed; {INSTALL}"
+
+
+def test_where_no_driver_is_the_probe_says_so() -> None:
+    cupy = pytest.importorskip("cupy")
+    if cupy.cuda.runtime.driverGetVersion():
+        pytest.skip("an NVIDIA driver, or the emulator's, is loaded")
+    assert str(probe(0)).startswith("no NVIDIA driver is loaded; install")
+    assert [name for name, _, _ in inventory()] == ["cpu", "cuda"]
+
+
+def test_the_stand_in_is_named_as_cupy_is() -> None:
+    cupy, fake = pytest.importorskip("cupy"), stand_in()
+    pathfinder = pytest.importorskip("cuda.pathfinder")
+    assert int(cupy.__version__.split(".")[0]) == int(fake.__version__.split(".")[0])
+    for name in ("CUDARuntimeError", "OutOfMemoryError", "DynamicLibNotFoundError"):
+        real = next(
+            getattr(module, name)
+            for module in (cupy.cuda.runtime, cupy.cuda.memory, pathfinder)
+            if hasattr(module, name)
+        )
+        assert real.__name__ == name
+        assert real.__bases__ == globals()[name].__bases__
+    for name in ("getDeviceCount", "getDeviceProperties", "driverGetVersion", "runtimeGetVersion"):
+        assert callable(getattr(cupy.cuda.runtime, name))
+    assert cupy.cuda.runtime.runtimeGetVersion() >= 12000
+    for status, fake_error in ((35, INSUFFICIENT), (100, NO_DEVICE), (2, NO_MEMORY)):
+        assert str(cupy.cuda.runtime.CUDARuntimeError(status)) == str(fake_error)
+
+
+@pytest.mark.cuda
+def test_a_real_device_is_named_and_taken() -> None:
+    assert probe(0) is None
+    chosen = select("auto")
+    assert chosen == Device("cuda")
+    assert chosen.why.endswith(" GiB")
+    assert ("cuda:0", chosen.why.removeprefix("auto: "), None) in list(inventory())
+    name = type(chosen.put(HOST)).__module__
+    assert name.startswith("cupy")
+    swapped = HOST.astype(">f4")  # as some files hold their numbers
+    assert np.array_equal(to_numpy(chosen.put(swapped)), HOST)
+
+
+@pytest.mark.cuda
+def test_a_real_device_number_too_high_falls_back() -> None:
+    with pytest.warns(DeviceFallbackWarning, match="there is no cuda:99; choose one of: cuda:0"):
+        assert select("cuda:99") == Device("cpu")
+    with pytest.raises(DeviceError, match="there is no cuda:99"):
+        select("cuda:99", strict=True)
+
+
+@pytest.mark.cuda
+def test_a_real_device_that_is_full_says_so() -> None:
+    """CuPy's own limit on its memory pool raises what a full device raises."""
+    code = "from xpnet.device import probe; print(probe(0))"
+    found = in_a_process(code, CUPY_GPU_MEMORY_LIMIT="1")
+    assert found.startswith("no memory is left on cuda:0 (OutOfMemoryError: Out of memory alloc")
+
+
+@pytest.mark.emulator
+@pytest.mark.parametrize(
+    ("library", "reason"),
+    [
+        ("nvrtc", "the kernel compiler NVRTC does not load (DynamicLibNotFoundError: Failure"),
+        ("cublas", "a first product on cuda:0 fails (ImportError: Failure finding"),
+    ],
+)
+def test_a_library_of_cuda_that_is_missing_is_named(library: str, reason: str) -> None:
+    """The emulator has them all loaded; so hide one where CuPy looks for it."""
+    code = f"""
+from cuda import pathfinder
+load = pathfinder.load_nvidia_dynamic_lib
+def hide(name):
+    if name == {library!r}:
+        raise pathfinder.DynamicLibNotFoundError(f'Failure finding "lib{{name}}.so.12"')
+    return load(name)
+pathfinder.load_nvidia_dynamic_lib = hide
+from xpnet.device import probe
+print(probe(0))
+"""
+    found = in_a_process(code)
+    assert found.startswith(reason)
+    assert f"lib{library}.so.12" in found
+    assert INSTALL in found
+
+
+def in_a_process(code: str, **environment: str) -> str:
+    """What Python prints; the environment is ours and the variables given."""
+    command = [sys.executable, "-c", code]
+    env = {**os.environ, **environment}
+    return subprocess.run(command, capture_output=True, text=True, check=True, env=env).stdout

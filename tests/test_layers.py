@@ -1,0 +1,80 @@
+"""Each layer by itself; their derivatives are tested with the network's."""
+
+import numpy as np
+import pytest
+from conftest import Library, difference
+
+from xpnet.device import to_numpy
+from xpnet.errors import UsageError
+from xpnet.layers import Dense, Dropout, Layer, Standardize
+
+
+def test_dense_is_the_formula_written_out() -> None:
+    x, W, b = np.asarray([[1.0, 2.0]]), np.asarray([[1.0, 2, 3], [4, 5, 6]]), np.ones(3)
+    y, cache = Dense(2, 3).forward({"W": W, "b": b}, x)
+    assert y.tolist() == [[10, 13, 16]]
+    dx, grads = Dense(2, 3).backward({"W": W, "b": b}, cache, np.asarray([[1.0, 0, -1]]))
+    assert dx.tolist() == [[-2, -2]]
+    assert grads["W"].tolist() == [[1, 0, -1], [2, 0, -2]]
+    assert grads["b"].tolist() == [1, 0, -1]
+
+
+def test_dense_without_bias_has_no_b() -> None:
+    layer = Dense(2, 3, bias=False)
+    p = {"W": np.ones((2, 3))}
+    y, cache = layer.forward(p, np.ones((4, 2)))
+    assert list(layer.shapes) == list(layer.backward(p, cache, y)[1]) == ["W"]
+    assert y.tolist() == [[2.0] * 3] * 4
+
+
+def test_standardize_takes_pixels_and_gives_the_models_dtype(xp: Library) -> None:
+    p = {"mean": xp.array([1.0, 2.0]), "scale": xp.array([2.0, 4.0])}
+    y, _ = Standardize(2).forward(p, xp.array(np.asarray([[255, 0]], dtype=np.uint8)))
+    assert y.dtype == p["mean"].dtype
+    assert to_numpy(y).tolist() == [[127.0, -0.5]]
+
+
+def test_dropout_keeps_the_part_it_should_and_scales_it(xp: Library) -> None:
+    layer, n, width = Dropout(0.3), 200, 500
+    p = {"key": xp.array(np.asarray([1, 2, 0], dtype=np.int32))}
+    y, cache = layer.forward(p, xp.array(np.ones((n, width))))
+    y = to_numpy(y)
+    rounded = round(0.3 * 65536) / 65536
+    assert set(np.unique(y)) == {0, y.max()}
+    assert y.max() == pytest.approx(1 / (1 - rounded), rel=1e-7)
+    kept = np.mean(y > 0)
+    # 6 standard deviations of a binomial of n * width
+    assert abs(kept - (1 - rounded)) < 6 * np.sqrt(0.21 / (n * width))
+    dx, grads = layer.backward(p, cache, xp.array(np.ones((n, width))))
+    assert difference(dx, y) == 0
+    assert grads == {}
+
+
+def test_dropout_masks_are_the_same_bits_on_every_library(xp: Library) -> None:
+    key = np.asarray([1, 2, 0], dtype=np.int32)
+    y, _ = Dropout(0.5).forward({"key": xp.array(key)}, xp.array(np.ones((5, 7))))
+    expected, _ = Dropout(0.5).forward({"key": key}, np.ones((5, 7)))
+    assert difference(y, expected) == 0
+
+
+def test_dropout_of_0_keeps_everything() -> None:
+    p = {"key": np.asarray([1, 2, 0], dtype=np.int32)}
+    x = np.random.default_rng(0).normal(size=(50, 50))
+    assert np.array_equal(Dropout(0.0).forward(p, x)[0], x)
+
+
+@pytest.mark.parametrize("rate", [-0.1, 1.0, 1.5, 0.999999, float("nan"), float("inf")])
+def test_dropout_outside_is_refused(rate: float) -> None:
+    with pytest.raises(UsageError, match="expected 0 <= rate < 1"):
+        Dropout(rate)
+
+
+def test_layers_are_values() -> None:
+    assert Dense(2, 3) == Dense(2, 3) != Dense(2, 3, bias=False)
+    assert hash(Dropout(0.5)) == hash(Dropout(0.5))
+
+
+@pytest.mark.parametrize("layer", [Dense(2, 3), Standardize(2), Dropout(0.5)])
+def test_decayed_and_gradients_are_names_of_shapes(layer: Layer) -> None:
+    assert set(layer.decayed) <= set(layer.shapes)
+    assert not set(layer.shapes) & set(layer.buffers)

@@ -1,0 +1,121 @@
+"""Losses: values by other means, stability, targets, weights, probabilities."""
+
+import math
+
+import numpy as np
+import pytest
+from conftest import Library, difference
+
+from xpnet.device import to_numpy
+from xpnet.errors import UsageError
+from xpnet.losses import (
+    LOSSES,
+    BinaryCrossEntropy,
+    SoftmaxCrossEntropy,
+    SquaredError,
+    dense_targets,
+)
+
+Z = np.asarray([[1.0, 2.0, 0.5], [-1.0, 0.0, 3.0]])
+
+
+def test_softmax_cross_entropy_by_hand(xp: Library) -> None:
+    value, _ = SoftmaxCrossEntropy().forward(xp.array(Z), xp.array([1, 0]))
+    by_hand = -sum(
+        math.log(math.exp(z[t]) / sum(math.exp(v) for v in z))
+        for z, t in zip(Z.tolist(), (1, 0), strict=True)
+    )
+    assert float(to_numpy(value)) == pytest.approx(by_hand / 2, rel=xp.tolerance(1e-14))
+
+
+def test_binary_cross_entropy_by_hand(xp: Library) -> None:
+    t = np.asarray([[1.0, 0, 1], [0, 0.25, 1]])
+    value, _ = BinaryCrossEntropy().forward(xp.array(Z), xp.array(t))
+    p = 1 / (1 + np.exp(-Z))
+    by_hand = -np.mean(t * np.log(p) + (1 - t) * np.log(1 - p))
+    assert float(to_numpy(value)) == pytest.approx(by_hand, rel=xp.tolerance(1e-14))
+
+
+def test_squared_error_by_hand() -> None:
+    value, cache = SquaredError().forward(Z, np.zeros((2, 3)))
+    assert value == pytest.approx(np.mean(Z**2), rel=1e-15)
+    assert SquaredError().backward(cache).tolist() == (2 * Z / 6).tolist()
+
+
+@pytest.mark.parametrize(
+    ("name", "t"),
+    [("CrossEntropyLoss", [1, 0]), ("BCEWithLogitsLoss", Z > 0), ("MSELoss", Z * 2)],
+)
+def test_values_are_torchs(name: str, t) -> None:
+    torch = pytest.importorskip("torch")
+    ours = {
+        "CrossEntropyLoss": SoftmaxCrossEntropy(),
+        "BCEWithLogitsLoss": BinaryCrossEntropy(),
+        "MSELoss": SquaredError(),
+    }[name]
+    t = np.asarray(t) if name == "CrossEntropyLoss" else np.asarray(t, dtype=float)
+    expected = getattr(torch.nn, name)()(torch.tensor(Z), torch.tensor(t))
+    assert ours.forward(Z, t)[0] == pytest.approx(float(expected), rel=1e-14)
+
+
+def test_label_smoothing_is_torchs() -> None:
+    torch = pytest.importorskip("torch")
+    expected = torch.nn.CrossEntropyLoss(label_smoothing=0.1)(torch.tensor(Z), torch.tensor([1, 0]))
+    value, _ = SoftmaxCrossEntropy(0.1).forward(Z, np.asarray([1, 0]))
+    assert value == pytest.approx(float(expected), rel=1e-14)
+
+
+@pytest.mark.parametrize("output", LOSSES)
+def test_nothing_overflows_at_1e4(xp: Library, output: str) -> None:
+    z, t = xp.array([[1e4, -1e4], [-1e4, 1e4]]), xp.array([0, 0])
+    loss = LOSSES[output]()
+    value, cache = loss.forward(z, t)
+    assert np.isfinite(float(to_numpy(value)))
+    assert np.all(np.isfinite(to_numpy(loss.backward(cache))))
+    if output != "identity":
+        p = to_numpy(loss.probabilities(z))
+        assert p.tolist() == [[1.0, 0.0], [0.0, 1.0]]
+
+
+@pytest.mark.parametrize("output", LOSSES)
+@pytest.mark.parametrize("dtype", ["int32", "uint8"])
+def test_labels_and_one_hot_rows_mean_the_same(xp: Library, output: str, dtype: str) -> None:
+    loss, one_hot = LOSSES[output](), xp.array([[0.0, 1, 0], [1, 0, 0]])
+    z, labels = xp.array(Z), xp.array(np.asarray([1, 0]), dtype)
+    assert difference(dense_targets(labels, z), one_hot) == 0
+    assert float(loss.forward(z, labels)[0]) == float(loss.forward(z, one_hot)[0])
+
+
+@pytest.mark.parametrize("output", LOSSES)
+def test_a_weight_of_2_is_a_sample_twice(xp: Library, output: str) -> None:
+    """The mean of two samples weighted 4/3 and 2/3 is that of three samples, one of them twice."""
+    loss = LOSSES[output]()
+    weighted, cache = loss.forward(xp.array(Z), xp.array([1, 0]), xp.array([4 / 3, 2 / 3]))
+    twice, _ = loss.forward(xp.array(Z[[0, 0, 1]]), xp.array([1, 1, 0]))
+    assert float(weighted) == pytest.approx(float(twice), rel=xp.tolerance(1e-14))
+    plain = loss.backward(loss.forward(xp.array(Z), xp.array([1, 0]))[1])
+    scaled = np.asarray([[4 / 3], [2 / 3]]) * to_numpy(plain)
+    assert difference(loss.backward(cache), scaled) < xp.tolerance(1e-15)
+
+
+def test_a_single_output_takes_flat_targets(xp: Library) -> None:
+    z, t = xp.array([[0.5], [-1.0]]), xp.array([1, 0])
+    value, cache = BinaryCrossEntropy().forward(z, t)
+    expected = (math.log1p(math.exp(-0.5)) + math.log1p(math.exp(-1))) / 2
+    assert float(to_numpy(value)) == pytest.approx(expected, rel=xp.tolerance(1e-14))
+    assert tuple(BinaryCrossEntropy().backward(cache).shape) == (2, 1)
+
+
+@pytest.mark.parametrize("output", ["softmax", "sigmoid"])
+def test_the_dtype_stays(xp: Library, output: str) -> None:
+    z = xp.array(Z, "float32")
+    value, cache = LOSSES[output]().forward(z, xp.array([1, 0]), xp.array([1.0, 2.0], "float32"))
+    assert value.dtype == z.dtype
+    assert LOSSES[output]().backward(cache).dtype == z.dtype
+    assert LOSSES[output]().probabilities(z).dtype == z.dtype
+
+
+@pytest.mark.parametrize("smoothing", [-0.1, 1.0, float("nan")])
+def test_smoothing_outside_is_refused(smoothing: float) -> None:
+    with pytest.raises(UsageError, match="expected 0 <= smoothing < 1"):
+        SoftmaxCrossEntropy(smoothing)

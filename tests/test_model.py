@@ -1,0 +1,234 @@
+"""Models: building, calling with any arrays, files, pickles, comparison."""
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+from conftest import Library, difference
+
+import xpnet
+from xpnet.activations import ReLU, Tanh
+from xpnet.device import namespace, to_numpy
+from xpnet.layers import Dense, Dropout, Standardize
+from xpnet.model import Model
+
+PIXELS = np.random.default_rng(0).integers(0, 256, size=(9, 4, 5)).astype(np.uint8)
+
+
+def small(**options) -> Model:
+    options = {"input_shape": (4, 5), "seed": 1, "dtype": "float64"} | options
+    return xpnet.mlp(20, 8, 3, **options)
+
+
+def test_mlp_builds_what_was_asked_for() -> None:
+    model = xpnet.mlp(6, 5, 4, 3, activation=("relu", "tanh"), dropout=0.25, bias=False)
+    assert model.network.layers == (
+        Standardize(6),
+        Dense(6, 5, bias=False),
+        ReLU(),
+        Dropout(0.25),
+        Dense(5, 4, bias=False),
+        Tanh(),
+        Dropout(0.25),
+        Dense(4, 3, bias=False),
+    )
+    assert (model.dtype, model.labels, model.input_shape) == ("float32", (0, 1, 2), (6,))
+
+
+def test_initial_weights_suit_the_activation() -> None:
+    """Bounds of He for the layer in front of ReLU, of Glorot in front of tanh and at the end."""
+    model = xpnet.mlp(600, 200, 200, 10, activation=("relu", "tanh"))
+    params = model.network.unpack(model.theta, model.buffers)
+    bounds = {1: 6 / 600, 3: 6 / 400, 5: 6 / 210}
+    for i, bound in bounds.items():
+        assert 0.98 < np.max(np.abs(params[i]["W"])) / np.sqrt(bound) <= 1
+        assert not np.any(params[i]["b"])
+
+
+def test_an_initializer_that_is_named_is_taken() -> None:
+    W = xpnet.mlp(600, 200, initializer="lecun-uniform").theta[: 600 * 200]
+    assert 0.98 < np.max(np.abs(W)) / np.sqrt(3 / 600) <= 1
+
+
+def test_equal_seeds_give_equal_models() -> None:
+    assert small() == small()
+    assert small() != small(seed=2)
+    assert hash(small()) == hash(small())
+    assert small() != small(labels="abc")
+    assert small() != small(dtype="float32")
+    assert small() != "a model"
+
+
+def test_float32_weights_are_the_float64_ones_rounded() -> None:
+    assert np.array_equal(small(dtype="float32").theta, small().theta.astype(np.float32))
+
+
+@pytest.mark.parametrize("kind", ["uint8", "float32", "int32"])
+def test_a_model_predicts_in_kind_on_every_library(xp: Library, kind: str) -> None:
+    """Within 1e-5: the model is of float32."""
+    model, x = small(dtype="float32"), xp.array(PIXELS, kind)
+    expected = model(PIXELS)
+    for result, right in (
+        (model(x), expected),
+        (model.predict_proba(x), model.predict_proba(PIXELS)),
+    ):
+        assert namespace(result) is namespace(x)
+        assert result.dtype == namespace(x).float32
+        assert difference(result, right) < 1e-5
+    assert to_numpy(model.predict(x)).tolist() == model.predict(PIXELS).tolist()
+    assert namespace(model.predict(x)) is namespace(x)
+
+
+def test_predict_is_the_most_probable_label() -> None:
+    p = small().predict_proba(PIXELS)
+    assert np.allclose(p.sum(axis=1), 1, atol=1e-15)
+    assert np.array_equal(small().predict(PIXELS), p.argmax(axis=1))
+    assert np.array_equal(small()(PIXELS).argmax(axis=1), p.argmax(axis=1))
+
+
+def test_names_come_back_as_names_on_numpy_and_as_indices_elsewhere(xp: Library) -> None:
+    model = small(labels=("cat", "dog", "bird"), dtype=xp.dtype)
+    index = small().predict(PIXELS)
+    predicted = model.predict(xp.array(PIXELS, "uint8"))
+    if xp.name.startswith("numpy"):
+        assert predicted.tolist() == [model.labels[i] for i in index]
+    else:
+        assert to_numpy(predicted).tolist() == index.tolist()
+
+
+def test_numbers_as_labels_come_back_in_kind(xp: Library) -> None:
+    predicted = small(labels=(7, 3, 5), dtype=xp.dtype).predict(xp.array(PIXELS, "uint8"))
+    assert to_numpy(predicted).tolist() == [(7, 3, 5)[i] for i in small().predict(PIXELS)]
+
+
+def test_two_classes_by_one_sigmoid(xp: Library) -> None:
+    model = xpnet.mlp(20, 8, 1, output="sigmoid", labels=("no", "yes"))
+    x = xp.array(PIXELS // 8, "uint8")
+    z, p = to_numpy(model(x))[:, 0], to_numpy(model.predict_proba(x))
+    assert p.shape == (9, 2)
+    assert np.allclose(p[:, 1], 1 / (1 + np.exp(-z)), atol=1e-6)
+    assert np.allclose(p.sum(axis=1), 1, atol=1e-6)
+    assert model.predict(PIXELS // 8).tolist() == ["yes" if v > 0 else "no" for v in z]
+
+
+def test_regression_predicts_values() -> None:
+    model = xpnet.mlp(20, 8, 1, output="identity")
+    assert model.predict(PIXELS).tolist() == model(PIXELS)[:, 0].tolist()
+    assert xpnet.mlp(20, 2, output="identity").predict(PIXELS).shape == (9, 2)
+    with pytest.raises(xpnet.UsageError, match="no probabilities"):
+        model.predict_proba(PIXELS)
+
+
+def test_samples_may_be_flat_lists_strided_or_read_only() -> None:
+    model = small()
+    expected = model(PIXELS)
+    flat = PIXELS.reshape(9, 20)
+    wide = np.zeros((9, 40))
+    wide[:, ::2] = flat
+    frozen = flat.copy()
+    frozen.flags.writeable = False
+    for x in (flat, flat.tolist(), PIXELS.tolist(), np.asfortranarray(flat), wide[:, ::2], frozen):
+        assert difference(model(x), expected) < 1e-15
+    assert difference(model(flat[:1]), expected[:1]) < 1e-15
+    assert model(flat[:0]).shape == (0, 3)
+
+
+@pytest.mark.parametrize(
+    ("x", "message"),
+    [
+        (np.zeros((9, 21)), r"x has shape \(9, 21\); this model expects \(n, 4, 5\)"),
+        (np.zeros((9, 5, 4)), "this model expects"),
+        (np.zeros((4, 5)), "this model expects"),
+        (np.zeros(20), r"a single sample is x\[None, ...\]"),
+        (np.zeros((9, 20), dtype=complex), "complex128; expected numbers"),
+        (np.full((9, 20), "a"), "expected numbers"),
+        ([[1.0, 2.0], [1.0]], "a list that makes no array"),
+        ({"a": 1}, "no array that xpnet can compute with"),
+        (None, "NoneType is no array"),
+    ],
+)
+def test_samples_of_another_form_are_refused(x, message: str) -> None:
+    with pytest.raises(xpnet.UsageError, match=message):
+        small()(x)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"widths": (5,)}, "widths of input and output"),
+        ({"widths": (5, 0, 3)}, "layer width 0: expected a whole number, 1 or more"),
+        ({"widths": (5, 2.5, 3)}, "layer width 2.5"),
+        ({"widths": (5, 1)}, "a single output needs"),
+        ({"widths": (5, 1), "output": "softmax"}, "softmax over one output"),
+        ({"activation": "rleu"}, "did you mean 'relu'"),
+        ({"activation": ("relu", "relu")}, "2 activations for 1 hidden"),
+        ({"dropout": 1.0}, "expected 0 <= rate < 1"),
+        ({"initializer": "magic"}, "unknown initializer 'magic'"),
+        ({"dtype": "float16"}, "unknown dtype 'float16'"),
+        ({"seed": -1}, "seed -1"),
+        ({"seed": 2**64}, r"below 2\^64"),
+        ({"labels": "ab"}, "2 different labels for 3 classes"),
+        ({"labels": "aab"}, "2 different labels for 3 classes"),
+        ({"labels": (1, 2, "a")}, "expected all of one kind"),
+        ({"labels": (1, 2, 2.5)}, "label 2.5"),
+        ({"input_shape": (2, 3)}, "has 6 elements; expected 5"),
+    ],
+)
+def test_other_arguments_are_refused(arguments: dict, message: str) -> None:
+    options = dict(arguments)
+    widths = options.pop("widths", (5, 4, 3))
+    with pytest.raises(xpnet.UsageError, match=message):
+        xpnet.mlp(*widths, **options)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        small(),
+        small(labels=("ü", "b", "c"), dropout=0.5, activation="tanh"),
+        xpnet.mlp(20, 1, output="sigmoid"),
+        xpnet.mlp(20, 4, 2, output="identity"),
+    ],
+)
+def test_files_pickles_and_copies_give_the_model_back(model: Model, tmp_path) -> None:
+    model.save(tmp_path / "a b.safetensors")
+    model(PIXELS.reshape(9, 20))
+    for twin in (
+        xpnet.load(tmp_path / "a b.safetensors"),
+        pickle.loads(pickle.dumps(model)),
+        copy.copy(model),
+        copy.deepcopy(model),
+    ):
+        assert twin == model
+        assert np.array_equal(twin(PIXELS.reshape(9, 20)), model(PIXELS.reshape(9, 20)))
+
+
+def test_a_model_with_arrays_elsewhere_equals_and_pickles_as_numpy(xp: Library) -> None:
+    model = small(dtype=xp.dtype)
+    theta, buffers = (xp.array(a) for a in (model.theta, model.buffers))
+    there = Model(model.network, theta, buffers, model.labels, model.input_shape)
+    assert there == model
+    assert type(pickle.loads(pickle.dumps(there)).theta) is np.ndarray
+    assert difference(there(PIXELS), model(PIXELS)) == 0
+
+
+def test_a_model_works_inside_jit() -> None:
+    jax = pytest.importorskip("jax")
+    model = small(dtype="float32")
+    x = jax.numpy.asarray(PIXELS)
+    for _ in range(2):  # nothing of the trace is kept
+        assert difference(jax.jit(lambda x: model(x))(x), model(PIXELS)) < 1e-5
+        assert difference(model(x), model(PIXELS)) < 1e-5
+    gradient = jax.grad(lambda x: model(x)[0, 0])(x.astype("float32"))
+    assert np.all(np.isfinite(gradient))
+
+
+def test_a_float64_model_is_refused_where_there_is_no_float64() -> None:
+    jax = pytest.importorskip("jax")
+    with pytest.raises(xpnet.UsageError, match="float64"):
+        small()(jax.numpy.asarray(PIXELS))
+
+
+def test_to_gives_the_same_model() -> None:
+    assert small().to("cpu") == small()

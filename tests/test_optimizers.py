@@ -1,0 +1,142 @@
+"""Optimizers: their textbook forms, torch, decay, clipping; the same on every library."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from conftest import Library, difference
+
+from xpnet.device import to_numpy
+from xpnet.errors import UsageError
+from xpnet.optimizers import OPTIMIZERS, SGD, Adam, AdamW, Optimizer, clip_by_norm
+
+DECAYED = 7
+EVERY = {
+    **OPTIMIZERS,
+    "sgd+decay": SGD(0.1, weight_decay=0.1),
+    "nesterov+decay": SGD(0.1, momentum=0.9, nesterov=True, weight_decay=0.1),
+    "adam+decay": Adam(0.01, weight_decay=0.1),
+    "adamw+decay": AdamW(0.01, weight_decay=0.1),
+}
+
+
+def steps(optimizer: Optimizer, xp: Library, n: int = 50) -> np.ndarray:
+    """θ after n steps on fixed gradients that depend on θ a little."""
+    rng = np.random.default_rng(0)
+    theta = xp.array(rng.normal(size=10))
+    state = optimizer.init(theta)
+    for t in range(1, n + 1):
+        g = xp.array(rng.normal(size=10)) + 0.1 * theta
+        scalars = xp.array(np.asarray(optimizer.scalars(1 / t, t)))
+        theta, state = optimizer.update(theta, g, state, scalars, DECAYED)
+    return to_numpy(theta)
+
+
+NUMPY = Library("numpy", np)
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_every_library_takes_the_same_steps(xp: Library, name: str) -> None:
+    theta, expected = steps(EVERY[name], xp), steps(EVERY[name], NUMPY)
+    assert difference(theta, expected) < xp.tolerance(1e-12)
+    if xp.exact and xp.dtype == "float64":
+        assert np.array_equal(theta, expected)
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_steps_are_torchs(name: str) -> None:
+    torch = pytest.importorskip("torch")
+    ours = EVERY[name]
+    rng = np.random.default_rng(0)
+    start = torch.tensor(rng.normal(size=10))
+    groups = [
+        {"params": [start[:DECAYED].clone()], "weight_decay": ours.weight_decay},
+        {"params": [start[DECAYED:].clone()], "weight_decay": 0.0},
+    ]
+    if isinstance(ours, SGD):
+        theirs = torch.optim.SGD(groups, lr=1.0, momentum=ours.momentum, nesterov=ours.nesterov)
+    else:
+        kind = torch.optim.AdamW if isinstance(ours, AdamW) else torch.optim.Adam
+        theirs = kind(groups, lr=1.0)
+    parts = [group["params"][0] for group in groups]
+    for t in range(1, 51):
+        g = torch.tensor(rng.normal(size=10)) + 0.1 * torch.cat(parts)
+        parts[0].grad, parts[1].grad = g[:DECAYED], g[DECAYED:]
+        for group in theirs.param_groups:
+            group["lr"] = ours.learning_rate / t
+        theirs.step()
+    assert difference(steps(ours, NUMPY), torch.cat(parts)) < 1e-12
+
+
+def test_adam_is_the_papers_algorithm() -> None:
+    rng, adam = np.random.default_rng(0), Adam(0.01)
+    theta = start = rng.normal(size=10)
+    m = v = np.zeros(10)
+    state = adam.init(start)
+    for t in range(1, 101):
+        g = rng.normal(size=10)
+        m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g * g
+        m_hat, v_hat = m / (1 - 0.9**t), v / (1 - 0.999**t)
+        theta = theta - 0.01 * m_hat / (np.sqrt(v_hat) + 1e-8)
+        scalars = np.asarray(adam.scalars(1.0, t))
+        start, state = adam.update(start, g, state, scalars, 10)
+    assert difference(start, theta) < 1e-13
+    assert difference(0.1 * state[0], m) < 1e-13
+    assert difference(0.001 * state[1], v) < 1e-13
+
+
+def test_decay_pulls_only_the_decayed_part() -> None:
+    theta, g = np.ones(10), np.zeros(10)
+    for optimizer in (SGD(0.1, weight_decay=0.5), AdamW(0.1, weight_decay=0.5)):
+        state, scalars = optimizer.init(theta), np.asarray(optimizer.scalars(1.0, 1))
+        after, _ = optimizer.update(theta, g, state, scalars, DECAYED)
+        assert after.tolist() == [0.95] * 7 + [1.0] * 3
+
+
+def test_adamw_without_decay_is_adam() -> None:
+    plain = steps(AdamW(0.01, weight_decay=0.0), NUMPY)
+    assert np.array_equal(plain, steps(Adam(0.01), NUMPY))
+
+
+def test_clipping_shortens_only_what_is_too_long(xp: Library) -> None:
+    g = xp.array([3.0, 4.0])
+    assert difference(clip_by_norm(g, 10.0), g) == 0
+    assert difference(clip_by_norm(g, 1.0), [0.6, 0.8]) < xp.tolerance(1e-15)
+    zero = xp.array([0.0, 0.0])
+    assert difference(clip_by_norm(zero, 1.0), zero) == 0
+
+
+def test_arguments_are_not_written_to() -> None:
+    """Read-only arrays would raise; states are made inside and so are checked here."""
+    for optimizer in EVERY.values():
+        theta, g = np.ones(10), np.ones(10)
+        state = optimizer.init(theta)
+        before = [theta.copy(), g.copy(), *(s.copy() for s in state)]
+        optimizer.update(theta, g, state, np.asarray(optimizer.scalars(1.0, 1)), DECAYED)
+        for array, kept in zip((theta, g, *state), before, strict=True):
+            assert np.array_equal(array, kept)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"learning_rate": 0.0},
+        {"learning_rate": -1.0},
+        {"learning_rate": float("nan")},
+        {"learning_rate": float("inf")},
+        {"weight_decay": -0.1},
+    ],
+)
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_numbers_outside_are_refused(name: str, wrong: dict[str, float]) -> None:
+    with pytest.raises(UsageError, match=next(iter(wrong)).replace("_", " ")):
+        replace(OPTIMIZERS[name], **wrong)
+
+
+def test_parameters_outside_are_refused() -> None:
+    with pytest.raises(UsageError, match="momentum"):
+        SGD(momentum=1.0)
+    with pytest.raises(UsageError, match="nesterov needs a momentum"):
+        SGD(nesterov=True)
+    with pytest.raises(UsageError, match="beta"):
+        Adam(beta1=1.0)

@@ -1,0 +1,360 @@
+"""Training: steps on every library, fit's promises, evaluation."""
+
+from dataclasses import replace
+from math import log
+
+import numpy as np
+import pytest
+from conftest import Library, difference
+
+import xpnet
+from xpnet.data import split
+from xpnet.device import namespace, to_numpy
+from xpnet.losses import LOSSES, BinaryCrossEntropy, SoftmaxCrossEntropy
+from xpnet.optimizers import OPTIMIZERS
+from xpnet.schedules import Constant
+from xpnet.train import Epoch, evaluate, fit, train_step
+
+
+def blobs(n: int = 200, classes: int = 3, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Clouds of points around a centre for each class: easy to tell apart."""
+    rng = np.random.default_rng(seed)
+    y = rng.integers(0, classes, size=n)
+    centres = 4 * np.stack([np.cos(2 * np.arange(classes)), np.sin(2 * np.arange(classes))], axis=1)
+    return centres[y] + rng.normal(size=(n, 2)), y
+
+
+X, Y = blobs()
+
+
+def model(**options):
+    return xpnet.mlp(2, 8, 3, **({"dtype": "float64"} | options))
+
+
+def test_fit_learns() -> None:
+    result = fit(model(), X, Y, epochs=20, batch_size=16)
+    assert result.history[-1].loss < 0.2 < result.history[0].loss
+    x, y = blobs(seed=1)
+    assert evaluate(result.model, x, y).accuracy > 0.95
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("output", LOSSES)
+def test_20_steps_are_the_same_on_every_library(xp: Library, optimizer: str, output: str) -> None:
+    """To the bit between NumPy and strict; elsewhere within 1e-10 in float64."""
+    y = X if output == "identity" else Y
+    start = xpnet.mlp(2, 6, 2 if output == "identity" else 3, dtype=xp.dtype, output=output,
+                      dropout=0.3, activation="tanh")  # fmt: skip
+    options = {
+        "optimizer": optimizer, "epochs": 2, "batch_size": 20, "validation": 0.0, "clip_norm": 0.5,
+        "sample_weight": np.linspace(0.5, 2, 200).tolist(),
+    }  # fmt: skip
+    x = X.astype(xp.dtype)
+    expected = fit(start, x, y, **options)
+    result = fit(start, xp.array(x), y, **options)
+    tolerance = 1e-10 if xp.dtype == "float64" else 1e-4
+    assert difference(result.model.theta, expected.model.theta) < tolerance
+    assert result.history[1].loss == pytest.approx(expected.history[1].loss, rel=tolerance)
+    assert namespace(result.model.theta) is namespace(xp.array(x))
+    if xp.exact:
+        assert np.array_equal(to_numpy(result.model.theta), expected.model.theta)
+
+
+def test_a_step_inside_jit_is_the_same() -> None:
+    jax = pytest.importorskip("jax")
+    start = model(dropout=0.5, activation="tanh")
+    adam, loss = xpnet.Adam(), SoftmaxCrossEntropy()
+
+    def step(theta, state, buffers, x, t, scalars, keys):
+        return train_step(
+            start.network, loss, adam, theta, state, buffers, (x, t, None), scalars, keys
+        )
+
+    arguments = [
+        start.theta,
+        adam.init(start.theta),
+        start.buffers,
+        X,
+        Y,
+        np.asarray(adam.scalars(1.0, 1)),
+        np.asarray([[1, 2, 0]], dtype=np.int32),
+    ]
+    with jax.enable_x64(True):
+        theta, _, value = jax.jit(step)(*arguments)
+        expected, _, expected_value = step(*arguments)
+        assert difference(theta, expected) < 1e-12
+        assert float(value) == pytest.approx(float(expected_value), rel=1e-12)
+
+
+def test_nothing_that_is_passed_in_is_changed() -> None:
+    start, x, y = model(), X.copy(), Y.copy()
+    theta, buffers = start.theta.copy(), start.buffers.copy()
+    fit(start, x, y, epochs=1)
+    assert np.array_equal(x, X)
+    assert np.array_equal(y, Y)
+    assert np.array_equal(start.theta, theta)
+    assert np.array_equal(start.buffers, buffers)
+
+
+def test_equal_seeds_give_equal_bits() -> None:
+    start = model(dropout=0.2)
+    assert fit(start, X, Y, seed=3).model == fit(start, X, Y, seed=3).model
+    assert fit(start, X, Y, seed=3).model != fit(start, X, Y, seed=4).model
+
+
+def test_scaling_is_found_on_the_training_samples_once() -> None:
+    x = X * 100 + 7
+    first = fit(model(), x, Y, epochs=1, validation=0.0).model
+    mean, scale = (
+        first.network.unpack(first.theta, first.buffers)[0][k] for k in ("mean", "scale")
+    )
+    assert difference(mean, x.mean(axis=0)) < 1e-14
+    assert difference(scale, x.std(axis=0)) < 1e-14
+    again = fit(first, x + 1000, Y, epochs=1).model
+    assert np.array_equal(again.buffers, first.buffers)
+
+
+def test_scaling_does_not_look_at_held_out_or_limited_samples() -> None:
+    rows, buffers = [], []
+    for shift in (0, 1e6):
+        x = X.copy()
+        train, held = split(len(x), 0.25, 0)
+        x[held] += shift
+        x[train[100:]] += shift
+        rows.append(train)
+        buffers.append(fit(model(), x, Y, epochs=1, validation=0.25, limit=100).model.buffers)
+    assert np.array_equal(*rows)
+    assert np.array_equal(*buffers)
+
+
+def test_pixels_share_one_scale() -> None:
+    x = np.random.default_rng(0).integers(0, 256, size=(50, 4)).astype(np.uint8)
+    start = xpnet.mlp(4, 2, dtype="float64")
+    buffers = fit(start, x, x[:, 0] > 127, epochs=1, validation=0.0).model.buffers
+    assert difference(buffers, [x.mean()] * 4 + [x.std()] * 4) < 1e-14
+
+
+def test_the_history_is_of_the_model_at_that_moment() -> None:
+    """Losses by hand: full batches, no momentum, so each step can be written out."""
+    seen: list[Epoch] = []
+    result = fit(
+        model(), X, Y, epochs=3, batch_size=1000, validation=0.25, schedule="constant",
+        optimizer="sgd", on_epoch=lambda epoch, so_far: seen.append(epoch),
+    )  # fmt: skip
+    rows, held = split(200, 0.25, 0)
+    assert tuple(seen) == result.history
+    assert [epoch.epoch for epoch in seen] == [1, 2, 3]
+    loss = evaluate(replace(model(), buffers=result.model.buffers), X[rows], Y[rows]).loss
+    assert seen[0].loss == pytest.approx(loss, rel=1e-12)
+    best = evaluate(result.model, X[held], Y[held])
+    assert seen[result.best_epoch - 1].validation_loss == pytest.approx(best.loss, rel=1e-12)
+    assert seen[result.best_epoch - 1].validation_accuracy == best.accuracy
+    assert all(epoch.learning_rate == 0.5 and epoch.seconds > 0 for epoch in seen)
+
+
+def test_the_best_epoch_is_kept() -> None:
+    """A learning rate that grows ruins what was learnt; the best of before comes back."""
+    models = []
+    result = fit(
+        model(), X, Y, epochs=6, optimizer="sgd", schedule=lambda s: 1.0 if s < 0.5 else 1e3,
+        on_epoch=lambda epoch, so_far: models.append(so_far.model),
+    )  # fmt: skip
+    scores = [(e.validation_accuracy, -e.validation_loss) for e in result.history]
+    assert result.best_epoch == 1 + max(range(6), key=lambda i: scores[i]) < 6
+    assert result.model == models[result.best_epoch - 1]
+
+
+def test_without_validation_the_last_epoch_counts() -> None:
+    result = fit(model(), X, Y, epochs=3, validation=0.0)
+    assert result.best_epoch == 3
+    assert result.history[0].validation_loss is None
+    assert result.history[0].validation_accuracy is None
+
+
+def test_patience_stops() -> None:
+    result = fit(model(), X, Y, epochs=500, patience=3, schedule="constant")
+    assert len(result.history) == result.best_epoch + 3 < 500
+
+
+def test_a_limit_takes_the_first_training_samples() -> None:
+    rows, _ = split(200, 0.25, 0)
+    limited = fit(model(), X, Y, limit=40, validation=0.25, epochs=2)
+    spoilt = X.copy()
+    spoilt[rows[40:]] = 1e3
+    assert fit(model(), spoilt, Y, limit=40, validation=0.25, epochs=2).model == limited.model
+
+
+def test_every_sample_is_seen_once_an_epoch() -> None:
+    """With a step size of nearly 0 the mean of the batches' losses is the loss of all."""
+    tiny = xpnet.SGD(learning_rate=1e-300)
+    for batch_size in (1, 7, 64, 200, 1000):
+        result = fit(model(), X, Y, epochs=1, batch_size=batch_size, validation=0.0, optimizer=tiny)
+        loss = evaluate(result.model, X, Y).loss
+        assert result.history[0].loss == pytest.approx(loss, rel=1e-12)
+
+
+def test_on_step_counts() -> None:
+    steps: list[int] = []
+    fit(model(), X, Y, epochs=2, batch_size=50, validation=0.0, on_step=steps.append)
+    assert steps == list(range(1, 9))
+
+
+def test_a_loss_that_diverges_stops_with_the_last_good_model() -> None:
+    with pytest.raises(
+        xpnet.DivergedError, match=r"in epoch 3; the model of epoch [12] is kept"
+    ) as e:
+        fit(
+            model(), X, Y, epochs=9, optimizer="sgd", learning_rate=0.01,
+            schedule=lambda s: 1.0 if s < 2 / 9 else float("inf"),
+        )  # fmt: skip
+    assert "Try a smaller learning rate" in str(e.value)
+    assert len(e.value.result.history) == 2
+    assert np.all(np.isfinite(e.value.result.model(X)))
+
+
+def test_a_loss_that_diverges_at_once_leaves_no_model() -> None:
+    with pytest.raises(xpnet.DivergedError, match="in epoch 1; no epoch was good") as e:
+        fit(model(), X, Y, optimizer="sgd", schedule=lambda s: float("inf"))
+    assert e.value.result.best_epoch == 0
+
+
+def test_a_weight_of_0_is_a_sample_left_out() -> None:
+    """Full batches: the mean over all with weights of mean one is the mean over the others."""
+    w = np.ones(200)
+    w[150:] = 0
+    options = {"epochs": 5, "batch_size": 200, "validation": 0.0, "optimizer": "sgd"}
+    start = fit(model(), X, Y, epochs=1).model  # its scaling is found
+    weighted = fit(start, X, Y, sample_weight=w, **options)
+    without = fit(start, X[:150], Y[:150], **options)
+    assert difference(weighted.model.theta, without.model.theta) < 1e-12
+
+
+def test_label_smoothing_is_in_training_and_not_in_validation() -> None:
+    result = fit(model(), X, Y, epochs=40, label_smoothing=0.2, batch_size=16)
+    floor = -(1 - 0.2 * 2 / 3) * log(1 - 0.2 * 2 / 3) - 0.4 / 3 * log(0.2 / 3)
+    assert result.history[-1].loss > floor
+    assert result.history[-1].validation_loss < floor
+
+
+@pytest.mark.parametrize("labels", [("a", "b", "c"), (10, 20, 30)])
+def test_labels_of_any_kind(labels: tuple) -> None:
+    y = np.asarray(labels)[Y]
+    named = fit(model(labels=labels), X, y.tolist(), epochs=3)
+    plain = fit(model(), X, Y, epochs=3)
+    assert np.array_equal(named.model.theta, plain.model.theta)
+    assert named.model.predict(X).tolist() == np.asarray(labels)[plain.model.predict(X)].tolist()
+    assert evaluate(named.model, X, y) == evaluate(plain.model, X, Y)
+
+
+@pytest.mark.parametrize("kind", [float, np.uint8, np.int16, "one-hot", "column"])
+def test_targets_of_any_type(kind) -> None:
+    y = {"one-hot": np.eye(3)[Y], "column": Y[:, None]}.get(kind)
+    y = Y.astype(kind) if y is None else y
+    result = fit(model(), X, y, epochs=2)
+    assert result.model == fit(model(), X, Y, epochs=2).model
+    assert result.history[1].validation_accuracy is not None
+
+
+def test_targets_may_be_of_the_samples_library(xp: Library) -> None:
+    result = fit(model(dtype=xp.dtype), xp.array(X), xp.array(Y), epochs=2, validation=0.0)
+    expected = fit(model(dtype=xp.dtype), X.astype(xp.dtype), Y, epochs=2, validation=0.0)
+    assert difference(result.model.theta, expected.model.theta) < xp.tolerance(1e-10)
+
+
+def test_two_classes_by_one_sigmoid() -> None:
+    start = xpnet.mlp(2, 8, 1, output="sigmoid", labels=("no", "yes"))
+    y = np.asarray(["no", "yes"])[(Y == 1).astype(int)]
+    result = fit(start, X, y, epochs=20)
+    assert evaluate(result.model, X, y).accuracy > 0.95
+
+
+def test_regression() -> None:
+    t = X[:, 0] ** 2 / 10 + X[:, 1]
+    start = xpnet.mlp(2, 32, 1, output="identity", dtype="float64")
+    result = fit(start, X, t, epochs=200, optimizer="adam", batch_size=32)
+    evaluation = evaluate(result.model, X, t)
+    assert evaluation.loss < 0.05 * np.var(t)
+    assert (evaluation.accuracy, evaluation.interval) == (None, None)
+    assert result.model.predict(X).shape == (200,)
+    assert result.history[0].validation_accuracy is None
+
+
+def test_evaluation_is_by_blocks_and_by_hand() -> None:
+    x, y = blobs(2500)
+    trained = fit(model(), X, Y, epochs=3).model
+    result = evaluate(trained, x, y)
+    p = trained.predict_proba(x)
+    assert result.samples == 2500
+    assert result.loss == pytest.approx(-np.mean(np.log(p[np.arange(2500), y])), rel=1e-12)
+    assert result.accuracy == np.mean(trained.predict(x) == y)
+    low, high = result.interval
+    assert low < result.accuracy < high
+
+
+def test_the_dtype_stays_float32() -> None:
+    options = {"optimizer": "adamw", "clip_norm": 1.0, "sample_weight": np.ones(200)}
+    result = fit(model(dtype="float32"), X, Y, epochs=1, **options)
+    assert result.model.theta.dtype == result.model.buffers.dtype == np.float32
+
+
+def test_one_sample_one_feature() -> None:
+    start = xpnet.mlp(1, 2, dtype="float64")
+    result = fit(start, [[3.0]], [1], validation=0.0, epochs=2)
+    assert np.all(np.isfinite(result.model([[3.0]])))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"epochs": 0}, "epochs 0: expected a whole number, 1 or more"),
+        ({"epochs": 2.5}, "epochs 2.5"),
+        ({"batch_size": 0}, "batch_size 0"),
+        ({"patience": 0}, "patience 0"),
+        ({"patience": 2, "validation": 0.0}, "patience needs samples"),
+        ({"limit": 0}, "limit 0"),
+        ({"seed": -1}, "seed -1"),
+        ({"validation": -0.1}, "validation -0.1: expected a part below 1"),
+        ({"validation": 200}, "leaves nothing to train on: there are 200"),
+        ({"validation": 1.5}, "validation 1.5: expected"),
+        ({"validation": float("nan")}, "validation nan"),
+        ({"optimizer": "adm"}, "did you mean 'adam'"),
+        ({"schedule": "onecycle"}, "did you mean 'one-cycle'"),
+        ({"learning_rate": -1}, "learning rate -1"),
+        ({"weight_decay": -1}, "weight decay -1"),
+        ({"clip_norm": 0}, "clip_norm 0"),
+        ({"label_smoothing": 1.0}, "expected 0 <= smoothing < 1"),
+        ({"loss": BinaryCrossEntropy()}, "is for output='sigmoid' and the model has output='soft"),
+        ({"loss": SoftmaxCrossEntropy(), "label_smoothing": 0.1}, "are both given"),
+        ({"sample_weight": [1.0]}, "sample_weight has shape"),
+    ],
+)
+def test_other_arguments_are_refused(options: dict, message: str) -> None:
+    with pytest.raises((xpnet.UsageError, xpnet.DataError), match=message):
+        fit(model(), X, Y, **options)
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "message"),
+    [
+        (X[:0], Y[:0], "at least one"),
+        (X, Y[:-1], "200 samples in x and 199 in y"),
+        (X, Y + 1, "label 3 of sample"),
+        (X, Y - 1, "label -1 of sample"),
+        (X, Y + 0.5, r"label \d.5 of sample"),
+        (X, np.where(Y == 0, np.nan, Y), "label nan of sample"),
+        (X, ["cat"] * 200, "label 'cat' of sample 0 is out of range"),
+        (X, np.ones((200, 2)), r"y has shape \(200, 2\); expected \(n,\) or \(n, 3\)"),
+        (X, np.ones((200, 3)), "no distribution"),
+        (np.where(X > 5, np.nan, X), Y, "x holds NaN or infinite numbers"),
+        (X[:, :1], Y, "this model expects"),
+    ],
+)
+def test_other_samples_are_refused(x, y, message: str) -> None:
+    with pytest.raises((xpnet.UsageError, xpnet.DataError), match=message):
+        fit(model(), x, y)
+
+
+def test_a_schedule_may_be_a_function() -> None:
+    by_name = fit(model(), X, Y, epochs=2, schedule="constant").model
+    assert fit(model(), X, Y, epochs=2, schedule=lambda s: 1.0).model == by_name
+    assert fit(model(), X, Y, epochs=2, schedule=Constant()).model == by_name
