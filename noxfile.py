@@ -1,0 +1,112 @@
+"""The checks: `nox` runs the tests that the README names, `nox -l` lists the others."""
+
+import re
+import shutil
+import zipfile
+from pathlib import Path
+
+import nox
+
+nox.options.sessions = ["tests"]
+nox.options.error_on_missing_interpreters = True
+
+HERE = Path(__file__).parent
+EMULATOR = HERE.parent / "shared" / "cuda-emulator"
+LOWEST = [
+    "numpy==2.1.0; python_version < '3.14'",
+    "array-api-compat==1.12.0",
+    "safetensors==0.5.0",
+    "threadpoolctl==3.5.0",
+    "typer==0.29.0",
+    "rich==13.9.0",
+]
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """The fast tests, on a CPU."""
+    session.install("-e", ".[test]")
+    session.run("pytest", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Format and lint."""
+    session.install("ruff")
+    session.run("ruff", "format", "--check", ".")
+    session.run("ruff", "check", ".")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Static types of the package."""
+    session.install("-e", ".", "mypy")
+    session.run("mypy")
+
+
+@nox.session
+def minimal(session: nox.Session) -> None:
+    """Core dependencies only, in their lowest versions."""
+    session.install("-e", ".", "pytest", *LOWEST)
+    session.run("pytest", "-q")
+
+
+@nox.session
+def backends(session: nox.Session) -> None:
+    """All tests with PyTorch and JAX."""
+    session.install("torch==2.13.0", "jax", "-e", ".[test]")
+    session.run("pytest", "-q")
+
+
+@nox.session
+def cuda(session: nox.Session) -> None:
+    """The tests of CuPy: on a device, else under the emulator if it is there."""
+    # Without [ctk]: a device's machine has CUDA, and the emulator brings its own.
+    session.install("cupy-cuda12x>=14", "-e", ".[test]")
+    code = "import xpnet.device as d; print(d.probe(0) or 'works')"
+    if str(session.run("python", "-c", code, silent=True)).strip() == "works":
+        session.run("pytest", "-q", "-m", "cuda or emulator")
+        return
+    session.run("pytest", "-q", "tests/test_device.py")
+    if not EMULATOR.is_dir():
+        session.warn("no CUDA device, and no emulator: the CUDA tests were not run")
+        return
+    session.run(str(EMULATOR / "install"), session.virtualenv.location, external=True)
+    run = str(EMULATOR / "run")
+    session.run(run, "python", "-m", "pytest", "-q", "-m", "cuda or emulator", external=True)
+
+
+@nox.session
+def readme(session: nox.Session) -> None:
+    """The README's first command, word for word, in a fresh clone."""
+    text = (HERE / "README.md").read_text(encoding="utf-8")
+    command = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)[0]
+    clone = Path(session.create_tmp()).resolve() / "a clone"
+    shutil.rmtree(clone, ignore_errors=True)
+    session.run("git", "clone", "-q", str(HERE), str(clone), external=True)
+    with session.chdir(clone):
+        session.run("bash", "-euo", "pipefail", "-c", command, external=True)
+        if not (clone / "runs" / "mnist-1" / "model.safetensors").is_file():
+            session.error("the README's first command left no model")
+
+
+@nox.session
+def build(session: nox.Session) -> None:
+    """A wheel, made from the sdist, installed and tried from another folder."""
+    session.install("build")
+    out = Path(session.create_tmp()).resolve()
+    shutil.rmtree(out, ignore_errors=True)
+    session.run("python", "-m", "build", "--outdir", str(out), ".")
+    (wheel,) = out.glob("*.whl")
+    (sdist,) = out.glob("*.tar.gz")
+    names = zipfile.ZipFile(wheel).namelist()
+    for needed in ("xpnet/py.typed", "licenses/LICENSE", "licenses/xpnet/mnist/LICENSE"):
+        if not any(name.endswith(needed) for name in names):
+            session.error(f"{wheel.name} lacks {needed}")
+    for package in (wheel, sdist):
+        session.install("--force-reinstall", "--no-deps", str(package))
+        session.install(str(package))
+        with session.chdir(out):
+            session.run("xpnet", "train", "--epochs", "1", "--output", f"run-{package.suffix}")
+            session.run("xpnet", "evaluate", f"run-{package.suffix}")
+            session.run("python", "-m", "xpnet", "devices")

@@ -1,0 +1,143 @@
+"""What the source promises about itself: imports, names, what an import costs."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import xpnet
+
+SOURCE = Path(xpnet.__file__).parent
+MODULES = sorted(path.stem for path in SOURCE.glob("*.py"))
+ROWS = [
+    {"errors"},
+    {"device"},
+    {"random"},
+    {"layers", "activations", "losses", "initializers", "schedules", "metrics"},
+    {"network", "optimizers", "datasets"},
+    {"data", "checkpoint"},
+    {"model"},
+    {"train"},
+    {"run"},
+    {"cli"},
+    {"__init__", "__main__"},
+]
+# Maps of one row that are made of one another: an activation is a layer, a loss of probabilities
+# has the sigmoid in it, and both name the arrays that layers take.
+WITHIN_A_ROW = {
+    ("activations", "layers"),
+    ("losses", "layers"),
+    ("losses", "activations"),
+    ("metrics", "layers"),
+}
+USERS = {
+    "array_api_compat": {"device"},
+    "cupy": {"device"},
+    "safetensors": {"checkpoint"},
+    "typer": {"cli"},
+    "rich": {"cli"},
+    "threadpoolctl": {"cli"},
+}
+LIBRARIES = {"numpy", "np", "cupy", "cupyx", "torch", "jax", "jnp", "array_api_compat",
+             "array_api_strict"}  # fmt: skip
+
+
+def imports(module: str) -> set[str]:
+    """Every module that a module imports, anywhere in it."""
+    tree = ast.parse((SOURCE / f"{module}.py").read_text(encoding="utf-8"))
+    names = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module == "xpnet":
+            names |= {f"xpnet.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.add(node.module)
+        elif isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "import_module":
+            names |= {a.value for a in node.args if isinstance(a, ast.Constant)}
+    return names
+
+
+def row(module: str) -> int:
+    return next(i for i, modules in enumerate(ROWS) if module in modules)
+
+
+def test_every_module_has_a_row() -> None:
+    assert set(MODULES) == set().union(*ROWS)
+
+
+@pytest.mark.parametrize("module", [m for m in MODULES if m != "__init__"])
+def test_imports_go_downwards(module: str) -> None:
+    ours = {n.split(".")[1] for n in imports(module) if n.startswith("xpnet.")}
+    for imported in ours - {"__init__"}:
+        assert row(imported) < row(module) or (module, imported) in WITHIN_A_ROW, imported
+
+
+@pytest.mark.parametrize("library", USERS)
+def test_each_library_is_imported_in_one_place(library: str) -> None:
+    users = {m for m in MODULES if any(n.split(".")[0] == library for n in imports(m))}
+    assert users == USERS[library]
+
+
+@pytest.mark.parametrize(
+    "module", ["layers", "activations", "losses", "network", "optimizers", "metrics"]
+)
+def test_the_core_names_no_array_library(module: str) -> None:
+    tree = ast.parse((SOURCE / f"{module}.py").read_text(encoding="utf-8"))
+    names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    modules = {name.split(".")[0] for name in imports(module)}
+    assert not (names | modules) & LIBRARIES
+
+
+def test_the_public_names_are_there_and_sorted() -> None:
+    assert xpnet.__all__ == sorted(xpnet.__all__)
+    for name in xpnet.__all__:
+        value = getattr(xpnet, name)
+        assert value.__doc__
+        assert value.__name__ == name
+    assert set(xpnet.__all__) <= set(dir(xpnet))
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = xpnet.nothing
+
+
+def test_type_checkers_see_the_same_names() -> None:
+    tree = ast.parse((SOURCE / "__init__.py").read_text(encoding="utf-8"))
+    seen = {
+        alias.asname
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+        if alias.asname
+    }
+    assert seen == set(xpnet.__all__)
+
+
+def loaded(code: str) -> set[str]:
+    """The top-level modules that are loaded after running some code in a fresh interpreter."""
+    report = f"{code}\nimport sys; print(*{{name.split('.')[0] for name in sys.modules}})"
+    command = [sys.executable, "-c", report]
+    return set(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split())
+
+
+def test_import_takes_no_library() -> None:
+    third_party = {"numpy", "typer", "rich", "safetensors", "array_api_compat", "threadpoolctl"}
+    assert not loaded("import xpnet") & (third_party | {"cupy", "torch", "jax", "sklearn"})
+
+
+def test_training_on_numpy_takes_numpy_alone() -> None:
+    code = "import xpnet; xpnet.fit(xpnet.mlp(2, 2), [[1., 2], [3, 4]], [0, 1], epochs=1)"
+    optional = {"array_api_compat", "cupy", "torch", "jax", "typer", "rich", "matplotlib"}
+    after = loaded(code)
+    assert "numpy" in after
+    assert not after & optional
+
+
+def test_every_public_function_and_class_is_described() -> None:
+    for module in MODULES:
+        tree = ast.parse((SOURCE / f"{module}.py").read_text(encoding="utf-8"))
+        assert ast.get_docstring(tree), module
+        for node in tree.body:
+            if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
+                assert ast.get_docstring(node), f"{module}.{node.name}"
