@@ -25,6 +25,7 @@ from typer.exceptions import TyperException
 
 from xpnet import run as runs
 from xpnet.activations import ACTIVATIONS
+from xpnet.data import split
 from xpnet.datasets import Samples, load_samples
 from xpnet.datasets import load as load_data
 from xpnet.device import Device, inventory, select, to_numpy, versions
@@ -176,7 +177,8 @@ def train(
     chosen = select(device, strict_device)
     samples = load_data(data)
     model = _build(samples, widths, activation, dropout, dtype, seed)
-    report = _Report(model, samples.name, epochs, quiet)
+    rows, _ = split(len(samples.x_train), validation, seed)
+    report = _Report(model, samples.name, len(rows[:limit]), epochs, quiet)
     report.start(samples, chosen)
     folder = runs.create(output, samples.name)
     manifest: dict[str, Any] = {
@@ -209,7 +211,7 @@ def train(
         runs.write_manifest(folder, manifest)
         start = perf_counter()
         x = chosen.put(samples.x_train)
-        with report.live(samples, validation, limit, batch_size) as on_step:
+        with report.live(batch_size) as on_step:
             result = fit(
                 model.to(chosen), x, samples.y_train, epochs=epochs, batch_size=batch_size,
                 optimizer=optimizer, learning_rate=learning_rate, schedule=schedule,
@@ -278,10 +280,10 @@ def _build(
 class _Report:
     """What `train` prints: lines, and on a terminal a bar below them."""
 
-    def __init__(self, model: Model, name: str, epochs: int, quiet: bool) -> None:
-        self.model, self.name, self.epochs, self.quiet = model, name, epochs, quiet
-        self.images, self.past, self.begun = 0, 0.0, perf_counter()
-        self.status = ""
+    def __init__(self, model: Model, name: str, images: int, epochs: int, quiet: bool) -> None:
+        self.model, self.name, self.images = model, name, images
+        self.epochs, self.quiet = epochs, quiet
+        self.begun, self.status = perf_counter(), ""
 
     def say(self, what: str, text: str) -> None:
         if not self.quiet:
@@ -302,13 +304,8 @@ class _Report:
         self.say("device", f"{device} ({device.why})")
 
     @contextmanager
-    def live(
-        self, samples: Samples, validation: float, limit: int | None, batch_size: int
-    ) -> Iterator[Callable[[int], None] | None]:
+    def live(self, batch_size: int) -> Iterator[Callable[[int], None] | None]:
         """Shows the progress within epochs; gives the function to call after each step."""
-        n = len(samples.x_train)
-        held = round(n * validation) if validation < 1 else int(validation)
-        self.images = min(n - held, limit or n)
         self.begun = perf_counter()
         console = Console()
         if self.quiet or not console.is_terminal or console.is_dumb_terminal:
@@ -337,7 +334,7 @@ class _Report:
             validation = (
                 f"  validation {epoch.validation_loss:.4f}, {epoch.validation_accuracy:.2%}"
             )
-        self.status = f"loss {epoch.loss:.4f}"
+        self.status = f"loss {epoch.loss:.4f}{validation}  {speed:,.0f} images/s"
         self.say(
             f"epoch {epoch.epoch:>3}/{self.epochs}",
             f"loss {epoch.loss:.4f}{validation}  {speed:,.0f} images/s  {left:.0f} s left",

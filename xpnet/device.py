@@ -98,6 +98,11 @@ def to_numpy(x: Array) -> npt.NDArray[Any]:
     return np.asarray(x)
 
 
+def without_history(x: Array) -> Array:
+    """`x`, cut off from PyTorch's record of how it was computed."""
+    return x.detach() if hasattr(x, "detach") else x
+
+
 def float_name(x: Array) -> str:
     """The name of the floating-point type of `x`: "float32" or "float64"."""
     return f"float{namespace(x).finfo(x.dtype).bits}"

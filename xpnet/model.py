@@ -146,11 +146,16 @@ class Model:
             return self._copies[key]
         except KeyError:
             pass
-        theta, buffers = (_at(a, x) for a in (self.theta, self.buffers))
-        params = self.network.unpack(theta, buffers)
-        if device_of(theta) is not None:  # inside jax.jit it is a tracer, not to be kept
+        there = self.like(x)
+        params = self.network.unpack(there.theta, there.buffers)
+        if device_of(there.theta) is not None:  # inside jax.jit it is a tracer, not to be kept
             self._copies[key] = params
         return params
+
+    def like(self, x: Array) -> "Model":
+        """The same model with its arrays of x's library, on x's device."""
+        theta, buffers = (_at(a, x) for a in (self.theta, self.buffers))
+        return replace(self, theta=theta, buffers=buffers)
 
     def to(self, device: str | Device, strict: bool = False) -> "Model":
         """The same model with its arrays on a device; see `xpnet.device.select`."""

@@ -22,7 +22,7 @@ from xpnet.data import (
     split,
     standardization,
 )
-from xpnet.device import namespace, on_device_of, put, to_numpy
+from xpnet.device import namespace, on_device_of, put, to_numpy, without_history
 from xpnet.errors import DataError, DivergedError, UsageError, at_least, choose
 from xpnet.layers import Array, Arrays, Standardize
 from xpnet.losses import LOSSES, Loss, SoftmaxCrossEntropy
@@ -417,7 +417,7 @@ def prepare(model: Model, x: Any, y: Any, sample_weight: Any = None) -> tuple[Da
     UsageError, DataError
         x, y or sample_weight isn't what it should be.
     """
-    x = model.flatten(x)
+    x = without_history(model.flatten(x))
     n = x.shape[0]
     t = encode_targets(y, model.output, model.labels, model.network.fan_out)
     if len(t) != n or not n:
@@ -426,9 +426,6 @@ def prepare(model: Model, x: Any, y: Any, sample_weight: Any = None) -> tuple[Da
         xp = namespace(x)
         if xp.isdtype(x.dtype, "real floating") and not bool(xp.all(xp.isfinite(x))):
             raise DataError("x holds NaN or infinite numbers; expected finite ones")
-        params = model.arrays_for(x)
-        network = model.network
-        theta, buffers = network.pack(params), network.pack_buffers(params)
         w = None if sample_weight is None else encode_weights(sample_weight, n)
         dtype = model.dtype
         data = Dataset(
@@ -436,7 +433,7 @@ def prepare(model: Model, x: Any, y: Any, sample_weight: Any = None) -> tuple[Da
             put(t if t.dtype == np.int32 else t.astype(dtype), x),
             None if w is None else put(w.astype(dtype), x),
         )
-        return data, replace(model, theta=theta, buffers=buffers)
+        return data, model.like(x)
 
 
 def standardize(model: Model, x: Array, rows: HostArray) -> Model:

@@ -1,0 +1,65 @@
+"""The README says what is true: its Python runs, and its table has the options that there are."""
+
+import contextlib
+import inspect
+import io
+import re
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+
+import xpnet
+from xpnet.cli import app
+
+README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+COMMANDS = get_command(app).commands
+
+
+def test_the_python_block_runs(tmp_path, monkeypatch) -> None:
+    (block,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        exec(block, {})
+    assert "accuracy=0.9" in printed.getvalue()
+    assert (tmp_path / "digits.safetensors").is_file()
+
+
+def test_the_table_has_every_option_of_train() -> None:
+    lines = [line.split("|") for line in README.splitlines() if line.startswith("| `--")]
+    table = [(line[1].strip(" `"), line[2].strip()) for line in lines]
+    options = {
+        next(name for name in parameter.opts if name.startswith("--")): parameter
+        for parameter in COMMANDS["train"].params
+    }
+    assert [name for name, _ in table] == list(options)
+    for name, default in table:
+        shown = default.strip("`").split("`")[0]
+        parameter = options[name]
+        given = parameter.default
+        if given is None or given is False:
+            text = getattr(parameter, "show_default", "")
+            assert shown == (text if isinstance(text, str) else ""), name
+        else:
+            assert str(given) in (shown, f"{shown}.0"), name
+
+
+@pytest.mark.parametrize("command", ["train", "evaluate", "predict", "devices"])
+def test_every_command_is_named(command: str) -> None:
+    assert f"\nxpnet {command}" in README
+    assert set(COMMANDS) == {"train", "evaluate", "predict", "devices"}
+
+
+def test_options_are_the_arguments_of_fit_and_mlp() -> None:
+    arguments = set(inspect.signature(xpnet.fit).parameters)
+    arguments |= set(inspect.signature(xpnet.mlp).parameters)
+    of_the_command_line = {"data", "hidden", "device", "strict_device", "output", "quiet"}
+    options = {parameter.name for parameter in COMMANDS["train"].params}
+    assert options - of_the_command_line <= arguments
+
+
+def test_the_reading_order_names_modules_that_are_there() -> None:
+    source = Path(xpnet.__file__).parent
+    for name in re.findall(r"`(\w+\.py)`", README):
+        assert (source / name).is_file(), name
