@@ -218,6 +218,16 @@ def test_a_loss_that_diverges_at_once_leaves_no_model() -> None:
     assert e.value.result.best_epoch == 0
 
 
+def test_a_last_step_that_spoils_the_model_is_seen() -> None:
+    """Its loss was finite still, for it comes from before the step; nothing is validated."""
+    with pytest.raises(xpnet.DivergedError, match="in epoch 2; the model of epoch 1 is kept") as e:
+        fit(
+            model(), X, Y, epochs=2, batch_size=200, validation=0.0, optimizer="sgd",
+            schedule=lambda s: float("inf") if s else 0.1,
+        )  # fmt: skip
+    assert np.all(np.isfinite(e.value.result.model.theta))
+
+
 def test_a_weight_of_0_is_a_sample_left_out() -> None:
     """Full batches: the mean over all with weights of mean one is the mean over the others."""
     w = np.ones(200)

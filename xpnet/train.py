@@ -232,10 +232,11 @@ def fit(
         schedule = SCHEDULES[choose("schedule", schedule, SCHEDULES)]()
     if clip_norm is not None and not 0 < clip_norm < float("inf"):
         raise UsageError(f"clip_norm {clip_norm}: expected a number above 0")
-    for name, value in (("patience", patience), ("limit", limit)):
+    counts = {"epochs": epochs, "batch_size": batch_size, "patience": patience, "limit": limit}
+    for name, value in counts.items():
         if value is not None:
             at_least(name, value, 1)
-    at_least("epochs", epochs, 1), at_least("batch_size", batch_size, 1), check_seed(seed)
+    check_seed(seed)
     loss, validation_loss = _choose_losses(model.output, loss, label_smoothing)
     data, model = prepare(model, x, y, sample_weight)
     rows, validation_rows = split(data.x.shape[0], validation, seed)
@@ -282,9 +283,10 @@ class _Run:
         for number in range(self.epochs):
             start = perf_counter()
             theta, state, total = self.train_epoch(number, theta, state, on_step)
-            # One wait for the device, here.
-            losses = [total, *self.validate(theta)]
-            sums = to_numpy(namespace(total).stack(losses)).tolist()
+            xp = namespace(theta)
+            total = total + xp.sum(theta - theta)  # 0, or NaN if the last step spoilt θ
+            # Here, once per epoch, the device is waited for.
+            sums = to_numpy(xp.stack([total, *self.validate(theta)])).tolist()
             epoch = self.summary(number, sums, perf_counter() - start)
             if not all(isfinite(s) for s in sums):
                 raise DivergedError(self.diverged(epoch, result), result)
