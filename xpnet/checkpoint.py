@@ -42,6 +42,13 @@ def write_atomically(path: Path, content: bytes) -> None:
     OSError
         It cannot be written; what was there stays.
     """
+    try:
+        _write_and_rename(path, content)
+    except OSError as error:  # name the file that was asked for, not the temporary one
+        raise OSError(error.errno, error.strerror, str(path)) from None
+
+
+def _write_and_rename(path: Path, content: bytes) -> None:
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     temporary = Path(name)
     try:
@@ -96,7 +103,14 @@ def read_arrays(path: Path) -> tuple[dict[str, HostArray], dict[str, Any]]:
             text = (stream.metadata() or {}).get("xpnet")
             arrays = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118
         metadata = json.loads(text) if text is not None else None
-    except (SafetensorError, OSError, ValueError, TypeError, RecursionError) as error:
+    except (
+        SafetensorError,
+        OSError,
+        ValueError,
+        TypeError,
+        RecursionError,
+        AttributeError,
+    ) as error:
         raise DataError(f"{path}: not a safetensors file, or damaged ({error})") from None
     if not isinstance(metadata, dict) or not isinstance(metadata.get("format"), int):
         raise DataError(f"{path}: a safetensors file, and not one of xpnet")

@@ -4,6 +4,7 @@ Exit codes: 0; 2 for wrong usage and for a device that was demanded and isn't th
 failure; 130 after Ctrl-C.  A mistake of the user's is answered in one line.
 """
 
+import io
 import json
 import os
 import shlex
@@ -26,10 +27,10 @@ from typer.exceptions import TyperException
 from xpnet import run as runs
 from xpnet.activations import ACTIVATIONS
 from xpnet.data import split
-from xpnet.datasets import Samples, load_samples
+from xpnet.datasets import NAMED, Samples, load_samples
 from xpnet.datasets import load as load_data
 from xpnet.device import Device, inventory, select, to_numpy, versions
-from xpnet.errors import DataError, DivergedError, UsageError, XpnetError
+from xpnet.errors import DataError, DeviceFallbackWarning, DivergedError, UsageError, XpnetError
 from xpnet.model import Model, load, mlp
 from xpnet.optimizers import OPTIMIZERS
 from xpnet.schedules import SCHEDULES
@@ -72,12 +73,18 @@ def run(arguments: Sequence[str] | None = None) -> int:
     arguments : sequence of str, optional
         By default those of the process.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a label may have letters that a terminal lacks
+            stream.reconfigure(errors="backslashreplace")
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
     with warnings.catch_warnings():
         warnings.showwarning = _show_warning
+        warnings.simplefilter("always", DeviceFallbackWarning)
         try:
-            code = app(args=arguments, prog_name="xpnet", standalone_mode=False)
+            code = app(args=arguments, prog_name="xpnet", standalone_mode=False, obj=arguments)
             sys.stdout.flush()
-            return code if isinstance(code, int) else 0
+            # Typer turns Ctrl-C into 130; train says itself what it keeps.
+            return _fail("interrupted", 130) if code == 130 else int(code or 0)
         except XpnetError as error:
             return _fail(str(error), error.exit_code)
         except TyperException as error:
@@ -96,6 +103,12 @@ def run(arguments: Sequence[str] | None = None) -> int:
         except OSError as error:
             where = f"{error.filename}: " if error.filename else ""
             return _fail(f"{where}{error.strerror or error}", 1)
+
+
+class _InterruptedError(XpnetError):
+    """Ctrl-C in training: what is kept."""
+
+    exit_code = 130
 
 
 def _fail(message: str, code: int) -> int:
@@ -124,6 +137,7 @@ def _options(
 
 @app.command()
 def train(
+    context: typer.Context,
     data: Data = "mnist",
     hidden: Annotated[
         str, _option(EVERYDAY, "Widths of the hidden layers, as in 128,64; or none.")
@@ -171,7 +185,7 @@ def train(
 ) -> None:
     """Train a network; by default 784-128-10 on the MNIST in the package."""
     started = datetime.now(UTC)
-    configuration = {k: v for k, v in locals().items() if k != "started"}
+    configuration = dict(context.params)
     validation = 1 / 6 if validation is None else validation
     widths = _widths(hidden)
     chosen = select(device, strict_device)
@@ -180,11 +194,11 @@ def train(
     rows, _ = split(len(samples.x_train), validation, seed)
     report = _Report(model, samples.name, len(rows[:limit]), epochs, quiet)
     report.start(samples, chosen)
-    folder = runs.create(output, samples.name)
+    folder, made = runs.create(output, samples.name)
     manifest: dict[str, Any] = {
         "status": "running",
         "started": started.isoformat(timespec="seconds"),
-        "command": shlex.join(["xpnet", *sys.argv[1:]]),
+        "command": shlex.join(["xpnet", *context.obj]),
         "configuration": configuration,
         "versions": versions(),
         "device": str(chosen),
@@ -192,7 +206,7 @@ def train(
         "threads": max((pool["num_threads"] for pool in threadpool_info()), default=1),
         "seed": seed,
         "data": {
-            "source": data if data == samples.name else str(Path(data).expanduser().resolve()),
+            "source": data if data in NAMED else str(Path(data).expanduser().resolve()),
             "sha256": dict(samples.files),
         },
     }
@@ -236,13 +250,12 @@ def train(
     except KeyboardInterrupt:
         status = "interrupted"
         kept = f"{folder} keeps the model of epoch {best}" if best else "nothing is kept"
-        _fail(f"interrupted; {kept}", 130)
-        raise typer.Exit(130) from None
+        raise _InterruptedError(f"interrupted; {kept}") from None
     finally:
         if best:
             runs.write_manifest(folder, manifest | {"status": status})
         else:
-            runs.discard(folder)
+            runs.discard(folder, made)
     report.end(result, test, seconds, chosen, folder)
 
 
@@ -376,12 +389,14 @@ def evaluate_command(
     """Accuracy and loss of a model on the test set of some data."""
     loaded = load(model)
     if data is None:
-        manifest = runs.read_manifest(Path(model)) if Path(model).is_dir() else {}
-        data = manifest.get("data", {}).get("source", "mnist")
+        data = runs.data_source(Path(model)) or "mnist"
     samples = load_data(data)
     chosen = select(device, strict_device)
     start = perf_counter()
-    result = evaluate(loaded, chosen.put(samples.x_test), samples.y_test)
+    try:
+        result = evaluate(loaded, chosen.put(samples.x_test), samples.y_test)
+    except (UsageError, DataError) as error:
+        raise DataError(f"{data}: {error}") from None
     seconds = perf_counter() - start
     if as_json:
         answer = {

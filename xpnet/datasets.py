@@ -27,6 +27,8 @@ from xpnet.random import Purpose, permutation, step_keys
 HostArray = npt.NDArray[Any]
 NAMED = ("mnist",)
 
+MOST_SAMPLES = 2**31 - 1  # rows are counted in int32
+
 # Third byte of the magic number: the type of the elements, big-endian in the file.
 IDX_TYPES = {8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
 
@@ -111,7 +113,8 @@ def load_samples(source: str) -> HostArray:
         arrays = _read_npz(source, content)
         names = [name for name in arrays if name in ("x", "x_test")] or list(arrays)
         if len(names) != 1:
-            raise DataError(f"{source}: holds {', '.join(arrays)}; expected one array, named x")
+            there = ", ".join(arrays) or "no array"
+            raise DataError(f"{source}: holds {there}; expected one array, named x")
         x = arrays[names[0]]
     elif path.suffix == ".npy":
         x = _read_npy(source, io.BytesIO(content))
@@ -154,29 +157,36 @@ def parse_idx(content: bytes, name: str, kind: str = "") -> HostArray:
     stream: Any = io.BytesIO(content)
     if content[:2] == b"\x1f\x8b":
         stream = gzip.GzipFile(fileobj=stream)
-    try:
-        magic = stream.read(4)
-        if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] not in IDX_TYPES or not magic[3]:
-            raise DataError(f"{name}: not an IDX file (it begins with {magic.hex(' ')!r})")
-        if kind and (kind == "labels") != (magic[3] == 1):
-            raise DataError(
-                f"{name}: holds {'labels' if magic[3] == 1 else 'images'} where {kind} are "
-                f"expected (magic number {int.from_bytes(magic)})"
-            )
-        dtype = np.dtype(IDX_TYPES[magic[2]])
-        shape = np.frombuffer(stream.read(4 * magic[3]), dtype=">u4").tolist()
-        size = math.prod(shape) * dtype.itemsize
-        # Not more than expected is unpacked; one byte more, so that what is too long shows.
-        data = stream.read(size + 1) if len(shape) == magic[3] else b""
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise DataError(f"{name}: its gzip data is damaged or truncated ({error})") from None
-    except (OverflowError, MemoryError, ValueError):
-        raise DataError(f"{name}: its header gives an impossible size") from None
-    if len(shape) != magic[3] or len(data) != size:
-        more = "more" if len(data) > size else f"{len(data)}"
-        raise DataError(f"{name}: truncated or damaged: {size} bytes expected, {more} there")
+    magic = _take(stream, 4, name)
+    if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] not in IDX_TYPES or not magic[3]:
+        raise DataError(f"{name}: not an IDX file (it begins with {magic.hex(' ')!r})")
+    if kind and (kind == "labels") != (magic[3] == 1):
+        raise DataError(
+            f"{name}: holds {'labels' if magic[3] == 1 else 'images'} where {kind} are expected "
+            f"(magic number {int.from_bytes(magic)})"
+        )
+    sizes = _take(stream, 4 * magic[3], name)
+    if len(sizes) < 4 * magic[3]:
+        raise DataError(f"{name}: truncated within its header")
+    dtype, shape = np.dtype(IDX_TYPES[magic[2]]), np.frombuffer(sizes, dtype=">u4").tolist()
+    size = math.prod(shape) * dtype.itemsize
+    # Not more than expected is unpacked; one byte more, so that what is too long shows.
+    data = _take(stream, size + 1, name)
+    if len(data) != size or max(shape) > MOST_SAMPLES:
+        there = "more" if len(data) > size else f"{len(data)}"
+        raise DataError(f"{name}: truncated or damaged: {size} bytes expected, {there} there")
     array = np.frombuffer(data, dtype=dtype).reshape(shape)
     return array.astype(dtype.newbyteorder("="), copy=False)
+
+
+def _take(stream: Any, size: int, name: str) -> bytes:
+    """Up to `size` bytes of a stream."""
+    try:
+        return bytes(stream.read(size))
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise DataError(f"{name}: its gzip data is damaged or truncated ({error})") from None
+    except (OverflowError, MemoryError):
+        raise DataError(f"{name}: its header gives an impossible size") from None
 
 
 def _read_idx_folder(folder: Path | Traversable) -> tuple[dict[str, HostArray], dict[str, str]]:
@@ -223,7 +233,7 @@ def _read_npy(name: str, stream: Any) -> HostArray:
         return np.lib.format.read_array(stream, allow_pickle=False)
     except MemoryError:
         raise DataError(f"{name}: is larger than the memory") from None
-    except (ValueError, EOFError, OSError, zipfile.BadZipFile, zlib.error) as error:
+    except Exception as error:  # a damaged file makes NumPy raise almost anything
         if "allow_pickle" in str(error):
             raise DataError(
                 f"{name}: holds Python objects, which are not read; save plain numbers"
@@ -241,7 +251,9 @@ def _read_npz(name: str, content: bytes) -> dict[str, HostArray]:
                     with archive.open(entry) as stream:
                         key = entry.removesuffix(".npy")
                         arrays[key] = _read_npy(f"{name}: {key}", stream)
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+    except DataError:
+        raise
+    except Exception as error:  # a damaged archive makes zipfile raise almost anything
         raise DataError(f"{name}: not an .npz file, or damaged ({error})") from None
     return arrays
 
@@ -259,30 +271,30 @@ def hold_out(n: int) -> tuple[HostArray, HostArray]:
 
 def _checked(name: str, arrays: Mapping[str, HostArray], hashes: Mapping[str, str]) -> Samples:
     """The data set, if sizes, labels and numbers are in order."""
-    required = {"x_train", "y_train", "x_test", "y_test"}
-    if {"x_train", "y_train"} <= set(arrays) and not {"x_test", "y_test"} & set(arrays):
-        arrays = {"x": arrays["x_train"], "y": arrays["y_train"]}
-    if not required <= set(arrays):
-        if not {"x", "y"} <= set(arrays):
-            raise DataError(
-                f"{name}: holds {', '.join(arrays) or 'no array'}; expected x_train, y_train, "
-                "x_test and y_test, or x and y"
-            )
+    if "x_train" in arrays and not {"x_test", "y_test"} & set(arrays):
+        arrays = {key.removesuffix("_train"): array for key, array in arrays.items()}
+    if {"x_train", "y_train", "x_test", "y_test"} <= set(arrays):
+        x_train, y_train = _check_pair(arrays["x_train"], arrays["y_train"], name, "_train")
+        x_test, y_test = _check_pair(arrays["x_test"], arrays["y_test"], name, "_test")
+    elif {"x", "y"} <= set(arrays):
         x, y = _check_pair(arrays["x"], arrays["y"], name, "")
         if len(x) < 2:
             raise DataError(f"{name}: holds 1 sample; expected at least 2")
         train, test = hold_out(len(x))
-        return Samples(name, x[train], y[train], x[test], y[test], hashes)
-    pairs = [_check_pair(arrays[f"x{p}"], arrays[f"y{p}"], name, p) for p in ("_train", "_test")]
-    (x_train, y_train), (x_test, y_test) = pairs
+        x_train, y_train, x_test, y_test = x[train], y[train], x[test], y[test]
+    else:
+        raise DataError(
+            f"{name}: holds {', '.join(arrays) or 'no array'}; expected x_train, y_train, "
+            "x_test and y_test, or x and y"
+        )
     if x_train.shape[1:] != x_test.shape[1:]:
         raise DataError(
             f"{name}: training samples of shape {x_train.shape[1:]} and test samples of shape "
             f"{x_test.shape[1:]}; expected the same"
         )
-    unknown = y_test[~np.isin(y_test, y_train)]
-    if y_test.dtype.kind != y_train.dtype.kind and "U" in y_test.dtype.kind + y_train.dtype.kind:
-        unknown = y_test
+    unknown = y_test
+    if (y_test.dtype.kind == "U") == (y_train.dtype.kind == "U"):
+        unknown = y_test[~np.isin(y_test, y_train)]
     if len(unknown):
         raise DataError(
             f"{name}: test label {unknown[0].item()!r} is out of range: it is not one of training"
@@ -297,9 +309,14 @@ def _check_pair(x: HostArray, y: HostArray, name: str, part: str) -> tuple[HostA
         raise DataError(f"{where} has shape {y.shape}; expected one label per sample, (n,)")
     if len(x) != len(y):
         raise DataError(f"{name}: {len(x)} samples in x{part} and {len(y)} labels in y{part}")
-    if y.dtype.kind in "US":
-        return x, y.astype(np.str_)
-    if y.dtype.kind == "f" and np.all(np.isfinite(y)) and np.all(y == np.floor(y)):
+    if y.dtype.kind == "S":
+        try:
+            y = np.char.decode(y, "utf-8")
+        except UnicodeDecodeError as error:
+            raise DataError(f"{where}: a label is no text in UTF-8 ({error})") from None
+    if y.dtype.kind == "U":
+        return x, y
+    if y.dtype.kind == "f" and np.all(np.abs(y) < 2**53) and np.all(y == np.floor(y)):
         y = y.astype(np.int64)
     if y.dtype.kind not in "iub":
         raise DataError(f"{where} is {y.dtype}; expected whole numbers or names as labels")

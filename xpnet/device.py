@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from functools import cache
 from typing import Any
 
@@ -165,7 +166,9 @@ def parse(spec: str) -> tuple[str, int]:
         return spec, 0
     if kind == "cuda" and colon and number.isascii() and number.isdecimal():
         return kind, int(number)
-    raise UsageError(f"unknown device {spec!r}; expected auto, cpu, cuda or cuda:N, as in cuda:1")
+    near = get_close_matches(kind.lower(), ("auto", "cpu", "cuda"), n=1)
+    hint = f", did you mean '{near[0]}'?" if near else ";"
+    raise UsageError(f"unknown device {spec!r}{hint} expected auto, cpu, cuda or cuda:N")
 
 
 _warned = False
@@ -283,13 +286,13 @@ def _check_computing(index: int) -> Problem | None:
         with cupy.cuda.Device(index):
             a = cupy.reshape(cupy.arange(6, dtype="float32"), (2, 3))
             result = to_numpy(a @ a.T + 1)
-    except cupy.cuda.memory.OutOfMemoryError as error:
-        return Problem(
-            f"no memory is left on cuda:{index} ({_first_line(error)})",
-            "end the other programs that use it (nvidia-smi lists them)",
-        )
     except Exception as error:  # CuPy lets through whatever its loaders and CUDA raise
         text = _first_line(error)
+        if any(sign in text for sign in ("OutOfMemory", "MemoryAllocation", "ALLOC_FAILED")):
+            return Problem(
+                f"no memory is left on cuda:{index} ({text})",
+                "end the other programs that use it (nvidia-smi lists them)",
+            )
         if "nvrtc" in f"{type(error).__name__} {error}".lower():
             return Problem(f"the kernel compiler NVRTC does not load ({text})", _INSTALL)
         return Problem(f"a first product on cuda:{index} fails ({text})", f"try {_INSTALL}")
@@ -306,7 +309,10 @@ def _version(package: str) -> str:
 
 
 def _first_line(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}".partition("\n")[0]
+    """The error in a line: its cause's, if that has one; CuPy frames its messages with = and *."""
+    error = error.__cause__ or error
+    lines = [line.strip(" =*") for line in str(error).splitlines()]
+    return f"{type(error).__name__}: {next(filter(None, lines), '')}"
 
 
 def _cuda(version: int) -> str:

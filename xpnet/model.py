@@ -31,6 +31,7 @@ from xpnet.network import Network, named
 from xpnet.random import Purpose, step_keys
 
 HostArray = npt.NDArray[Any]
+MOST_PARAMETERS = 2**40
 
 
 @dataclass(frozen=True, eq=False)
@@ -254,14 +255,14 @@ def load(path: str | PathLike[str]) -> Model:
         or not isinstance(shape, list)
         or not all(type(size) is int and size > 0 for size in shape)
         or prod(shape) != network.fan_in
-        or output not in LOSSES
+        or output not in tuple(LOSSES)
     ):
         raise DataError(f"{file}: its labels, input shape or output are damaged")
     try:
         _check_labels(tuple(labels), output, network.fan_out)
     except UsageError as error:
         raise DataError(f"{file}: {error}") from None
-    theta, buffers = network.pack(params), network.pack_buffers(params)
+    theta, buffers = _pack_host(network, params, dtypes.pop())
     return Model(network, theta, buffers, tuple(labels), tuple(shape), output)
 
 
@@ -323,9 +324,19 @@ def mlp(
     shape = (widths[0],) if input_shape is None else tuple(input_shape)
     if prod(shape) != widths[0]:
         raise UsageError(f"input_shape {shape} has {prod(shape)} elements; expected {widths[0]}")
-    arrays = _initial_arrays(network, initializer, seed)
-    theta, buffers = network.pack(arrays), network.pack_buffers(arrays)
-    return Model(network, theta.astype(dtype), buffers.astype(dtype), names, shape, output)
+    if network.size > MOST_PARAMETERS:
+        raise UsageError(f"mlp{widths} has {network.size:,} parameters: too many for any memory")
+    theta, buffers = _pack_host(network, _initial_arrays(network, initializer, seed), dtype)
+    return Model(network, theta, buffers, names, shape, output)
+
+
+def _pack_host(
+    network: Network, arrays: list[dict[str, Array]], dtype: str
+) -> tuple[HostArray, HostArray]:
+    """theta and buffers from each layer's arrays; either may be empty."""
+    theta = network.pack(arrays) if network.slots else np.zeros(0)
+    buffers = network.pack_buffers(arrays) if network.buffer_slots else np.zeros(0)
+    return theta.astype(dtype), buffers.astype(dtype)
 
 
 def _layers(

@@ -22,8 +22,13 @@ from xpnet.train import Epoch
 MODEL, HISTORY, MANIFEST = "model.safetensors", "history.csv", "run.json"
 
 
-def create(output: str | None, name: str) -> Path:
+def create(output: str | None, name: str) -> tuple[Path, list[Path]]:
     """A new, empty folder: `output`, or runs/NAME-NUMBER with the first free number.
+
+    Returns
+    -------
+    (Path, list of Path)
+        The folder; and what had to be made for it, innermost first, for `discard`.
 
     Raises
     ------
@@ -38,32 +43,36 @@ def create(output: str | None, name: str) -> Path:
             raise UsageError(
                 f"--output {output}: is there already and is not an empty folder; name a new one"
             )
+        made = _missing(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        return folder
+        return folder, made
     number = 1
     while True:
         folder = Path("runs") / f"{name}-{number}"
+        made = _missing(folder)
         try:
             # Making the folder is what reserves the number, should two runs start at once.
             folder.mkdir(parents=True)
         except FileExistsError:
-            if Path("runs").is_file():
-                raise UsageError("runs: is a file; give the folder by --output") from None
+            if not Path("runs").is_dir():
+                raise UsageError("runs: is no folder; give another by --output") from None
             number += 1
         else:
-            return folder
+            return folder, made
 
 
-def discard(folder: Path) -> None:
-    """Remove a run that has no model, and `runs` if nothing else is in it."""
+def _missing(folder: Path) -> list[Path]:
+    return [path for path in (folder, *folder.parents) if not path.exists()]
+
+
+def discard(folder: Path, made: Sequence[Path]) -> None:
+    """Remove a run that has no model, and the folders made for it that nobody else uses."""
     for name in (MANIFEST, HISTORY):
         with suppress(OSError):
             (folder / name).unlink()
-    with suppress(OSError):
-        folder.rmdir()
-    if folder.parent == Path("runs"):
+    for path in made:
         with suppress(OSError):
-            folder.parent.rmdir()
+            path.rmdir()
 
 
 def write_history(folder: Path, history: Sequence[Epoch]) -> None:
@@ -84,11 +93,12 @@ def write_model(folder: Path, model: Model) -> None:
 def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
     """run.json."""
     text = json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
-    write_atomically(folder / MANIFEST, text.encode())
+    # A path that is no text comes as lone surrogates, which JSON writes as \udcxx.
+    write_atomically(folder / MANIFEST, text.encode(errors="backslashreplace"))
 
 
-def read_manifest(folder: Path) -> dict[str, Any]:
-    """run.json, or nothing where there is none.
+def data_source(folder: Path) -> str | None:
+    """What a run was trained on, or None where there is no run.json.
 
     Raises
     ------
@@ -96,12 +106,14 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         It is damaged.
     """
     try:
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        source = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["data"]["source"]
     except OSError:
-        return {}
-    except ValueError as error:
+        return None
+    except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"{folder / MANIFEST}: damaged ({error})") from None
-    return manifest if isinstance(manifest, dict) else {}
+    if not isinstance(source, str):
+        raise DataError(f"{folder / MANIFEST}: damaged (its data is {source!r}); name it by --data")
+    return source
 
 
 def newest() -> Path | None:

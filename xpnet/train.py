@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from xpnet.data import (
+    BLOCK,
     Dataset,
     blocks,
     encode_targets,
@@ -343,13 +344,14 @@ class _Run:
         return self.optimizer.scalars(float(self.schedule(part)), step + 1)
 
     def validate(self, theta: Array) -> Sequence[Array]:
-        """The sums of losses and of hits over the validation samples, on the device."""
-        if not len(self.validation_rows):
-            return ()
+        """The sums of losses and of hits over the validation samples, on the device.
+
+        Without any, over some training samples: they tell whether the last step spoilt the model.
+        """
+        rows = self.validation_rows if len(self.validation_rows) else self.rows[:BLOCK]
         network = self.model.network
         params = network.unpack(theta, self.model.buffers)
-        data = replace(self.data, w=None)
-        return _sums(network, self.validation_loss, params, data, self.validation_rows)
+        return _sums(network, self.validation_loss, params, replace(self.data, w=None), rows)
 
     def summary(self, number: int, sums: Sequence[float], seconds: float) -> Epoch:
         """The epoch's means, from the sums of `train_epoch` and `validate`."""
@@ -359,8 +361,8 @@ class _Run:
         return Epoch(
             epoch=number + 1,
             loss=sums[0] / n,
-            validation_loss=sums[1] / held if len(sums) > 1 else None,
-            validation_accuracy=sums[2] / held if len(sums) > 2 else None,
+            validation_loss=sums[1] / held if held else None,
+            validation_accuracy=sums[2] / held if held and len(sums) > 2 else None,
             learning_rate=self.optimizer.learning_rate * factor,
             seconds=seconds,
         )
@@ -374,7 +376,7 @@ class _Run:
         kept = f"the model of epoch {result.best_epoch} is kept" if result.best_epoch else (
             "no epoch was good, so there is no model"
         )  # fmt: skip
-        bad = epoch.loss if not isfinite(epoch.loss) else epoch.validation_loss
+        bad = epoch.loss if not isfinite(epoch.loss) else epoch.validation_loss or "infinite"
         return (
             f"the loss became {bad} in epoch {epoch.epoch}; {kept}. Try a smaller learning rate "
             f"(its peak was {self.optimizer.learning_rate:g})"
