@@ -156,7 +156,7 @@ def test_arrays_of_unsupported_libraries_are_refused(
     library: str, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By stand-ins that array-api-compat takes for the library's own arrays."""
-    array = type(kind, (), {"__module__": library, "__array_namespace__": lambda self: np})
+    array = type(kind, (), {"__module__": library, "__array_namespace__": lambda self, **_: np})
     module = ModuleType(library)
     setattr(module, kind, array)
     monkeypatch.setitem(sys.modules, library, module)
@@ -238,7 +238,7 @@ PROBLEMS: dict[str, tuple[ModuleType | None, str, str]] = {
                   "cudaErrorNoDevice: no CUDA-capable device is detected", "nvidia-smi"),
     "none-counted": (stand_in(count=0), "CUDA finds no device", "nvidia-smi"),
     "no-compiler": (
-        stand_in(compute=NO_NVRTC), "kernel compiler NVRTC does not load (Dyn", INSTALL
+        stand_in(compute=NO_NVRTC), "kernel compiler NVRTC fails (Dyn", INSTALL
     ),
     "no-cublas": (
         stand_in(compute=NO_CUBLAS), "a first product on cuda:0 fails (ImportError: Failure "
@@ -302,7 +302,8 @@ def test_cuda_falls_back_with_one_warning(problem: tuple[str, str]) -> None:
     with pytest.warns(DeviceFallbackWarning) as caught:
         chosen = select("cuda")
     assert len(caught) == 1
-    assert all(part in str(caught[0].message) for part in ("cuda cannot be used", *problem))
+    for part in ("cuda cannot be used", *problem):
+        assert part in str(caught[0].message)
     assert caught[0].filename == __file__
     assert chosen == Device("cpu")
     assert problem[0] in chosen.why
@@ -312,7 +313,8 @@ def test_cuda_falls_back_with_one_warning(problem: tuple[str, str]) -> None:
 def test_strict_is_an_error_instead(problem: tuple[str, str]) -> None:
     with pytest.raises(DeviceError) as caught:
         select("cuda:0", strict=True)
-    assert all(part in str(caught.value) for part in ("cuda:0 cannot be used", *problem))
+    for part in ("cuda:0 cannot be used", *problem):
+        assert part in str(caught.value)
     assert caught.value.exit_code == 2
 
 
@@ -493,6 +495,9 @@ def test_where_no_driver_is_the_probe_says_so() -> None:
         pytest.skip("an NVIDIA driver, or the emulator's, is loaded")
     assert str(probe(0)).startswith("no NVIDIA driver is loaded; install")
     assert [name for name, _, _ in inventory()] == ["cpu", "cuda"]
+    # The messages of the stand-ins, in NVIDIA's words (the emulator knows fewer).
+    for status, fake_error in ((35, INSUFFICIENT), (100, NO_DEVICE), (2, NO_MEMORY)):
+        assert str(cupy.cuda.runtime.CUDARuntimeError(status)) == str(fake_error)
 
 
 def test_the_stand_in_is_named_as_cupy_is() -> None:
@@ -510,8 +515,6 @@ def test_the_stand_in_is_named_as_cupy_is() -> None:
     for name in ("getDeviceCount", "getDeviceProperties", "driverGetVersion", "runtimeGetVersion"):
         assert callable(getattr(cupy.cuda.runtime, name))
     assert cupy.cuda.runtime.runtimeGetVersion() >= 12000
-    for status, fake_error in ((35, INSUFFICIENT), (100, NO_DEVICE), (2, NO_MEMORY)):
-        assert str(cupy.cuda.runtime.CUDARuntimeError(status)) == str(fake_error)
 
 
 @pytest.mark.cuda
@@ -547,8 +550,8 @@ def test_a_real_device_that_is_full_says_so() -> None:
 @pytest.mark.parametrize(
     ("library", "reason"),
     [
-        ("nvrtc", "the kernel compiler NVRTC does not load (DynamicLibNotFoundError: Failure"),
-        ("cublas", "a first product on cuda:0 fails (ImportError: Failure finding"),
+        ("nvrtc", "the kernel compiler NVRTC fails (DynamicLibNotFoundError: "),
+        ("cublas", "a first product on cuda:0 fails ("),
     ],
 )
 def test_a_library_of_cuda_that_is_missing_is_named(library: str, reason: str) -> None:
@@ -566,7 +569,7 @@ print(probe(0))
 """
     found = in_a_process(code)
     assert found.startswith(reason)
-    assert f"lib{library}.so.12" in found
+    assert f'Failure finding "lib{library}.so.12"' in found
     assert INSTALL in found
 
 

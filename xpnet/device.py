@@ -80,8 +80,9 @@ def put(array: npt.NDArray[Any], like: Array) -> Array:
     """`array` of the host as an array of `like`'s library, on its device."""
     if isinstance(like, np.ndarray):
         return array
-    if not (array.flags.writeable and array.flags.aligned and array.flags.c_contiguous):
-        array = np.array(array, order="C")  # PyTorch warns of a read-only one
+    plain = array.flags.writeable and array.flags.aligned and array.flags.c_contiguous
+    if not (plain and array.dtype.isnative):  # PyTorch warns of a read-only one
+        array = np.array(array, dtype=array.dtype.newbyteorder("="), order="C")
     return namespace(like).asarray(array, device=device_of(like))
 
 
@@ -164,7 +165,7 @@ def parse(spec: str) -> tuple[str, int]:
     kind, colon, number = spec.partition(":")
     if spec in ("auto", "cpu", "cuda"):
         return spec, 0
-    if kind == "cuda" and colon and number.isascii() and number.isdecimal():
+    if kind == "cuda" and colon and number.isascii() and number.isdecimal() and len(number) < 6:
         return kind, int(number)
     near = get_close_matches(kind.lower(), ("auto", "cpu", "cuda"), n=1)
     hint = f", did you mean '{near[0]}'?" if near else ";"
@@ -269,10 +270,13 @@ def _check_count(index: int) -> Problem | None:
                 "update the NVIDIA driver",
             )
         return Problem(
-            f"CUDA finds no device: {_first_line(error)}", "see what nvidia-smi says of the GPU"
+            f"CUDA finds no device: {_first_line(error)}",
+            "see what nvidia-smi and CUDA_VISIBLE_DEVICES say of the GPU",
         )
     if count == 0:
-        return Problem("CUDA finds no device", "see what nvidia-smi says of the GPU")
+        return Problem(
+            "CUDA finds no device", "see what nvidia-smi and CUDA_VISIBLE_DEVICES say of the GPU"
+        )
     if index >= count:
         there = ", ".join(f"cuda:{i}" for i in range(count))
         return Problem(f"there is no cuda:{index}", f"choose one of: {there}")
@@ -294,7 +298,7 @@ def _check_computing(index: int) -> Problem | None:
                 "end the other programs that use it (nvidia-smi lists them)",
             )
         if "nvrtc" in f"{type(error).__name__} {error}".lower():
-            return Problem(f"the kernel compiler NVRTC does not load ({text})", _INSTALL)
+            return Problem(f"the kernel compiler NVRTC fails ({text})", _INSTALL)
         return Problem(f"a first product on cuda:{index} fails ({text})", f"try {_INSTALL}")
     if result.tolist() != [[6.0, 15.0], [15.0, 51.0]]:
         return Problem(f"cuda:{index} computes wrong results", "do not use it")

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from math import prod
 from os import PathLike
 from pathlib import Path
@@ -61,7 +62,7 @@ class Model:
     labels: tuple[Label, ...]
     input_shape: tuple[int, ...]
     output: str = "softmax"
-    _copies: dict[Any, list[dict[str, Array]]] = field(default_factory=dict, repr=False, init=False)
+    _copies: dict[Any, "Model"] = field(default_factory=dict, repr=False, init=False)
 
     def __call__(self, x: Any) -> Array:
         """The logits.
@@ -82,7 +83,7 @@ class Model:
         """
         x = self.flatten(x)
         with on_device_of(x):
-            return self.network.infer(self.arrays_for(x), x)
+            return self.network.infer(self.like(x).params, x)
 
     def predict_proba(self, x: Any) -> Array:
         """The probability of each label (n, len(labels)), in kind; see `__call__`.
@@ -140,23 +141,22 @@ class Model:
             )
         return x if len(shape) == 2 else namespace(x).reshape(x, (shape[0], width))
 
-    def arrays_for(self, x: Array) -> list[dict[str, Array]]:
-        """Each layer's arrays where x is."""
-        key = namespace(x), device_of(x)
-        try:
-            return self._copies[key]
-        except KeyError:
-            pass
-        there = self.like(x)
-        params = self.network.unpack(there.theta, there.buffers)
-        if device_of(there.theta) is not None:  # inside jax.jit it is a tracer, not to be kept
-            self._copies[key] = params
-        return params
-
     def like(self, x: Array) -> "Model":
-        """The same model with its arrays of x's library, on x's device."""
+        """The same model with its arrays of x's library, on x's device; made once for each."""
+        key = namespace(x), str(device_of(x))
+        if key in self._copies:
+            return self._copies[key]
         theta, buffers = (_at(a, x) for a in (self.theta, self.buffers))
-        return replace(self, theta=theta, buffers=buffers)
+        same = theta is self.theta and buffers is self.buffers
+        copy = self if same else replace(self, theta=theta, buffers=buffers)
+        if device_of(theta) is not None:  # inside jax.jit it is a tracer, not to be kept
+            self._copies[key] = copy
+        return copy
+
+    @cached_property
+    def params(self) -> list[dict[str, Array]]:
+        """Each layer's arrays by name (`Network.unpack`)."""
+        return self.network.unpack(self.theta, self.buffers)
 
     def to(self, device: str | Device, strict: bool = False) -> "Model":
         """The same model with its arrays on a device; see `xpnet.device.select`."""

@@ -123,7 +123,11 @@ class Network:
     def _pack(self, slots: tuple[Slot, ...], arrays: Sequence[Arrays]) -> Array:
         flat = [arrays[i][name] for i, name, _ in slots]
         xp = namespace(flat[0])
-        return xp.concat([xp.reshape(a, (-1,)) for a in flat])
+        vectors = [xp.reshape(a, (-1,)) for a in flat]
+        # By eights: to join more, a GPU's library may first upload a table of their addresses.
+        while len(vectors) > 8:
+            vectors = [xp.concat(vectors[i : i + 8]) for i in range(0, len(vectors), 8)]
+        return xp.concat(vectors)
 
     def forward(self, params: Sequence[Arrays], x: Array) -> tuple[Array, list[Any]]:
         """The logits while training, and each layer's cache."""

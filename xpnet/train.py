@@ -466,9 +466,7 @@ def evaluate(model: Model, x: Any, y: Any) -> Evaluation:
     data, model = prepare(model, x, y)
     n = data.x.shape[0]
     with on_device_of(data.x):
-        sums = _sums(
-            model.network, LOSSES[model.output](), model.arrays_for(data.x), data, np.arange(n)
-        )
+        sums = _sums(model.network, LOSSES[model.output](), model.params, data, np.arange(n))
         total, *hits = to_numpy(namespace(data.x).stack(sums)).tolist()
     if not hits:
         return Evaluation(n, total / n, None, None)
