@@ -53,7 +53,7 @@ def create(output: str | None, name: str) -> tuple[Path, list[Path]]:
         try:
             # Making the folder is what reserves the number, should two runs start at once.
             folder.mkdir(parents=True)
-        except FileExistsError:
+        except (FileExistsError, NotADirectoryError):
             if not Path("runs").is_dir():
                 raise UsageError("runs: is no folder; give another by --output") from None
             number += 1

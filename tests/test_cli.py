@@ -1,0 +1,855 @@
+"""The command, as a user meets it: what it prints, what it leaves, and how it ends."""
+
+import csv
+import errno
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import pytest
+from test_datasets import idx_folder
+
+from xpnet import device
+from xpnet.cli import run
+from xpnet.model import load, mlp
+
+POSIX = pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals and terminals")
+FILES = ["history.csv", "model.safetensors", "run.json"]
+DISTURBING = (
+    *("NO_COLOR", "FORCE_COLOR", "PY_COLORS", "GITHUB_ACTIONS", "TTY_COMPATIBLE", "COLUMNS"),
+    *("PYTHONUNBUFFERED", "PYTHONWARNINGS", "PYTHONIOENCODING", "PYTHONUTF8"),
+)
+RNG = np.random.default_rng(0)
+Y = np.arange(60) % 3
+X = (RNG.normal(size=(60, 4)) + 3 * Y[:, None]).astype(np.float32)
+IMAGES = RNG.integers(0, 256, size=(60, 5, 5)).astype(np.uint8)
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder, with a small data set in it."""
+    monkeypatch.chdir(tmp_path)
+    for name in DISTURBING:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(device, "_warned", False)
+    np.savez("tiny.npz", x=X, y=Y)
+    return tmp_path
+
+
+def train(*arguments: str) -> int:
+    return run(["train", "--device", "cpu", "--data", "tiny.npz", "--hidden", "8", *arguments])
+
+
+def command(*arguments: str, **options) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "xpnet", *arguments],
+        capture_output=True,
+        encoding="utf-8",
+        timeout=60,
+        **options,
+    )
+
+
+def manifest(folder: str | Path) -> dict:
+    def refuse(name: str) -> None:
+        raise AssertionError(f"{name} is no JSON")
+
+    text = (Path(folder) / "run.json").read_text(encoding="utf-8")
+    return json.loads(text, parse_constant=refuse)
+
+
+def names(folder: str | Path) -> list[str]:
+    return sorted(path.name for path in Path(folder).iterdir())
+
+
+# Training
+
+
+def test_train_leaves_a_run_folder_that_tells_all(capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["train", "--device", "cpu", "--data", "tiny.npz", "--hidden", "8"]
+    assert run([*arguments, "--epochs", "3", "--seed", "5"]) == 0
+    assert names("runs/tiny-1") == FILES
+    told = manifest("runs/tiny-1")
+    assert told["status"] == "finished"
+    assert told["command"] == shlex.join(["xpnet", *arguments, "--epochs", "3", "--seed", "5"])
+    assert told["configuration"]["epochs"] == 3
+    assert told["configuration"]["optimizer"] == "nesterov"
+    assert {"python", "xpnet", "numpy"} <= told["versions"].keys()
+    assert (told["device"], told["device_reason"], told["seed"]) == ("cpu", "asked for", 5)
+    assert told["threads"] >= 1
+    assert told["data"]["source"] == str(Path("tiny.npz").resolve())
+    assert list(told["data"]["sha256"]) == ["tiny.npz"]
+    assert (told["epochs"], told["best_epoch"] in (1, 2, 3)) == (3, True)
+    assert told["seconds"] > 0
+    low, high = told["test_accuracy_interval"]
+    assert 0 <= low <= told["test_accuracy"] <= high <= 1
+    with Path("runs/tiny-1/history.csv").open(newline="") as stream:
+        rows = [*csv.DictReader(stream)]
+    columns = "epoch loss validation_loss validation_accuracy learning_rate seconds"
+    assert [*rows[0]] == columns.split()
+    assert [row["epoch"] for row in rows] == ["1", "2", "3"]
+    printed = capsys.readouterr()
+    assert printed.err == ""
+    for piece in ("48 training and 12 test samples", "4-8-3", "cpu (asked for)", "epoch   3/3"):
+        assert piece in printed.out
+    assert f"test accuracy  {told['test_accuracy']:.2%} of 12 samples (95 % interval" in printed.out
+    assert "runs/tiny-1: model.safetensors, history.csv, run.json" in printed.out.replace("\\", "/")
+
+
+def test_train_takes_a_folder_of_idx_files(folder: Path) -> None:
+    labels = Y.astype(np.uint8)
+    idx_folder(folder / "set", x_train=IMAGES, y_train=labels, x_test=IMAGES, y_test=labels)
+    assert train("--data", "set", "--epochs", "1") == 0
+    assert names("runs/set-1") == FILES
+    assert load("runs/set-1").input_shape == (5, 5)
+    assert len(manifest("runs/set-1")["data"]["sha256"]) == 4
+
+
+def test_train_takes_mnist_by_default(capsys: pytest.CaptureFixture[str]) -> None:
+    code = run(["train", "--device", "cpu", "--epochs", "1", "--limit", "2000", "--hidden", "16"])
+    assert code == 0
+    assert names("runs/mnist-1") == FILES
+    assert manifest("runs/mnist-1")["data"]["source"] == "mnist"
+    assert manifest("runs/mnist-1")["test_accuracy"] > 0.5
+    assert "60,000 training and 10,000 test samples of 28 x 28" in capsys.readouterr().out
+
+
+def test_equal_seeds_give_equal_files_and_others_do_not() -> None:
+    for output, seed in (("a", "1"), ("b", "1"), ("c", "2")):
+        assert train("--dropout", "0.2", "--seed", seed, "--output", output, "--epochs", "3") == 0
+    a, b, c = (Path(name, "model.safetensors").read_bytes() for name in "abc")
+    assert a == b
+    assert a != c
+
+
+def test_the_model_is_that_of_the_best_epoch() -> None:
+    assert train("--epochs", "6") == 0
+    with Path("runs/tiny-1/history.csv").open(newline="") as stream:
+        rows = [*csv.DictReader(stream)]
+    best = max(
+        rows, key=lambda row: (float(row["validation_accuracy"]), -float(row["validation_loss"]))
+    )
+    assert manifest("runs/tiny-1")["best_epoch"] == int(best["epoch"])
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--hidden", "none"],
+        ["--hidden", "8,4", "--activation", "tanh,sigmoid", "--dropout", "0.5"],
+        ["--optimizer", "adamw", "--weight-decay", "0.1", "--schedule", "cosine"],
+        ["--dtype", "float64", "--label-smoothing", "0.1", "--batch-size", "7"],
+        ["--validation", "0"],
+        ["--validation", "10", "--patience", "1", "--limit", "20"],
+    ],
+    ids=" ".join,
+)
+def test_every_option_trains(options: list[str]) -> None:
+    assert train("--epochs", "2", *options) == 0
+    told = manifest("runs/tiny-1")["configuration"]
+    for name, value in zip(options[::2], options[1::2], strict=True):
+        assert str(told[name[2:].replace("-", "_")]) in (value, f"{value}.0")
+
+
+def test_quiet_prints_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    assert train("--quiet", "--epochs", "1") == 0
+    assert capsys.readouterr() == ("", "")
+    assert names("runs/tiny-1") == FILES
+
+
+def test_a_path_with_spaces_and_other_letters(folder: Path) -> None:
+    place = folder / "my däta 雪"
+    place.mkdir()
+    (folder / "tiny.npz").rename(place / "the set.npz")
+    assert train("--data", f"{place}/the set.npz", "--output", f"{place}/a run", "-q") == 0
+    assert run(["evaluate", f"{place}/a run"]) == 0
+    assert manifest(place / "a run")["data"]["source"] == str((place / "the set.npz").resolve())
+
+
+def test_a_second_run_gets_the_next_number() -> None:
+    assert train("--epochs", "1", "-q") == 0
+    before = Path("runs/tiny-1/model.safetensors").read_bytes()
+    assert train("--epochs", "1", "-q", "--seed", "1") == 0
+    assert names("runs") == ["tiny-1", "tiny-2"]
+    assert Path("runs/tiny-1/model.safetensors").read_bytes() == before
+
+
+# Evaluating and predicting
+
+
+def test_evaluate_says_what_training_said(capsys: pytest.CaptureFixture[str]) -> None:
+    assert train("--epochs", "2", "-q") == 0
+    told = manifest("runs/tiny-1")
+    assert run(["evaluate", "runs/tiny-1", "--json", "--device", "cpu"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["accuracy"] == told["test_accuracy"]
+    assert answer["interval"] == told["test_accuracy_interval"]
+    assert answer["loss"] == pytest.approx(told["test_loss"], rel=1e-6)
+    assert (answer["samples"], answer["device"]) == (12, "cpu")
+    assert run(["evaluate", "runs/tiny-1", "--device", "cpu"]) == 0
+    table = capsys.readouterr().out
+    assert f"test accuracy  {told['test_accuracy']:.2%} of 12 samples" in table
+    assert f"test loss      {told['test_loss']:.4f}" in table
+
+
+def test_evaluate_takes_a_file_and_other_data(capsys: pytest.CaptureFixture[str]) -> None:
+    assert train("--epochs", "1", "-q") == 0
+    np.savez("other.npz", x_train=X, y_train=Y, x_test=X, y_test=Y)
+    model = "runs/tiny-1/model.safetensors"
+    assert run(["evaluate", model, "--data", "other.npz", "--json", "--device", "cpu"]) == 0
+    assert json.loads(capsys.readouterr().out)["samples"] == 60
+
+
+def test_evaluate_finds_the_data_of_the_run_from_any_folder(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    idx_folder(folder / "set", x_train=IMAGES, y_train=Y.astype(np.uint8))
+    assert train("--data", "set", "--output", "out", "--epochs", "1", "-q") == 0
+    (folder / "elsewhere").mkdir()
+    monkeypatch.chdir(folder / "elsewhere")
+    assert run(["evaluate", "../out", "--device", "cpu"]) == 0
+
+
+@pytest.mark.parametrize("content", ["[]", '{"data": 5}', '{"data": {"source": 5}}', "{"])
+def test_evaluate_of_a_run_with_a_damaged_manifest_says_so(
+    capsys: pytest.CaptureFixture[str], content: str
+) -> None:
+    mlp(784, 10).save(Path("model.safetensors"))
+    Path("run.json").write_text(content)
+    code = run(["evaluate", ".", "--device", "cpu"])
+    assert (code == 0) != capsys.readouterr().err.startswith("xpnet: ")
+
+
+def saved_samples() -> np.ndarray:
+    np.save("samples.npy", X[:5])
+    return load("runs/tiny-1").predict_proba(X[:5])
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["runs/tiny-1", "samples.npy"],
+        ["runs/tiny-1/model.safetensors", "samples.npy"],
+        ["samples.npy", "--model", "runs/tiny-1"],
+        ["samples.npy"],
+    ],
+    ids=["folder-first", "file-first", "model-option", "newest"],
+)
+def test_predict_gives_a_label_and_probabilities(
+    capsys: pytest.CaptureFixture[str], arguments: list[str]
+) -> None:
+    assert train("--epochs", "2", "-q") == 0
+    expected = saved_samples()
+    assert run(["predict", *arguments, "--json", "--device", "cpu"]) == 0
+    printed = capsys.readouterr()
+    rows = json.loads(printed.out)
+    assert [row["image"] for row in rows] == [0, 1, 2, 3, 4]
+    assert [row["label"] for row in rows] == expected.argmax(axis=1).tolist()
+    np.testing.assert_allclose([row["probabilities"] for row in rows], expected, rtol=1e-5)
+    np.testing.assert_allclose([sum(row["probabilities"]) for row in rows], 1, rtol=1e-5)
+    assert ("tiny-1" in printed.err) == (arguments == ["samples.npy"])
+    assert run(["predict", *arguments, "--device", "cpu"]) == 0
+    table = capsys.readouterr().out.splitlines()
+    assert table[0].split() == ["file", "image", "label", "probability"]
+    assert [line.split()[2] for line in table[1:]] == [str(row["label"]) for row in rows]
+    assert table[1].split()[3] == f"{expected[0].max():.4f}"
+
+
+def test_predict_takes_several_files_and_the_labels_by_name(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    np.savez("named.npz", x=X, y=np.asarray(["null", "één", "雪"])[Y])
+    assert train("--data", "named.npz", "--epochs", "20", "-q") == 0
+    np.save("a.npy", X[:3])
+    np.savez("b.npz", X[3:5])
+    code = run(["predict", "runs/named-1", "a.npy", "b.npz", "--json", "--device", "cpu"])
+    assert code == 0
+    rows = json.loads(capsys.readouterr().out)
+    places = [("a.npy", 0), ("a.npy", 1), ("a.npy", 2), ("b.npz", 0), ("b.npz", 1)]
+    assert [(row["file"], row["image"]) for row in rows] == places
+    expected = load("runs/named-1").predict(X[:5])
+    assert [row["label"] for row in rows] == expected.tolist()
+
+
+def test_predict_takes_the_newest_run(capsys: pytest.CaptureFixture[str]) -> None:
+    for number in (1, 2, 3):
+        assert train("--epochs", "1", "-q") == 0
+        path = Path(f"runs/tiny-{number}/model.safetensors")
+        os.utime(path, (number % 3, number % 3))
+    saved_samples()
+    assert run(["predict", "samples.npy", "--device", "cpu"]) == 0
+    assert "tiny-2" in capsys.readouterr().err
+
+
+def test_predict_takes_one_image_without_an_axis_for_it(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    idx_folder(folder / "set", x_train=IMAGES, y_train=Y.astype(np.uint8))
+    assert train("--data", "set", "--epochs", "1", "-q") == 0
+    np.save("one.npy", IMAGES[0])
+    assert run(["predict", "one.npy", "--json", "--device", "cpu"]) == 0
+    assert len(json.loads(capsys.readouterr().out)) == 1
+
+
+# What the terminal sees
+
+
+def test_no_arguments_print_the_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([]) == 2
+    printed = capsys.readouterr()
+    text = printed.out + printed.err
+    for name in ("train", "evaluate", "predict", "devices"):
+        assert name in text
+    assert "Traceback" not in text
+
+
+def test_version_is_the_package_s(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--version"]) == 0
+    assert capsys.readouterr().out == f"xpnet {device.versions()['xpnet']}\n"
+
+
+def test_help_has_the_everyday_options_first(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["train", "--help"]) == 0
+    text = capsys.readouterr().out
+    panels = [text.index(name) for name in ("Everyday", "Network", "Training")]
+    assert panels == sorted(panels)
+    everyday, network, training = (
+        re.findall(r"(--[a-z-]+)", part)
+        for part in re.split(r"─ (?:Everyday|Network|Training) ─", text)[1:]
+    )
+    assert {"--data", "--hidden", "--epochs", "--device", "--limit"} <= {*everyday}
+    assert {"--activation", "--dropout"} <= {*network}
+    assert {"--optimizer", "--learning-rate", "--seed"} <= {*training}
+
+
+@pytest.mark.parametrize("name", ["evaluate", "predict", "devices"])
+def test_every_command_has_a_help(capsys: pytest.CaptureFixture[str], name: str) -> None:
+    assert run([name, "--help"]) == 0
+    assert f"Usage: xpnet {name}" in capsys.readouterr().out
+
+
+def test_devices_names_the_cpu(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["devices"]) == 0
+    assert capsys.readouterr().out.startswith("cpu      works")
+
+
+ESCAPE = "\x1b"
+QUICK = ["train", "--data", "tiny.npz", "--hidden", "8", "--device", "cpu", "--epochs", "8"]
+
+
+@pytest.mark.parametrize("setting", [{}, {"NO_COLOR": "1"}, {"TERM": "dumb"}], ids=str)
+def test_lines_are_plain_where_there_is_no_terminal(setting: dict[str, str]) -> None:
+    done = command(*QUICK, env=os.environ | {"TERM": "xterm-256color"} | setting)
+    assert done.returncode == 0
+    assert done.stderr == ""
+    assert ESCAPE not in done.stdout
+    assert "\r" not in done.stdout
+    assert len(done.stdout.splitlines()) == 3 + 8 + 5
+
+
+def start_on_terminal(*arguments: str, **setting: str) -> tuple[subprocess.Popen[bytes], int]:
+    """A process on a pseudo terminal, and the descriptor that gives what it prints."""
+    pty = pytest.importorskip("pty", reason="there are no pseudo terminals here")
+    master, slave = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "xpnet", *arguments],
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+        env=os.environ | {"TERM": "xterm-256color"} | setting,
+    )
+    os.close(slave)
+    return process, master
+
+
+def read_to_end(master: int) -> bytes:
+    content = b""
+    with suppress(OSError):  # what Linux raises when the other end is closed
+        while part := os.read(master, 65536):
+            content += part
+    os.close(master)
+    return content
+
+
+def on_terminal(*arguments: str, **setting: str) -> tuple[int, str]:
+    """The exit code and all that a pseudo terminal got."""
+    process, master = start_on_terminal(*arguments, **setting)
+    content = read_to_end(master)
+    return process.wait(60), content.decode()
+
+
+@POSIX
+@pytest.mark.parametrize(
+    ("setting", "moves", "colours"),
+    [({}, True, True), ({"NO_COLOR": "1"}, True, False), ({"TERM": "dumb"}, False, False)],
+    ids=["colour", "NO_COLOR", "dumb"],
+)
+def test_a_terminal_sees_the_progress(setting, moves: bool, colours: bool) -> None:
+    code, seen = on_terminal(*QUICK, **setting)
+    assert code == 0
+    assert "epoch   8/8" in seen
+    assert "test accuracy" in seen
+    assert "Traceback" not in seen
+    assert (ESCAPE in seen) == moves
+    assert bool(re.search(r"\x1b\[(\d+;)*(3|4|9|10)\d", seen)) == colours
+
+
+@POSIX
+def test_a_terminal_that_is_told_to_be_quiet_sees_nothing() -> None:
+    assert on_terminal(*QUICK, "--quiet") == (0, "")
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+def test_labels_that_the_terminal_has_no_letters_for_are_still_printed(encoding: str) -> None:
+    np.savez("named.npz", x=X, y=np.asarray(["雪", "ü", "a"])[Y])
+    assert train("--data", "named.npz", "-q") == 0
+    np.save("samples.npy", X)
+    done = subprocess.run(
+        [sys.executable, "-m", "xpnet", "predict", "samples.npy", "--device", "cpu"],
+        capture_output=True,
+        env=os.environ | {"PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"},
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) == 61
+
+
+@POSIX
+def test_a_reader_that_leaves_early_sees_no_traceback() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "xpnet", *QUICK], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode in (0, 1)
+
+
+@POSIX
+@pytest.mark.parametrize("arguments", [["train", "--help"], ["devices"], ["--version"]], ids=str)
+def test_a_reader_that_has_left_before_sees_no_traceback(arguments: list[str]) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [sys.executable, "-m", "xpnet", *arguments],
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        timeout=60,
+    )
+    os.close(writing)
+    assert done.stderr == b""
+    assert done.returncode == 1
+
+
+# Wrong input
+
+
+@pytest.fixture
+def files(folder: Path) -> Path:
+    """Data and models that are wrong, each in its own way."""
+    y = Y.astype(np.uint8)
+    idx_folder(folder / "set", x_train=IMAGES, y_train=y)
+    idx_folder(folder / "unlabelled", x_train=IMAGES)
+    idx_folder(folder / "mislabelled", x_train=y, y_train=y)
+    idx_folder(folder / "unequal", x_train=IMAGES, y_train=y[1:])
+    for name, change in {
+        "cut": lambda content: content[:-1],
+        "magic": lambda content: b"\x7fELF" + content[4:],
+    }.items():
+        part = idx_folder(folder / name, x_train=IMAGES, y_train=y) / "train-images-idx3-ubyte"
+        part.write_bytes(change(part.read_bytes()))
+    np.savez("objects.npz", x=X, y=np.asarray([{}] * 60, dtype=object))
+    np.savez("unequal.npz", x=X, y=Y[:7])
+    np.savez("nan.npz", x=np.where(np.arange(4) == 2, np.nan, X), y=Y)
+    np.savez("label.npz", x_train=X, y_train=Y, x_test=X, y_test=Y + 1)
+    np.savez("one-class.npz", x=X, y=Y * 0)
+    np.savez("wide.npz", x=np.ones((60, 9)), y=Y)
+    np.savez("many.npz", x=X, y=np.arange(60) % 5)
+    np.save("wide.npy", np.ones((2, 9)))
+    np.save("right.npy", X)
+    content = Path("tiny.npz").read_bytes()
+    Path("damaged.npz").write_bytes(content[:200] + content[201:])
+    Path("notes.txt").write_text("some text")
+    Path("full").mkdir()
+    Path("full/notes.txt").write_text("mine")
+    mlp(4, 3).save("model.safetensors")
+    Path("cut.safetensors").write_bytes(Path("model.safetensors").read_bytes()[:-9])
+    return folder
+
+
+NEAR = "did you mean "
+TRAIN = {
+    "--data gone": (1, "gone"),
+    "--data gone.npz": (1, "gone.npz"),
+    "--data mnits": (1, NEAR + "'mnist'"),
+    "--data notes.txt": (1, "notes.txt"),
+    "--data cut": (1, "train-images-idx3-ubyte: truncated"),
+    "--data magic": (1, "train-images-idx3-ubyte: not an IDX file"),
+    "--data mislabelled": (1, "train-images-idx3-ubyte: holds labels"),
+    "--data unlabelled": (1, "train-labels-idx1-ubyte"),
+    "--data unequal": (1, "unequal: 60 samples in x"),
+    "--data objects.npz": (1, "objects.npz: y: holds Python objects"),
+    "--data unequal.npz": (1, "unequal: 60 samples in x and 7 labels"),
+    "--data damaged.npz": (1, "damaged.npz"),
+    "--data nan.npz": (1, "nan: x: element (0, 2)"),
+    "--data label.npz": (1, "label: test label 3"),
+    "--data one-class.npz": (1, "one-class"),
+    "--hidden 0": (2, "--hidden 0"),
+    "--hidden -5": (2, "--hidden -5"),
+    "--hidden ten": (2, "--hidden ten"),
+    "--hidden 8,,8": (2, "--hidden 8,,8"),
+    "--hidden 99999999999999999999": (2, "99999999999999999999"),
+    "--activation rleu": (2, NEAR + "'relu'"),
+    "--activation relu,tahn --hidden 8,8": (2, NEAR + "'tanh'"),
+    "--activation relu,tanh": (2, "2 activations for 1 hidden"),
+    "--optimizer adma": (2, NEAR + "'adam'"),
+    "--schedule one-cylce": (2, NEAR + "'one-cycle'"),
+    "--dtype float23": (2, NEAR + "'float32'"),
+    "--device cdua": (2, NEAR + "'cuda'"),
+    "--device cuda:-1": (2, "cuda:-1"),
+    "--epochs 0": (2, "epochs 0"),
+    "--epochs -3": (2, "epochs -3"),
+    "--epochs ten": (2, "--epochs"),
+    "--batch-size 0": (2, "batch"),
+    "--batch-size -1": (2, "-1"),
+    "--limit 0": (2, "limit 0"),
+    "--limit -5": (2, "limit -5"),
+    "--patience 0": (2, "patience 0"),
+    "--patience 2 --validation 0": (2, "patience"),
+    "--seed -1": (2, "seed -1"),
+    "--seed 99999999999999999999": (2, "seed 99999999999999999999"),
+    "--dropout 1": (2, "dropout 1.0"),
+    "--dropout -0.1": (2, "dropout -0.1"),
+    "--dropout nan": (2, "dropout nan"),
+    "--label-smoothing 1": (2, "label smoothing 1.0"),
+    "--learning-rate 0": (2, "learning rate 0"),
+    "--learning-rate nan": (2, "learning rate nan"),
+    "--weight-decay -1": (2, "weight decay -1"),
+    "--validation -0.1": (2, "validation -0.1"),
+    "--validation 1.5": (2, "validation 1.5"),
+    "--validation 48": (2, "validation 48"),
+    "--validation nan": (2, "validation nan"),
+    "--validation inf": (2, "validation inf"),
+    "--validation -inf": (2, "validation -inf"),
+    "--epohcs 3": (2, "--epochs"),
+    "extra": (2, "extra"),
+    "--output full": (2, "--output full"),
+    "--output notes.txt": (2, "--output notes.txt"),
+    "--output notes.txt/run": (1, "notes.txt"),
+    "--output new/run --epochs 0": (2, "epochs 0"),
+}
+OTHERS = {
+    "trian": (2, "train"),
+    "evaluate": (2, "model"),
+    "evaluate gone": (1, "gone"),
+    "evaluate full": (1, "full"),
+    "evaluate notes.txt": (1, "notes.txt"),
+    "evaluate cut.safetensors": (1, "cut.safetensors"),
+    "evaluate model.safetensors --data wide.npz": (1, "wide"),
+    "evaluate model.safetensors --data many.npz": (1, "many"),
+    "evaluate model.safetensors --data gone.npz": (1, "gone.npz"),
+    "predict": (2, "FILE"),
+    "predict right.npy": (2, "--model"),
+    "predict model.safetensors": (2, "no file"),
+    "predict model.safetensors gone.npy": (1, "gone.npy"),
+    "predict model.safetensors right.npy gone.npy": (1, "gone.npy"),
+    "predict model.safetensors wide.npy": (1, "wide.npy"),
+    "predict model.safetensors notes.txt": (1, "notes.txt: not an IDX file"),
+    "predict model.safetensors objects.npz": (1, "objects.npz"),
+    "predict cut.safetensors right.npy": (1, "cut.safetensors"),
+    "predict right.npy --model full": (1, "full"),
+}
+
+
+def refused(capsys: pytest.CaptureFixture[str], code: int, expected: int, naming: str) -> None:
+    """One line, that names the thing."""
+    errors = capsys.readouterr().err
+    assert len(errors.splitlines()) == 1, errors
+    assert errors.startswith("xpnet: ")
+    assert naming in errors
+    assert code == expected
+
+
+@pytest.mark.parametrize("case", TRAIN)
+def test_wrong_input_of_train_is_one_line_and_leaves_nothing(
+    files: Path, capsys: pytest.CaptureFixture[str], case: str
+) -> None:
+    before = sorted(files.rglob("*"))
+    refused(capsys, train("--epochs", "2", *case.split()), *TRAIN[case])
+    assert sorted(files.rglob("*")) == before
+    assert (files / "full/notes.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize("case", OTHERS)
+def test_wrong_input_of_other_commands_is_one_line(
+    files: Path, capsys: pytest.CaptureFixture[str], case: str
+) -> None:
+    refused(capsys, run(case.split()), *OTHERS[case])
+
+
+def test_a_name_of_two_lines_is_told_in_one(capsys: pytest.CaptureFixture[str]) -> None:
+    refused(capsys, train("--data", "two\nlines"), 1, "two lines: no such file")
+
+
+def test_wrong_input_prints_no_traceback_in_a_process_of_its_own() -> None:
+    done = command("train", "--data", "mnits")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "xpnet: mnits: no such file or folder; did you mean 'mnist'?\n"
+
+
+def test_an_empty_folder_that_was_given_stays(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What the user made is not the run's to remove."""
+    (folder / "mine").mkdir()
+    refused(capsys, train("--output", "mine", "--epochs", "0"), 2, "epochs")
+    assert names("mine") == []
+
+
+needs_rights = pytest.mark.skipif(
+    os.name == "nt" or os.geteuid() == 0, reason="rights do not bind root, nor folders on Windows"
+)
+
+
+@needs_rights
+def test_an_output_without_the_right_to_write(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "locked").mkdir(mode=0o500)
+    refused(capsys, train("--output", "locked/run"), 1, "locked/run: Permission denied")
+    refused(capsys, train("--output", "locked"), 1, "Permission denied")
+    assert names("locked") == []
+
+
+@needs_rights
+def test_a_current_folder_without_the_right_to_write(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder.chmod(0o500)
+    try:
+        refused(capsys, train(), 1, "runs")
+        assert names(folder) == ["tiny.npz"]
+    finally:
+        folder.chmod(0o700)
+
+
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="there is no /proc")
+def test_a_current_folder_where_nothing_can_be_made(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As the test above, for root too."""
+    monkeypatch.chdir("/proc/self")
+    refused(capsys, train("--data", str(folder / "tiny.npz")), 1, "runs")
+
+
+# A disk that fills up
+
+
+@pytest.mark.parametrize("writes", [0, 1, 2, 3, 4, 5, 6, 9])
+def test_a_full_disk_is_one_line_and_nothing_is_half_written(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], writes: int
+) -> None:
+    """`writes` files are written before the disk is full."""
+    done, fsync = [], os.fsync
+
+    def fail(descriptor: int) -> None:
+        if len(done) >= writes:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        done.append(descriptor)
+        fsync(descriptor)
+
+    monkeypatch.setattr("os.fsync", fail)
+    refused(capsys, train("--epochs", "5", "-q"), 1, "No space left on device")
+    if writes < 2:  # the manifest comes first, the model next
+        assert not Path("runs").exists()
+    else:
+        load("runs/tiny-1")
+        manifest("runs/tiny-1")
+        assert {*names("runs/tiny-1")} <= {*FILES}
+
+
+def test_a_full_disk_names_the_file(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", fail)
+    refused(capsys, train("-q"), 1, "run.json: No space left on device")
+
+
+# Devices
+
+
+@pytest.mark.parametrize("name", ["cuda", "cuda:1"])
+@pytest.mark.filterwarnings("default")
+def test_a_gpu_that_cannot_be_used_costs_one_warning(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    problem = device.Problem("it is on the moon", "fetch it")
+    monkeypatch.setattr(device, "probe", lambda index: problem)
+    assert train("--device", name, "--epochs", "1") == 0
+    expected = f"{name} cannot be used, so the CPU is: it is on the moon; fetch it"
+    assert capsys.readouterr().err == f"xpnet: warning: {expected}\n"
+    told = manifest("runs/tiny-1")
+    assert (told["device"], told["status"]) == ("cpu", "finished")
+    assert told["device_reason"] == f"{name} cannot be used: it is on the moon"
+
+
+@pytest.mark.parametrize("setting", [{}, {"PYTHONWARNINGS": "error"}, {"PYTHONWARNINGS": "ignore"}])
+def test_the_warning_gives_the_true_reason_once(setting: dict[str, str]) -> None:
+    problem = device.probe(99)
+    assert problem is not None
+    arguments = ["--data", "tiny.npz", "--epochs", "1", "--device", "cuda:99"]
+    done = command("train", *arguments, env=os.environ | setting)
+    assert done.returncode == 0
+    assert done.stderr.count("\n") == 1
+    assert done.stderr.startswith("xpnet: warning: cuda:99 cannot be used")
+    assert problem.reason in done.stderr
+    assert names("runs/tiny-1") == FILES
+
+
+def test_strict_device_exits_2_and_leaves_nothing(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = train("--device", "cuda:99", "--strict-device")
+    refused(capsys, code, 2, "cuda:99 cannot be used")
+    assert names(folder) == ["tiny.npz"]
+
+
+# Ctrl-C
+
+
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Where this process ignores Ctrl-C, as jobs in the background do, its children would too."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def interrupt(ready, *arguments: str) -> tuple[int, str]:
+    """The exit code and stderr of a command that gets Ctrl-C once `ready(its stdout)` returns."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "xpnet", *arguments, "--device", "cpu"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+    ) as process:
+        ready(process.stdout)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    return process.returncode, errors
+
+
+@POSIX
+@pytest.mark.usefixtures("interruptible")
+def test_ctrl_c_in_the_first_epoch_keeps_nothing(folder: Path) -> None:
+    n = 200_000  # an epoch of single samples takes many seconds
+    np.savez("long.npz", x=np.tile(X, (n // 60, 1)), y=np.tile(Y, n // 60))
+
+    def ready(_: object) -> None:
+        end = time.monotonic() + 60
+        while not Path("runs/long-1/run.json").exists() and time.monotonic() < end:
+            time.sleep(0.01)
+        assert manifest("runs/long-1")["status"] == "running"
+        time.sleep(0.3)  # into the middle of the epoch
+
+    code, errors = interrupt(ready, "train", "--data", "long.npz", "--batch-size", "1")
+    assert code == 130
+    assert errors == "xpnet: interrupted; nothing is kept\n"
+    assert names(folder) == ["long.npz", "tiny.npz"]
+
+
+@POSIX
+@pytest.mark.usefixtures("interruptible")
+def test_ctrl_c_after_some_epochs_keeps_the_best_model() -> None:
+    def ready(stdout) -> None:
+        assert any(line.startswith("epoch   3/") for line in stdout)
+
+    options = ["--data", "tiny.npz", "--batch-size", "1", "--epochs", "1000000"]
+    code, errors = interrupt(ready, "train", *options)
+    assert code == 130
+    assert re.fullmatch(
+        r"xpnet: interrupted; runs/tiny-1 keeps the model of epoch \d+\n", errors
+    ), errors
+    assert names("runs/tiny-1") == FILES
+    assert manifest("runs/tiny-1")["status"] == "interrupted"
+    assert load("runs/tiny-1").labels == (0, 1, 2)
+    assert len(Path("runs/tiny-1/history.csv").read_text().splitlines()) >= 4
+
+
+@POSIX
+@pytest.mark.usefixtures("interruptible")
+def test_ctrl_c_on_a_terminal_ends_the_progress() -> None:
+    process, master = start_on_terminal(*QUICK, "--epochs", "1000000")
+    content = b""
+    while b"epoch   3/" not in content:
+        content += os.read(master, 65536)
+    process.send_signal(signal.SIGINT)
+    content += read_to_end(master)
+    assert process.wait(60) == 130
+    assert b"Traceback" not in content
+    assert b"xpnet: interrupted; runs/tiny-1 keeps the model" in content
+    # The cursor, hidden while the bar is drawn, is there again.
+    assert content.rindex(b"\x1b[?25h") > content.rindex(b"\x1b[?25l")
+
+
+@pytest.mark.parametrize("place", ["load_data", "select", "evaluate"])
+def test_ctrl_c_anywhere_exits_130_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], place: str
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    mlp(4, 3).save("model.safetensors")
+    monkeypatch.setattr(f"xpnet.cli.{place}", interrupted)
+    refused(capsys, run(["evaluate", "model.safetensors", "--data", "tiny.npz"]), 130, "interrupt")
+
+
+# Divergence
+
+
+def test_divergence_in_the_first_epoch_leaves_nothing(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = train("--learning-rate", "1e30")
+    refused(capsys, code, 1, "in epoch 1; no epoch was good, so there is no model. Try a smaller")
+    assert names(folder) == ["tiny.npz"]
+
+
+def test_divergence_later_keeps_the_last_good_model(capsys: pytest.CaptureFixture[str]) -> None:
+    # Each step multiplies the weights by 1 - 0.1 * 110 = -10, so they overflow in the 39th or so.
+    options = "--hidden none --optimizer sgd --schedule constant --batch-size 1000 --epochs 60"
+    code = train(*options.split(), "--learning-rate", "0.1", "--weight-decay", "110")
+    errors = capsys.readouterr().err
+    found = re.fullmatch(
+        r"xpnet: the loss became (inf|nan) in epoch (\d+); the model of epoch (\d+) is kept\. "
+        r"Try a smaller learning rate \(its peak was 0\.1\)\n",
+        errors,
+    )
+    assert found, errors
+    assert code == 1
+    assert 1 <= int(found[3]) < int(found[2])
+    assert manifest("runs/tiny-1")["status"] == "diverged"
+    assert np.all(np.isfinite(load("runs/tiny-1")(X)))
+
+
+def test_divergence_in_the_last_step_without_validation_is_noticed(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The loss of a batch is that before its step: only the next one would be NaN."""
+    options = "--validation 0 --batch-size 1000 --epochs 1 --learning-rate 1e30"
+    refused(capsys, train(*options.split()), 1, "epoch 1")
+    assert names(folder) == ["tiny.npz"]
