@@ -853,3 +853,11 @@ def test_divergence_in_the_last_step_without_validation_is_noticed(
     options = "--validation 0 --batch-size 1000 --epochs 1 --learning-rate 1e30"
     refused(capsys, train(*options.split()), 1, "epoch 1")
     assert names(folder) == ["tiny.npz"]
+
+
+def test_evaluate_of_a_model_file_finds_the_data_of_its_run(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert train("--output", "out", "--epochs", "1", "-q") == 0
+    assert run(["evaluate", "out/model.safetensors", "--device", "cpu"]) == 0
+    assert "tiny.npz" in capsys.readouterr().out

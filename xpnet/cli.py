@@ -340,29 +340,29 @@ class _Report:
             yield on_step
 
     def epoch(self, epoch: Epoch) -> None:
-        speed = self.images / epoch.seconds
         left = (perf_counter() - self.begun) / epoch.epoch * (self.epochs - epoch.epoch)
-        validation = ""
+        self.status = f"loss {_loss(epoch.loss)}"
+        if epoch.validation_loss is not None:
+            self.status += f"  validation {_loss(epoch.validation_loss)}"
         if epoch.validation_accuracy is not None:
-            validation = (
-                f"  validation {epoch.validation_loss:.4f}, {epoch.validation_accuracy:.2%}"
-            )
-        self.status = f"loss {epoch.loss:.4f}{validation}  {speed:,.0f} images/s"
-        self.say(
-            f"epoch {epoch.epoch:>3}/{self.epochs}",
-            f"loss {epoch.loss:.4f}{validation}  {speed:,.0f} images/s  {left:.0f} s left",
-        )
+            self.status += f", {epoch.validation_accuracy:.2%}"
+        self.status += f"  {self.images / epoch.seconds:,.0f} images/s"
+        self.say(f"epoch {epoch.epoch:>3}/{self.epochs}", f"{self.status}  {left:.0f} s left")
 
     def end(
         self, result: Result, test: Evaluation, seconds: float, device: Device, folder: Path
     ) -> None:
         self.say("test accuracy", _accuracy(test))
-        self.say("test loss", f"{test.loss:.4f}")
+        self.say("test loss", _loss(test.loss))
         epochs = len(result.history)
         speed = self.images * epochs / sum(epoch.seconds for epoch in result.history)
         self.say("time", f"{seconds:.1f} s for {epochs} epochs, {speed:,.0f} images/s, on {device}")
         self.say("best epoch", f"{result.best_epoch} of {epochs}")
         self.say("files", f"{folder}: {runs.MODEL}, {runs.HISTORY}, {runs.MANIFEST}")
+
+
+def _loss(loss: float) -> str:
+    return f"{loss:.4f}" if abs(loss) < 1e4 else f"{loss:.4g}"
 
 
 def _accuracy(evaluation: Evaluation) -> str:
@@ -389,7 +389,8 @@ def evaluate_command(
     """Accuracy and loss of a model on the test set of some data."""
     loaded = load(model)
     if data is None:
-        data = runs.data_source(Path(model)) or "mnist"
+        path = Path(model)
+        data = runs.data_source(path if path.is_dir() else path.parent) or "mnist"
     samples = load_data(data)
     chosen = select(device, strict_device)
     start = perf_counter()
@@ -408,7 +409,7 @@ def evaluate_command(
         return
     print(f"data           {data}")
     print(f"test accuracy  {_accuracy(result)}")
-    print(f"test loss      {result.loss:.4f}")
+    print(f"test loss      {_loss(result.loss)}")
     print(f"time           {seconds:.2f} s, on {chosen}")
 
 
