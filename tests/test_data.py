@@ -102,8 +102,16 @@ def test_targets_of_every_library_are_read(xp: Library) -> None:
 
 
 def test_weights_get_a_mean_of_one() -> None:
-    w = encode_weights([1, 0, 5], 3)
+    w = encode_weights([1, 0, 5], 3, np.arange(3))
     np.testing.assert_allclose(w, [0.5, 0, 2.5], rtol=1e-15)
+
+
+def test_weights_have_their_mean_of_one_where_it_is_trained() -> None:
+    w = encode_weights([1, 3, 1e3], 3, np.asarray([0, 1]))
+    np.testing.assert_allclose(w, [0.5, 1.5, 500], rtol=1e-15)
+    assert encode_weights([1e308] * 3, 3, np.arange(3)).tolist() == [1, 1, 1]
+    with pytest.raises(DataError, match="not all 0 where it is trained"):
+        encode_weights([0, 0, 1], 3, np.asarray([0, 1]))
 
 
 @pytest.mark.parametrize(
@@ -120,7 +128,7 @@ def test_weights_get_a_mean_of_one() -> None:
 )
 def test_weights_that_are_none_are_refused(weights, message: str) -> None:
     with pytest.raises(DataError, match=message):
-        encode_weights(weights, 3)
+        encode_weights(weights, 3, np.arange(3))
 
 
 @pytest.mark.parametrize(
@@ -231,3 +239,21 @@ def test_only_the_constant_column_is_divided_by_one() -> None:
     _, scale = standardization(x, np.arange(N), pixels=False)
     assert scale[0] == 1
     assert scale[1] == pytest.approx(x[:, 1].std(), rel=1e-12)
+
+
+@pytest.mark.parametrize(("n", "validation", "held"), [(60000, 1 / 6, 10000), (7, 0.25, 2)])
+def test_a_part_is_rounded_to_the_nearest_number(n: int, validation: float, held: int) -> None:
+    assert [len(rows) for rows in split(n, validation, 0)] == [n - held, held]
+
+
+def test_probabilities_outside_0_to_1_are_refused() -> None:
+    with pytest.raises(DataError, match="no probability"):
+        encode_targets([[5.0, -3.0]], "sigmoid", (0, 1), 2)
+    assert encode_targets([[0.5, 1.0]], "sigmoid", (0, 1), 2).tolist() == [[0.5, 1.0]]
+
+
+def test_masked_arrays_are_refused_and_matrices_become_arrays() -> None:
+    with pytest.raises(UsageError, match="masked"):
+        as_array(np.ma.masked_array([[1.0, 2.0]], mask=[[True, False]]))
+    matrix = np.ones((2, 2)).view(np.matrix)
+    assert type(as_array(matrix)) is np.ndarray

@@ -6,7 +6,7 @@ from conftest import Library, difference
 
 from xpnet.device import to_numpy
 from xpnet.errors import UsageError
-from xpnet.layers import Dense, Dropout, Layer, Standardize
+from xpnet.layers import Dense, Dropout, Layer, Standardize, one_hot
 
 
 def test_dense_is_the_formula_written_out() -> None:
@@ -59,7 +59,7 @@ def test_dropout_masks_are_the_same_bits_on_every_library(xp: Library) -> None:
 
 def test_dropout_of_0_keeps_everything() -> None:
     p = {"key": np.asarray([1, 2, 0], dtype=np.int32)}
-    x = np.random.default_rng(0).normal(size=(50, 50))
+    x = np.ones((1000, 1000))  # some of a million random units are 0, the least there is
     assert np.array_equal(Dropout(0.0).forward(p, x)[0], x)
 
 
@@ -78,3 +78,10 @@ def test_layers_are_values() -> None:
 def test_decayed_and_gradients_are_names_of_shapes(layer: Layer) -> None:
     assert set(layer.decayed) <= set(layer.shapes)
     assert not set(layer.shapes) & set(layer.buffers)
+
+
+def test_one_hot_rows_of_small_integers_have_many_columns(xp: Library) -> None:
+    """Beyond 256 columns a range of uint8 would begin again."""
+    rows = to_numpy(one_hot(xp.array(np.asarray([43, 2], dtype=np.uint8)), 300))
+    assert rows.shape == (2, 300)
+    assert np.argwhere(rows).tolist() == [[0, 43], [1, 2]]

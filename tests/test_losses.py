@@ -119,3 +119,8 @@ def test_the_dtype_stays(xp: Library, output: str) -> None:
 def test_smoothing_outside_is_refused(smoothing: float) -> None:
     with pytest.raises(UsageError, match="expected 0 <= smoothing < 1"):
         SoftmaxCrossEntropy(smoothing)
+
+
+def test_targets_of_another_shape_are_refused() -> None:
+    with pytest.raises(UsageError, match=r"targets of shape \(3, 2\) for logits of \(2, 3\)"):
+        SquaredError().forward(Z, Z.T)

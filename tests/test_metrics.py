@@ -55,3 +55,8 @@ def test_the_interval_covers_the_truth_in_about_95_of_100() -> None:
     draws = rng.binomial(n, p, size=4000)
     covered = np.mean([low <= p <= high for low, high in (interval(int(s), n) for s in draws)])
     assert 0.93 < covered < 0.97
+
+
+def test_labels_of_uint8_may_have_more_than_256_classes() -> None:
+    matrix = confusion_matrix(np.asarray([43, 2], dtype=np.uint8), np.asarray([299, 2]), 300)
+    assert np.argwhere(matrix).tolist() == [[2, 2], [43, 299]]

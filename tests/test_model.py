@@ -1,7 +1,10 @@
 """Models: building, calling with any arrays, files, pickles, comparison."""
 
 import copy
+import dataclasses
+import gc
 import pickle
+import weakref
 
 import numpy as np
 import pytest
@@ -175,6 +178,11 @@ def test_samples_of_another_form_are_refused(x, message: str) -> None:
         ({"labels": "aab"}, "2 different labels for 3 classes"),
         ({"labels": (1, 2, "a")}, "expected all of one kind"),
         ({"labels": (1, 2, 2.5)}, "label 2.5"),
+        ({"labels": (1, 2, 2**31)}, "outside of 32-bit"),
+        ({"labels": ("a", "b", "\x1b[2J")}, "cannot be printed"),
+        ({"labels": ("a", "b", "\ud800")}, "cannot be printed"),
+        ({"widths": (5, 3), "activation": "rleu"}, "did you mean 'relu'"),
+        ({"widths": (5, 3), "dropout": 7}, "expected 0 <= rate < 1"),
         ({"input_shape": (2, 3)}, "has 6 elements; expected 5"),
     ],
 )
@@ -235,3 +243,80 @@ def test_a_float64_model_is_refused_where_there_is_no_float64() -> None:
 
 def test_to_gives_the_same_model() -> None:
     assert small().to("cpu") == small()
+
+
+def test_every_layer_has_weights_of_its_own() -> None:
+    params = xpnet.mlp(6, 6, 6).params
+    assert not np.array_equal(params[1]["W"], params[3]["W"])
+
+
+def test_arrays_cannot_be_changed_behind_the_models_back(tmp_path) -> None:
+    model = small()
+    model.save(tmp_path / "a.safetensors")
+    for twin in (model, xpnet.load(tmp_path / "a.safetensors"), pickle.loads(pickle.dumps(model))):
+        with pytest.raises(ValueError, match="read-only"):
+            twin.theta[0] = 1
+        with pytest.raises(ValueError, match="read-only"):
+            twin.buffers[0] = 1
+
+
+def test_a_copy_for_torch_is_a_copy() -> None:
+    torch = pytest.importorskip("torch")
+    model = small()
+    before = model.theta[0]
+    model.like(torch.zeros(1)).theta[0] = 99
+    assert model.theta[0] == before
+
+
+def test_models_compare_by_all_that_they_are() -> None:
+    model = small()
+    other = np.array(model.buffers)
+    other[0] = 7
+    assert dataclasses.replace(model, buffers=other) != model
+    assert dataclasses.replace(model, output="sigmoid") != model
+    assert dataclasses.replace(model, input_shape=(20,)) != model
+    spoilt = dataclasses.replace(model, theta=model.theta * np.nan)
+    assert spoilt == spoilt
+    assert hash(small(labels="abc")) != hash(model)
+
+
+def test_a_logit_of_0_is_no() -> None:
+    model = xpnet.mlp(2, 1, output="sigmoid", labels=("no", "yes"))
+    assert model.predict([[0, 0]]).tolist() == ["no"]
+
+
+def test_a_model_that_was_called_is_freed_when_it_is_dropped() -> None:
+    model = small()
+    model(PIXELS)
+    gc.disable()
+    try:
+        alive = weakref.ref(model)
+        del model
+        assert alive() is None
+    finally:
+        gc.enable()
+
+
+def test_copies_are_made_once(xp: Library) -> None:
+    model, x = small(dtype=xp.dtype), xp.array(PIXELS, "uint8")
+    assert model.like(x) is model.like(x)
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        {"layers.1.W": np.full((20, 8), np.nan)},
+        {"layers.0.scale": np.zeros(20)},
+        {"layers.0.mean": np.full(20, np.inf)},
+    ],
+)
+def test_a_file_with_numbers_that_cannot_be_is_refused(spoil: dict, tmp_path) -> None:
+    model = small()
+    params = model.network.unpack(np.array(model.theta), np.array(model.buffers))
+    for name, array in spoil.items():
+        _, layer, key = name.split(".")
+        params[int(layer)][key] = array
+    theta, buffers = model.network.pack(params), model.network.pack_buffers(params)
+    dataclasses.replace(model, theta=theta, buffers=buffers).save(tmp_path / "a.safetensors")
+    with pytest.raises(xpnet.DataError, match="NaN, infinity or a scale"):
+        xpnet.load(tmp_path / "a.safetensors")

@@ -155,6 +155,13 @@ def test_infer_is_forward_without_dropout(xp: Library) -> None:
     assert difference(inferred, plain.forward(params, xp.array(case.x))[0]) == 0
 
 
+def test_each_dropout_layer_has_a_mask_of_its_own() -> None:
+    network = Network(4, (Dropout(0.5), Dense(4, 4), Dropout(0.5)))
+    keys = np.asarray([[1, 2, 0], [3, 4, 0]], dtype=np.int32)
+    params = network.unpack(np.zeros(network.size), np.zeros(0), keys)
+    assert [p["key"].tolist() for p in (params[0], params[2])] == keys.tolist()
+
+
 def test_decayed_arrays_come_first() -> None:
     network = Network(5, LAYERS["deep"])
     names = [name for _, name, _ in network.slots]

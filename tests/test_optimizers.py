@@ -85,6 +85,40 @@ def test_adam_is_the_papers_algorithm() -> None:
     assert difference(0.001 * state[1], v) < 1e-13
 
 
+@pytest.mark.parametrize("name", ["sgd+decay", "momentum", "nesterov+decay"])
+def test_sgd_is_the_textbooks(name: str) -> None:
+    sgd, rng = EVERY[name], np.random.default_rng(0)
+    theta, M = rng.normal(size=10), np.zeros(10)
+    decay = np.where(np.arange(10) < DECAYED, sgd.weight_decay, 0)
+    for t in range(1, 51):
+        g = rng.normal(size=10) + 0.1 * theta + decay * theta
+        M = sgd.momentum * M + g
+        theta = theta - sgd.learning_rate / t * (g + sgd.momentum * M if sgd.nesterov else M)
+    assert difference(steps(sgd, NUMPY), theta) < 1e-13
+
+
+def test_adamw_is_the_papers_algorithm() -> None:
+    adamw, rng = EVERY["adamw+decay"], np.random.default_rng(0)
+    theta, m, v = rng.normal(size=10), np.zeros(10), np.zeros(10)
+    decay = np.where(np.arange(10) < DECAYED, 0.1, 0)
+    for t in range(1, 51):
+        g, eta = rng.normal(size=10) + 0.1 * theta, 0.01 / t
+        m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g * g
+        step = m / (1 - 0.9**t) / (np.sqrt(v / (1 - 0.999**t)) + 1e-8)
+        theta = theta - eta * decay * theta - eta * step
+    assert difference(steps(adamw, NUMPY), theta) < 1e-13
+
+
+def test_names_stand_for_what_they_say() -> None:
+    assert {
+        "nesterov": SGD(0.1, 0.0, 0.9, True),
+        "momentum": SGD(0.1, 0.0, 0.9, False),
+        "sgd": SGD(0.5, 0.0, 0.0, False),
+        "adam": Adam(0.004, 0.0, 0.9, 0.999, 1e-8),
+        "adamw": AdamW(0.004, 0.01, 0.9, 0.999, 1e-8),
+    } == OPTIMIZERS
+
+
 def test_decay_pulls_only_the_decayed_part() -> None:
     theta, g = np.ones(10), np.zeros(10)
     for optimizer in (SGD(0.1, weight_decay=0.5), AdamW(0.1, weight_decay=0.5)):
@@ -102,6 +136,9 @@ def test_clipping_shortens_only_what_is_too_long(xp: Library) -> None:
     g = xp.array([3.0, 4.0])
     assert difference(clip_by_norm(g, 10.0), g) == 0
     assert difference(clip_by_norm(g, 1.0), [0.6, 0.8]) < xp.tolerance(1e-15)
+    huge, small = (xp.array([v, 0.0], "float32") for v in (1e30, 1e-30))
+    assert difference(clip_by_norm(huge, 1.0), [1.0, 0.0]) < 1e-6
+    assert difference(clip_by_norm(small, 1.0), small) == 0
     zero = xp.array([0.0, 0.0])
     assert difference(clip_by_norm(zero, 1.0), zero) == 0
 
@@ -125,6 +162,7 @@ def test_arguments_are_not_written_to() -> None:
         {"learning_rate": float("nan")},
         {"learning_rate": float("inf")},
         {"weight_decay": -0.1},
+        {"weight_decay": float("inf")},
     ],
 )
 @pytest.mark.parametrize("name", OPTIMIZERS)
@@ -138,5 +176,8 @@ def test_parameters_outside_are_refused() -> None:
         SGD(momentum=1.0)
     with pytest.raises(UsageError, match="nesterov needs a momentum"):
         SGD(nesterov=True)
-    with pytest.raises(UsageError, match="beta"):
-        Adam(beta1=1.0)
+    with pytest.raises(UsageError, match="momentum"):
+        SGD(momentum=-0.1)
+    for wrong in ({"beta1": 1.0}, {"beta1": -0.1}, {"beta2": 1.0}, {"beta2": -0.1}, {"eps": 0.0}):
+        with pytest.raises(UsageError, match="beta"):
+            Adam(**wrong)

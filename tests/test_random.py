@@ -109,3 +109,10 @@ def test_a_permutation_has_every_number_once() -> None:
     first = [permutation(key, 5)[0] for key in step_keys(0, Purpose.SPLIT, 0, range(5000))]
     counts = np.bincount(first, minlength=5)
     assert np.sum((counts - 1000) ** 2 / 1000) < 4 + 6 * np.sqrt(8)
+
+
+def test_masks_normal_draws_and_purposes_are_frozen() -> None:
+    assert mask_units(int32(1, 2, 3), 1, 5).tolist() == [[8309, 37385, 50018, 2507, 64494]]
+    expected = [-1.8799731808206679, -0.22600856665795235]
+    assert normal(int32(1, 2), 2).tolist() == pytest.approx(expected, rel=1e-12)
+    assert [purpose.value for purpose in Purpose] == [0, 1, 2, 3]

@@ -52,8 +52,15 @@ def test_runs_that_start_at_once_get_folders_of_their_own() -> None:
 
 def test_output_is_made_with_its_parents_and_may_be_there_empty() -> None:
     assert run.create("a/b", "mnist") == (Path("a/b"), [Path("a/b"), Path("a")])
-    assert run.create("a/b", "mnist") == (Path("a/b"), [])
+    Path("empty").mkdir()
+    assert run.create("empty", "mnist") == (Path("empty"), [])
     assert not Path("runs").exists()
+
+
+def test_an_output_is_taken_by_one_run_alone() -> None:
+    run.create("race", "mnist")
+    with pytest.raises(UsageError, match="--output race"):
+        run.create("race", "mnist")
 
 
 def test_output_that_holds_something_is_refused() -> None:

@@ -46,3 +46,12 @@ def test_one_cycle_rises_linearly_peaks_and_falls_as_a_cosine() -> None:
 def test_a_warmup_outside_is_refused(warmup: float) -> None:
     with pytest.raises(UsageError, match="expected 0 <= warmup < 1"):
         OneCycle(warmup=warmup)
+
+
+def test_names_stand_for_what_they_say() -> None:
+    assert {name: schedule() for name, schedule in SCHEDULES.items()} == {
+        "one-cycle": OneCycle(0.04, 0.2),
+        "cosine": Cosine(),
+        "step": Step(0.1, (0.5, 0.75)),
+        "constant": Constant(),
+    }

@@ -1,6 +1,7 @@
 """Activations: layers that map each element by itself, y_ij = f(x_ij), so dx = dy f'(x).
 
-Each is exact to rounding at any finite x: nothing overflows on the way.  `initializer` names
+Values are exact to rounding at any finite x: nothing overflows on the way.  Derivatives are taken
+from the output, so where it saturates they are exact to the rounding of 1.  `initializer` names
 the initial weights that suit the layer in front (`initializers`).
 """
 

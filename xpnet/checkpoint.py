@@ -6,11 +6,11 @@ layers is taken from a list of known ones.
 
 import json
 import os
-import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, fields
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 import numpy as np
@@ -28,8 +28,8 @@ FORMAT = 1
 LAYERS: dict[str, type[Layer]] = {
     layer.__name__: layer for layer in (Standardize, Dense, Dropout, *ACTIVATIONS.values())
 }
-_NUMBER = {"int": (int,), "float": (int, float), "bool": (bool,), int: (int,), float: (int, float)}
-_NUMBER[bool] = (bool,)
+_NUMBER: dict[Any, tuple[type, ...]] = {int: (int,), float: (int, float), bool: (bool,)}
+MOST_LAYERS = 10_000
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -49,25 +49,18 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 def _write_and_rename(path: Path, content: bytes) -> None:
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    temporary = Path(name)
+    path = path.resolve()  # a link stays one
+    temporary = path.with_name(f".{token_hex(8)}.tmp")
     try:
-        with os.fdopen(handle, "wb") as stream:
+        with temporary.open("xb") as stream:
             stream.write(content)
             stream.flush()
             os.fsync(stream.fileno())
-        temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
     except BaseException:
         with suppress(OSError):
             temporary.unlink()
         raise
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def write_arrays(path: Path, arrays: Mapping[str, HostArray], metadata: Mapping[str, Any]) -> None:
@@ -100,23 +93,24 @@ def read_arrays(path: Path) -> tuple[dict[str, HostArray], dict[str, Any]]:
         raise DataError(f"{path}: no such file")
     try:
         with safe_open(path, framework="numpy") as stream:
-            text = (stream.metadata() or {}).get("xpnet")
+            metadata = json.loads((stream.metadata() or {}).get("xpnet", "null"))
+            _check_format(metadata, path)
             arrays = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118
-        metadata = json.loads(text) if text is not None else None
-    except (
-        SafetensorError,
-        OSError,
-        ValueError,
-        TypeError,
-        RecursionError,
-        AttributeError,
-    ) as error:
-        raise DataError(f"{path}: not a safetensors file, or damaged ({error})") from None
-    if not isinstance(metadata, dict) or not isinstance(metadata.get("format"), int):
-        raise DataError(f"{path}: a safetensors file, and not one of xpnet")
-    if metadata["format"] > FORMAT:
-        raise DataError(f"{path}: written by a newer xpnet; upgrade: pip install --upgrade xpnet")
+    except DataError:
+        raise
+    except MemoryError:
+        raise DataError(f"{path}: is larger than the memory") from None
+    except (SafetensorError, OSError, ValueError, TypeError, RecursionError, AttributeError) as e:
+        raise DataError(f"{path}: not a safetensors file, or damaged ({e})") from None
     return arrays, metadata
+
+
+def _check_format(metadata: Any, path: Path) -> None:
+    number = metadata.get("format") if isinstance(metadata, dict) else None
+    if type(number) is not int or number < 1:
+        raise DataError(f"{path}: a safetensors file, and not one of xpnet")
+    if number > FORMAT:
+        raise DataError(f"{path}: written by a newer xpnet; upgrade: pip install --upgrade xpnet")
 
 
 def encode_network(network: Network) -> dict[str, Any]:
@@ -134,10 +128,10 @@ def decode_network(description: Any, where: str) -> Network:
         A layer is unknown, or its parameters are not what they should be.
     """
     try:
-        layers = tuple(_decode_layer(layer) for layer in description["layers"])
-        network = Network(description["fan_in"], layers)
-        if not isinstance(description["fan_in"], int) or len(layers) > 10_000:
-            raise ValueError("fan_in")
+        fan_in, described = description["fan_in"], description["layers"]
+        if type(fan_in) is not int or fan_in < 1 or not 1 <= len(described) <= MOST_LAYERS:
+            raise ValueError(f"fan_in = {fan_in!r}, {len(described)} layers")
+        network = Network(fan_in, tuple(_decode_layer(layer) for layer in described))
     except (KeyError, TypeError, ValueError, UsageError) as error:
         raise DataError(f"{where}: describes no network of xpnet ({error})") from None
     return network

@@ -31,7 +31,7 @@ class Dataset:
     t : integer array (n,), or floating-point array (n, ...)
         Labels as columns of the logits, or targets.
     w : floating-point array (n,) or None
-        Weights with a mean of one.
+        Weights, with a mean of one over the samples that are trained on.
     """
 
     x: Array
@@ -58,9 +58,13 @@ def as_array(x: Any, name: str = "x") -> Array:
             x = np.asarray(x)
         except ValueError as error:
             raise UsageError(f"{name} is a list that makes no array: {error}") from None
+    if isinstance(x, np.ma.MaskedArray):
+        raise UsageError(f"{name} is a masked array; fill its gaps first, as by x.filled(0)")
+    if isinstance(x, np.ndarray):
+        x = np.asarray(x)  # a matrix or another subclass would compute by rules of its own
+        if x.dtype.kind not in "biuf":
+            raise UsageError(f"{name} is {x.dtype}; expected numbers")
     xp = namespace(x)
-    if isinstance(x, np.ndarray) and x.dtype.kind not in "biuf":
-        raise UsageError(f"{name} is {x.dtype}; expected numbers")
     if not xp.isdtype(x.dtype, ("bool", "integral", "real floating")):
         raise UsageError(f"{name} is {x.dtype}; expected real numbers")
     if len(x.shape) < 2:
@@ -116,8 +120,8 @@ def encode_targets(y: Any, output: str, labels: Sequence[Label], fan_out: int) -
     Parameters
     ----------
     y : array or list
-        Labels (n,); or a row per sample (n, fan_out): for a classifier probabilities that sum to
-        one, for regression (`output` "identity") values, which may also be (n,).
+        Labels (n,); or a row per sample (n, fan_out): for `output` "softmax" probabilities that
+        sum to one, for "sigmoid" probabilities, for "identity" values, which may also be (n,).
     output : str
         The model's.
     labels : sequence of int or str
@@ -135,7 +139,7 @@ def encode_targets(y: Any, output: str, labels: Sequence[Label], fan_out: int) -
         y is of another shape, not finite, or not in range.
     """
     y = np.asarray(y) if isinstance(y, list | tuple) else to_numpy(y)
-    if y.ndim == 2 and y.shape[1] == 1 and (fan_out != 1 or output != "identity"):
+    if y.ndim == 2 and y.shape[1] == 1:
         y = y[:, 0]
     if output != "identity" and y.ndim == 1:
         return encode_labels(y, labels)
@@ -148,25 +152,30 @@ def encode_targets(y: Any, output: str, labels: Sequence[Label], fan_out: int) -
     targets: HostArray = y.astype(np.float64)
     if output == "softmax" and (targets.min() < 0 or np.any(abs(targets.sum(axis=1) - 1) > 1e-3)):
         raise DataError("y has a row that is no distribution; expected numbers >= 0 of sum one")
+    if output == "sigmoid" and (targets.min() < 0 or targets.max() > 1):
+        raise DataError("y holds what is no probability; expected numbers from 0 to 1")
     return targets
 
 
-def encode_weights(sample_weight: Any, n: int) -> HostArray:
-    """Sample weights, scaled to a mean of one.
+def encode_weights(sample_weight: Any, n: int, rows: HostArray) -> HostArray:
+    """Sample weights, scaled to a mean of one over the rows that are trained on.
 
     Raises
     ------
     DataError
-        They are not n finite numbers, 0 or more, with one above 0.
+        They are not n finite numbers, 0 or more, with one above 0 among these rows.
     """
     given = sample_weight
     w = np.asarray(given) if isinstance(given, list | tuple) else to_numpy(given)
     if w.shape != (n,) or w.dtype.kind not in "biuf":
         raise DataError(f"sample_weight has shape {w.shape}; expected {n} numbers")
     w = w.astype(np.float64)
-    if not np.all(np.isfinite(w)) or np.any(w < 0) or not np.any(w > 0):
-        raise DataError("sample_weight: expected finite numbers, 0 or more, not all 0")
-    scaled: HostArray = w / np.mean(w)
+    if not np.all(np.isfinite(w)) or np.any(w < 0) or not np.any(w[rows] > 0):
+        raise DataError(
+            "sample_weight: expected finite numbers, 0 or more, not all 0 where it is trained"
+        )
+    w = w / np.max(w[rows])  # first, so that the sum cannot overflow
+    scaled: HostArray = w / np.mean(w[rows])
     return scaled
 
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from xpnet.device import namespace
+from xpnet.device import device_of, namespace
 from xpnet.errors import UsageError
 from xpnet.random import mask_units
 
@@ -162,7 +162,7 @@ class Dropout(Layer):
     Parameters
     ----------
     rate : float
-        At least 0 and below 1.
+        At least 0 and below 1 - 2^-17, which would round to 1.
 
     Raises
     ------
@@ -192,6 +192,13 @@ class Dropout(Layer):
 
     def infer(self, p: Arrays, x: Array) -> Array:
         return x
+
+
+def one_hot(t: Array, columns: int) -> Array:
+    """For integer labels t (n,) a row each, 1 in the label's column and 0 elsewhere, in int32."""
+    xp = namespace(t)
+    every = xp.arange(columns, dtype=xp.int32, device=device_of(t))
+    return xp.astype(xp.reshape(xp.astype(t, xp.int32), (-1, 1)) == every, xp.int32)
 
 
 def _require(layer: Layer, given: int, expected: int) -> int:

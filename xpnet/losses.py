@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from xpnet.activations import sigmoid
-from xpnet.device import device_of, namespace
+from xpnet.device import namespace
 from xpnet.errors import UsageError
-from xpnet.layers import Array
+from xpnet.layers import Array, one_hot
 
 
 def log_softmax(z: Array) -> Array:
@@ -26,12 +26,19 @@ def log_softmax(z: Array) -> Array:
 
 
 def dense_targets(t: Array, z: Array) -> Array:
-    """t in the shape and type of z (n, m): labels become one-hot rows."""
+    """t in the shape and type of z (n, m): labels become one-hot rows.
+
+    Raises
+    ------
+    UsageError
+        t is neither (n,) nor of z's shape.
+    """
     xp = namespace(z)
-    if len(t.shape) == 1 and z.shape[1] > 1:
-        columns = xp.arange(z.shape[1], dtype=t.dtype, device=device_of(t))
-        t = xp.reshape(t, (-1, 1)) == columns
-    return xp.astype(xp.reshape(t, z.shape), z.dtype)
+    if len(t.shape) == 1:
+        t = one_hot(t, z.shape[1]) if z.shape[1] > 1 else _column(t)
+    if tuple(t.shape) != tuple(z.shape):
+        raise UsageError(f"targets of shape {tuple(t.shape)} for logits of {tuple(z.shape)}")
+    return xp.astype(t, z.dtype)
 
 
 def _column(w: Array) -> Array:

@@ -2,8 +2,8 @@
 
 from math import sqrt
 
-from xpnet.device import device_of, namespace
-from xpnet.layers import Array
+from xpnet.device import namespace
+from xpnet.layers import Array, one_hot
 
 
 def accuracy(t: Array, predicted: Array) -> Array:
@@ -48,9 +48,7 @@ def log_loss(t: Array, p: Array) -> Array:
         Probabilities.  0 counts as the type's smallest normal number, so that the result is finite.
     """
     xp = namespace(p)
-    columns = xp.arange(p.shape[1], dtype=t.dtype, device=device_of(t))
-    one_hot = xp.astype(xp.reshape(t, (-1, 1)) == columns, p.dtype)
-    chosen = xp.sum(p * one_hot, axis=1)
+    chosen = xp.sum(p * xp.astype(one_hot(t, p.shape[1]), p.dtype), axis=1)
     tiny = xp.full_like(chosen, float(xp.finfo(p.dtype).smallest_normal))
     return -xp.mean(xp.log(xp.maximum(chosen, tiny)))
 
@@ -69,10 +67,4 @@ def confusion_matrix(t: Array, predicted: Array, classes: int) -> Array:
     int32 array (classes, classes)
         Rows are the true classes, columns the predicted ones.
     """
-    xp = namespace(t)
-    columns = xp.arange(classes, dtype=t.dtype, device=device_of(t))
-    predicted = xp.astype(predicted, t.dtype)
-    is_true, is_predicted = (
-        xp.astype(xp.reshape(labels, (-1, 1)) == columns, xp.int32) for labels in (t, predicted)
-    )
-    return is_true.T @ is_predicted
+    return one_hot(t, classes).T @ one_hot(predicted, classes)

@@ -64,6 +64,15 @@ class Model:
     output: str = "softmax"
     _copies: dict[Any, "Model"] = field(default_factory=dict, repr=False, init=False)
 
+    def __post_init__(self) -> None:
+        """Arrays of the host become read-only: copies elsewhere rely on them."""
+        for name in ("theta", "buffers"):
+            array = getattr(self, name)
+            if isinstance(array, np.ndarray) and array.flags.writeable:
+                array = array.view()
+                array.flags.writeable = False
+                object.__setattr__(self, name, array)
+
     def __call__(self, x: Any) -> Array:
         """The logits.
 
@@ -113,12 +122,16 @@ class Model:
             if self.output == "identity":
                 return z[:, 0] if z.shape[1] == 1 else z
             index = predicted_columns(z)
-            labels = np.asarray(self.labels)
             if isinstance(index, np.ndarray):
-                return labels[index]
-            if labels.dtype.kind == "U" or self.labels == tuple(range(len(self.labels))):
+                return np.asarray(self.labels)[index]
+            if isinstance(self.labels[0], str) or self.labels == tuple(range(len(self.labels))):
                 return index
-            return namespace(index).take(put(labels.astype(np.int32), index), index, axis=0)
+            return namespace(index).take(self.like(z)._label_array, index, axis=0)
+
+    @cached_property
+    def _label_array(self) -> Array:
+        """Labels that are numbers, as an int32 array where the model is."""
+        return put(np.asarray(self.labels, dtype=np.int32), self.theta)
 
     @property
     def _binary(self) -> bool:
@@ -147,8 +160,9 @@ class Model:
         if key in self._copies:
             return self._copies[key]
         theta, buffers = (_at(a, x) for a in (self.theta, self.buffers))
-        same = theta is self.theta and buffers is self.buffers
-        copy = self if same else replace(self, theta=theta, buffers=buffers)
+        if theta is self.theta and buffers is self.buffers:
+            return self
+        copy = replace(self, theta=theta, buffers=buffers)
         if device_of(theta) is not None:  # inside jax.jit it is a tracer, not to be kept
             self._copies[key] = copy
         return copy
@@ -191,7 +205,7 @@ class Model:
             (m.network, m.labels, m.input_shape, m.output, m.dtype) for m in (self, other)
         )
         return mine == theirs and all(
-            np.array_equal(to_numpy(a), to_numpy(b))
+            to_numpy(a).tobytes() == to_numpy(b).tobytes()
             for a, b in ((self.theta, other.theta), (self.buffers, other.buffers))
         )
 
@@ -241,9 +255,14 @@ def load(path: str | PathLike[str]) -> Model:
     expected = {f"layers.{i}.{name}": shape for i, name, shape in slots}
     if {name: a.shape for name, a in arrays.items()} != expected:
         raise DataError(f"{file}: its arrays are not those of the network that it describes")
+    scales = [a for name, a in arrays.items() if name.endswith(".scale")]
     dtypes = {str(a.dtype) for a in arrays.values()}
     if dtypes not in ({"float32"}, {"float64"}):
         raise DataError(f"{file}: its arrays are {', '.join(sorted(dtypes))}; expected float32")
+    if not all(np.all(np.isfinite(a)) for a in arrays.values()) or any(
+        np.any(a <= 0) for a in scales
+    ):
+        raise DataError(f"{file}: its arrays hold NaN, infinity or a scale that is not above 0")
     params: list[dict[str, Array]] = [{} for _ in network.layers]
     for i, name, _ in slots:
         params[i][name] = arrays[f"layers.{i}.{name}"]
@@ -344,17 +363,18 @@ def _layers(
 ) -> tuple[Layer, ...]:
     """Scaling, then Dense, activation and dropout for each hidden layer, then Dense."""
     hidden = len(widths) - 2
-    names = [activation] * hidden if isinstance(activation, str) else list(activation)
-    if len(names) != hidden:
-        raise UsageError(f"{len(names)} activations for {hidden} hidden layers")
+    names = [activation] if isinstance(activation, str) else list(activation)
+    kinds = [ACTIVATIONS[choose("activation", name, ACTIVATIONS)] for name in names]
+    if isinstance(activation, str):
+        kinds *= hidden
+    if len(kinds) != hidden:
+        raise UsageError(f"{len(kinds)} activations for {hidden} hidden layers")
+    dropped = Dropout(dropout)
     layers: list[Layer] = [Standardize(widths[0])]
-    for fan_in, fan_out, name in zip(widths, widths[1:-1], names, strict=False):
-        layers += [
-            Dense(fan_in, fan_out, bias),
-            ACTIVATIONS[choose("activation", name, ACTIVATIONS)](),
-        ]
+    for fan_in, fan_out, kind in zip(widths, widths[1:-1], kinds, strict=False):
+        layers += [Dense(fan_in, fan_out, bias), kind()]
         if dropout:
-            layers.append(Dropout(dropout))
+            layers.append(dropped)
     return *layers, Dense(widths[-2], widths[-1], bias)
 
 
@@ -402,3 +422,8 @@ def _check_labels(labels: tuple[Label, ...], output: str, fan_out: int) -> None:
         raise UsageError(f"{len(set(labels))} different labels for {expected} classes")
     if len({type(label) for label in labels}) > 1:
         raise UsageError("labels are numbers and names; expected all of one kind")
+    for label in labels:
+        if isinstance(label, str) and not label.isprintable():
+            raise UsageError(f"label {label!r} has characters that cannot be printed")
+        if isinstance(label, int) and not -(2**31) <= label < 2**31:
+            raise UsageError(f"label {label} is outside of 32-bit numbers")

@@ -53,8 +53,7 @@ class Network:
     def slots(self) -> tuple[Slot, ...]:
         """The arrays of `theta`, in its order: decayed ones first, then the others."""
         every = self._slots(lambda layer: layer.shapes)
-        decayed = tuple(slot for slot in every if slot[1] in self.layers[slot[0]].decayed)
-        return decayed + tuple(slot for slot in every if slot not in decayed)
+        return tuple(sorted(every, key=lambda slot: slot[1] not in self.layers[slot[0]].decayed))
 
     @cached_property
     def buffer_slots(self) -> tuple[Slot, ...]:

@@ -23,7 +23,10 @@ def clip_by_norm(g: Array, maximum: float) -> Array:
     networks*, algorithm 1.
     """
     xp = namespace(g)
-    norm = xp.sqrt(xp.sum(g * g))
+    largest = xp.max(xp.abs(g))
+    tiny = xp.full_like(largest, float(xp.finfo(g.dtype).smallest_normal))
+    scale = xp.maximum(largest, tiny)  # squares of g / scale can neither overflow nor vanish
+    norm = scale * xp.sqrt(xp.sum((g / scale) ** 2))
     return g * (maximum / xp.maximum(norm, xp.full_like(norm, maximum)))
 
 
@@ -82,8 +85,9 @@ class SGD(Optimizer):
         momentum      M ← μ M + g,      θ ← θ - η M
         nesterov      M ← μ M + g,      θ ← θ - η (g + μ M)
 
-    Sources: Polyak (1964); Nesterov (1983), in the form of Sutskever, Martens, Dahl & Hinton
-    (2013), with the learning rate outside the sum as in torch.  Weight decay λ is the gradient of
+    Sources: Polyak (1964); Nesterov (1983), by the change of variables of Bengio,
+    Boulanger-Lewandowski & Pascanu (2013), *Advances in optimizing recurrent networks*, section
+    3.5, with the learning rate outside the sum as in torch.  Weight decay λ is the gradient of
     (λ/2) Σ θ², added to g.
 
     Parameters

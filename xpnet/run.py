@@ -45,6 +45,10 @@ def create(output: str | None, name: str) -> tuple[Path, list[Path]]:
             )
         made = _missing(folder)
         folder.mkdir(parents=True, exist_ok=True)
+        try:
+            (folder / MANIFEST).touch(exist_ok=False)  # reserves it, should two runs start at once
+        except FileExistsError:
+            raise UsageError(f"--output {output}: another run has just begun there") from None
         return folder, made
     number = 1
     while True:

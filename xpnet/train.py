@@ -70,7 +70,7 @@ class Result:
     Attributes
     ----------
     model : Model
-        The best of all epochs (`fit`), where x was; the one passed in if there was none.
+        The best of all epochs (`fit`), where x was; if there was none, the start with its scaling.
     history : tuple of Epoch
     best_epoch : int
         The epoch that `model` is of; 0 if there was none.
@@ -174,7 +174,8 @@ def fit(
 
     Where x lies decides where it is computed: NumPy arrays and lists on the CPU, CuPy arrays on
     their GPU, others by their library.  A scaling layer that is still the identity first gets its
-    constants from the training samples (`data.standardization`).
+    constants from the training samples: one mean and scale for all pixels of images (samples of
+    more than one axis, or of uint8), else one for each column.
 
     Parameters
     ----------
@@ -185,7 +186,7 @@ def fit(
     y : array or list
         Labels or targets (`data.encode_targets`).
     sample_weight : array or list (n,), optional
-        How much each sample counts in training; scaled to a mean of one.
+        How much each sample counts in training; scaled to a mean of one over those trained on.
     epochs : int, default 10
         How often each sample is seen.
     batch_size : int, default 128
@@ -218,8 +219,9 @@ def fit(
     Returns
     -------
     Result
-        Its model is of the epoch with the best validation accuracy (the lower loss among equals;
-        for regression the lowest loss), or of the last epoch without validation.
+        Its model is of the epoch with the best validation accuracy (the lower loss, then the
+        earlier among equals; for regression the lowest loss), or of the last epoch without
+        validation.
 
     Raises
     ------
@@ -239,11 +241,14 @@ def fit(
             at_least(name, value, 1)
     check_seed(seed)
     loss, validation_loss = _choose_losses(model.output, loss, label_smoothing)
-    data, model = prepare(model, x, y, sample_weight)
+    data, model = prepare(model, x, y)
     rows, validation_rows = split(data.x.shape[0], validation, seed)
     if patience is not None and not len(validation_rows):
         raise UsageError("patience needs samples to validate on; expected validation above 0")
     rows = rows[:limit]
+    if sample_weight is not None:
+        w = encode_weights(sample_weight, data.x.shape[0], rows)
+        data = replace(data, w=put(w.astype(model.dtype), data.x))
     with on_device_of(data.x), np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         run = _Run(
             standardize(model, data.x, rows), data, rows, validation_rows, loss, validation_loss,
@@ -285,14 +290,14 @@ class _Run:
             start = perf_counter()
             theta, state, total = self.train_epoch(number, theta, state, on_step)
             xp = namespace(theta)
-            total = total + xp.sum(theta - theta)  # 0, or NaN if the last step spoilt θ
+            total = total + xp.sum(theta - theta)  # 0, or NaN if θ is no longer finite
             # Here, once per epoch, the device is waited for.
             sums = to_numpy(xp.stack([total, *self.validate(theta)])).tolist()
             epoch = self.summary(number, sums, perf_counter() - start)
             if not all(isfinite(s) for s in sums):
                 raise DivergedError(self.diverged(epoch, result), result)
             score = self.score(epoch)
-            if score >= best:
+            if score > best or not len(self.validation_rows):
                 best = score
                 model = replace(self.model, theta=theta)
                 result = Result(model, result.history, epoch.epoch)
@@ -362,7 +367,7 @@ class _Run:
             epoch=number + 1,
             loss=sums[0] / n,
             validation_loss=sums[1] / held if held else None,
-            validation_accuracy=sums[2] / held if held and len(sums) > 2 else None,
+            validation_accuracy=min(sums[2] / held, 1.0) if held and len(sums) > 2 else None,
             learning_rate=self.optimizer.learning_rate * factor,
             seconds=seconds,
         )
@@ -388,6 +393,8 @@ def _choose_optimizer(
 ) -> Optimizer:
     if isinstance(optimizer, str):
         optimizer = OPTIMIZERS[choose("optimizer", optimizer, OPTIMIZERS)]
+    if not isinstance(optimizer, Optimizer):
+        raise UsageError(f"optimizer {optimizer!r}: expected a name or an optimizer, as in Adam()")
     if learning_rate is not None:
         optimizer = replace(optimizer, learning_rate=float(learning_rate))
     if weight_decay is not None:
@@ -413,44 +420,45 @@ def _choose_losses(output: str, loss: Loss | None, label_smoothing: float) -> tu
     return SoftmaxCrossEntropy(label_smoothing), plain
 
 
-def prepare(model: Model, x: Any, y: Any, sample_weight: Any = None) -> tuple[Dataset, Model]:
+def prepare(model: Model, x: Any, y: Any) -> tuple[Dataset, Model]:
     """Samples and targets where x is, checked; and the model with its arrays there.
 
     Raises
     ------
     UsageError, DataError
-        x, y or sample_weight isn't what it should be.
+        x or y isn't what it should be.
     """
     x = without_history(model.flatten(x))
-    n = x.shape[0]
+    n, xp = x.shape[0], namespace(x)
     t = encode_targets(y, model.output, model.labels, model.network.fan_out)
     if len(t) != n or not n:
         raise DataError(f"{n} samples in x and {len(t)} in y; expected as many, and at least one")
+    if t.dtype != np.int32 and np.max(np.abs(t)) > np.finfo(model.dtype).max:
+        raise DataError(f"y has numbers that {model.dtype} cannot hold; scale it, or use float64")
     with on_device_of(x):
-        xp = namespace(x)
         if xp.isdtype(x.dtype, "real floating") and not bool(xp.all(xp.isfinite(x))):
             raise DataError("x holds NaN or infinite numbers; expected finite ones")
-        w = None if sample_weight is None else encode_weights(sample_weight, n)
-        dtype = model.dtype
-        data = Dataset(
-            x,
-            put(t if t.dtype == np.int32 else t.astype(dtype), x),
-            None if w is None else put(w.astype(dtype), x),
-        )
+        data = Dataset(x, put(t if t.dtype == np.int32 else t.astype(model.dtype), x))
         return data, model.like(x)
 
 
 def standardize(model: Model, x: Array, rows: HostArray) -> Model:
-    """The model with the constants of x in its scaling layer, if that is still the identity."""
+    """The model with the constants of x in its scaling layer, if that is still the identity.
+
+    Pixels share one mean and one scale: x is taken for pixels if the model's samples have more
+    than one axis, or if x is of uint8.  Otherwise each column has its own.
+    """
     network = model.network
     params = network.unpack(to_numpy(model.theta), to_numpy(model.buffers))
-    if not isinstance(network.layers[0], Standardize):
+    if not network.layers or not isinstance(network.layers[0], Standardize):
         return model
     first = params[0]
     if np.any(first["mean"] != 0) or np.any(first["scale"] != 1):
         return model
     pixels = len(model.input_shape) > 1 or x.dtype == namespace(x).uint8
     mean, scale = (a.astype(model.dtype) for a in standardization(x, rows, pixels))
+    if not (np.all(np.isfinite(mean)) and np.all(np.isfinite(scale)) and np.all(scale > 0)):
+        raise DataError(f"x has numbers that {model.dtype} cannot hold; scale it, or use float64")
     params[0] = {"mean": mean, "scale": scale}
     return replace(model, buffers=put(network.pack_buffers(params), x))
 
@@ -470,7 +478,8 @@ def evaluate(model: Model, x: Any, y: Any) -> Evaluation:
         total, *hits = to_numpy(namespace(data.x).stack(sums)).tolist()
     if not hits:
         return Evaluation(n, total / n, None, None)
-    return Evaluation(n, total / n, hits[0] / n, interval(round(hits[0]), n))
+    hit = min(round(hits[0]), n)  # above 2^24 samples float32 may have rounded up
+    return Evaluation(n, total / n, hit / n, interval(hit, n))
 
 
 def _sums(
@@ -479,13 +488,14 @@ def _sums(
     """The sum of the losses and, for labels, of the hits over some rows; nothing waits."""
     total: Array = 0.0
     hits: Array = 0
-    classes = loss.output != "identity"
+    labels = len(data.t.shape) == 1  # rows of softmax have a most probable label, others none
+    classes = loss.output == "softmax" or (loss.output == "sigmoid" and labels)
     for index in blocks(rows, data.x):
         x, t, w = data.gather(index)
         z = network.infer(params, x)
         value, _ = loss.forward(z, t, w)
         total = total + value * x.shape[0]
         if classes:
-            label = t if len(t.shape) == 1 else namespace(t).argmax(t, axis=1)
+            label = t if labels else namespace(t).argmax(t, axis=1)
             hits = hits + correct(label, predicted_columns(z))
     return [total, namespace(z).asarray(hits, dtype=total.dtype)] if classes else [total]
