@@ -218,8 +218,8 @@ class AdamW(Adam):
 
 
 OPTIMIZERS: dict[str, Optimizer] = {
-    "nesterov": SGD(learning_rate=0.1, momentum=0.9, nesterov=True),
-    "momentum": SGD(learning_rate=0.1, momentum=0.9),
+    "nesterov": SGD(learning_rate=0.1, weight_decay=5e-4, momentum=0.9, nesterov=True),
+    "momentum": SGD(learning_rate=0.1, weight_decay=5e-4, momentum=0.9),
     "sgd": SGD(learning_rate=0.5),
     "adam": Adam(),
     "adamw": AdamW(),
