@@ -341,3 +341,12 @@ def test_a_network_without_some_arrays_loads_or_is_refused(
         assert loaded(np.zeros((1, 4), np.float32)).shape == (1, len(labels))
     else:
         assert path.name in str(loaded)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need rights on Windows")
+def test_a_link_stays_a_link(tmp_path: Path) -> None:
+    (tmp_path / "real").write_bytes(b"old")
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    write_atomically(tmp_path / "link", b"new")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "real").read_bytes() == b"new"

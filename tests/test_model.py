@@ -246,7 +246,7 @@ def test_to_gives_the_same_model() -> None:
 
 
 def test_every_layer_has_weights_of_its_own() -> None:
-    params = xpnet.mlp(6, 6, 6).params
+    params = xpnet.mlp(6, 6, 6, activation="identity").params
     assert not np.array_equal(params[1]["W"], params[3]["W"])
 
 
@@ -300,6 +300,7 @@ def test_a_model_that_was_called_is_freed_when_it_is_dropped() -> None:
 def test_copies_are_made_once(xp: Library) -> None:
     model, x = small(dtype=xp.dtype), xp.array(PIXELS, "uint8")
     assert model.like(x) is model.like(x)
+    assert model.like(PIXELS) is model
 
 
 @pytest.mark.parametrize(

@@ -59,7 +59,16 @@ def test_output_is_made_with_its_parents_and_may_be_there_empty() -> None:
 
 def test_an_output_is_taken_by_one_run_alone() -> None:
     run.create("race", "mnist")
-    with pytest.raises(UsageError, match="--output race"):
+    with pytest.raises(UsageError, match="--output race: is there already"):
+        run.create("race", "mnist")
+
+
+def test_of_two_runs_that_find_an_output_empty_one_takes_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Path, "iterdir", lambda _: iter(()))
+    run.create("race", "mnist")
+    with pytest.raises(UsageError, match="--output race: another run has just begun there"):
         run.create("race", "mnist")
 
 

@@ -460,7 +460,7 @@ def test_infinite_weights_behind_a_relu_are_seen() -> None:
     theta[:2] = -np.inf
     start = replace(start, theta=theta, buffers=np.asarray([-1.0, 1.0]))
     with pytest.raises(xpnet.DivergedError):
-        fit(start, [[1.0], [2.0]], [0, 1], epochs=1, validation=0.0)
+        fit(start, [[1.0], [2.0]], [0, 1], epochs=1, validation=0.0, optimizer="sgd")
 
 
 def test_several_yes_or_no_targets_have_no_accuracy() -> None:
