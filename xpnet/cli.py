@@ -184,8 +184,6 @@ def train(
     seed: Annotated[int, _option(TRAINING, "Of all that is random.")] = 0,
 ) -> None:
     """Train a network; by default 784-128-10 on the MNIST in the package."""
-    started = datetime.now(UTC)
-    configuration = dict(context.params)
     validation = 1 / 6 if validation is None else validation
     widths = _widths(hidden)
     chosen = select(device, strict_device)
@@ -195,21 +193,7 @@ def train(
     report = _Report(model, samples.name, len(rows[:limit]), epochs, quiet)
     report.start(samples, chosen)
     folder, made = runs.create(output, samples.name)
-    manifest: dict[str, Any] = {
-        "status": "running",
-        "started": started.isoformat(timespec="seconds"),
-        "command": shlex.join(["xpnet", *context.obj]),
-        "configuration": configuration,
-        "versions": versions(),
-        "device": str(chosen),
-        "device_reason": chosen.why,
-        "threads": max((pool["num_threads"] for pool in threadpool_info()), default=1),
-        "seed": seed,
-        "data": {
-            "source": data if data in NAMED else str(Path(data).expanduser().resolve()),
-            "sha256": dict(samples.files),
-        },
-    }
+    manifest = _manifest(context, samples, chosen)
     best = 0
 
     def save(epoch: Epoch, result: Result) -> None:
@@ -244,9 +228,10 @@ def train(
             "epochs": len(result.history),
             "best_epoch": result.best_epoch,
         }
-    except DivergedError:
+    except DivergedError as error:
         status = "diverged"
-        raise
+        kept = f" ({folder})" if best else ""
+        raise DivergedError(f"{error}{kept}", error.result) from None
     except KeyboardInterrupt:
         status = "interrupted"
         kept = f"{folder} keeps the model of epoch {best}" if best else "nothing is kept"
@@ -257,6 +242,26 @@ def train(
         else:
             runs.discard(folder, made)
     report.end(result, test, seconds, chosen, folder)
+
+
+def _manifest(context: typer.Context, samples: Samples, device: Device) -> dict[str, Any]:
+    """What run.json says before the results."""
+    data = context.params["data"]
+    return {
+        "status": "running",
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": shlex.join(["xpnet", *context.obj]),
+        "configuration": dict(context.params),
+        "versions": versions(),
+        "device": str(device),
+        "device_reason": device.why,
+        "threads": max((pool["num_threads"] for pool in threadpool_info()), default=1),
+        "seed": context.params["seed"],
+        "data": {
+            "source": data if data in NAMED else str(Path(data).expanduser().resolve()),
+            "sha256": dict(samples.files),
+        },
+    }
 
 
 def _widths(hidden: str) -> list[int]:
