@@ -836,7 +836,7 @@ def test_divergence_later_keeps_the_last_good_model(capsys: pytest.CaptureFixtur
     errors = capsys.readouterr().err
     found = re.fullmatch(
         r"xpnet: the loss became (inf|nan) in epoch (\d+); the model of epoch (\d+) is kept\. "
-        r"Try a smaller learning rate \(its peak was 0\.1\)\n",
+        r"Try a smaller learning rate \(its peak was 0\.1\); see runs.tiny-1\n",
         errors,
     )
     assert found, errors

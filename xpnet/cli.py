@@ -230,7 +230,7 @@ def train(
         }
     except DivergedError as error:
         status = "diverged"
-        kept = f" ({folder})" if best else ""
+        kept = f"; see {folder}" if best else ""
         raise DivergedError(f"{error}{kept}", error.result) from None
     except KeyboardInterrupt:
         status = "interrupted"
