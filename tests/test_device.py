@@ -219,7 +219,7 @@ NO_DEVICE = CUDARuntimeError("cudaErrorNoDevice: no CUDA-capable device is detec
 NO_MEMORY = CUDARuntimeError("cudaErrorMemoryAllocation: out of memory")
 NO_NVRTC = DynamicLibNotFoundError('Failure finding "libnvrtc.so.12": No such file: libnvrtc.so.12')
 NO_CUBLAS = ImportError('Failure finding "libcublas.so.12": No such file: libcublas.so.12')
-INSTALL = 'pip install "xpnet[cuda]"'
+INSTALL = 'pip install "xpnet[cuda]" (in a clone: ".[cuda]")'
 # CuPy as it is imported, the reason, and the remedy.
 PROBLEMS: dict[str, tuple[ModuleType | None, str, str]] = {
     "absent": (None, "CuPy is not installed", INSTALL),
@@ -227,7 +227,7 @@ PROBLEMS: dict[str, tuple[ModuleType | None, str, str]] = {
     "no-driver": (
         stand_in(count=INSUFFICIENT, driver=0),
         "no NVIDIA driver is loaded",
-        "install NVIDIA's driver",
+        "install its driver",
     ),
     "old-driver": (
         stand_in(count=INSUFFICIENT, driver=11080),
@@ -493,7 +493,7 @@ def test_where_no_driver_is_the_probe_says_so() -> None:
     cupy = pytest.importorskip("cupy")
     if cupy.cuda.runtime.driverGetVersion():
         pytest.skip("an NVIDIA driver, or the emulator's, is loaded")
-    assert str(probe(0)).startswith("no NVIDIA driver is loaded; install")
+    assert str(probe(0)).startswith("no NVIDIA driver is loaded; if this machine")
     assert [name for name, _, _ in inventory()] == ["cpu", "cuda"]
     # The messages of the stand-ins, in NVIDIA's words (the emulator knows fewer).
     for status, fake_error in ((35, INSUFFICIENT), (100, NO_DEVICE), (2, NO_MEMORY)):

@@ -21,7 +21,7 @@ import numpy as np
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-from threadpoolctl import threadpool_info
+from threadpoolctl import threadpool_info, threadpool_limits
 from typer.exceptions import TyperException
 
 from xpnet import run as runs
@@ -46,6 +46,7 @@ app = typer.Typer(
 )
 
 EVERYDAY, NETWORK, TRAINING = "Everyday", "Network", "Training"
+SMALL_PRODUCT = 2**25  # multiplications; 784 x 128 weights reach it at batches of 335
 
 
 def _option(panel: str, text: str, *names: str, default: str = "") -> Any:
@@ -82,7 +83,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
         warnings.simplefilter("always", DeviceFallbackWarning)
         try:
             code = app(args=arguments, prog_name="xpnet", standalone_mode=False, obj=arguments)
-            sys.stdout.flush()
+            if sys.stdout is not None:
+                sys.stdout.flush()
             # Typer turns Ctrl-C into 130; train says itself what it keeps.
             return _fail("interrupted", 130) if code == 130 else int(code or 0)
         except XpnetError as error:
@@ -193,7 +195,8 @@ def train(
     report = _Report(model, samples.name, len(rows[:limit]), epochs, quiet)
     report.start(samples, chosen)
     folder, made = runs.create(output, samples.name)
-    manifest = _manifest(context, samples, chosen)
+    threads = _threads(model, batch_size)
+    manifest = _manifest(context, samples, chosen, threads)
     best = 0
 
     def save(epoch: Epoch, result: Result) -> None:
@@ -209,7 +212,8 @@ def train(
         runs.write_manifest(folder, manifest)
         start = perf_counter()
         x = chosen.put(samples.x_train)
-        with report.live(batch_size) as on_step:
+        limit_threads = threadpool_limits(threads, user_api="blas")
+        with limit_threads, report.live(batch_size) as on_step:
             result = fit(
                 model.to(chosen), x, samples.y_train, epochs=epochs, batch_size=batch_size,
                 optimizer=optimizer, learning_rate=learning_rate, schedule=schedule,
@@ -244,7 +248,21 @@ def train(
     report.end(result, test, seconds, chosen, folder)
 
 
-def _manifest(context: typer.Context, samples: Samples, device: Device) -> dict[str, Any]:
+def _threads(model: Model, batch_size: int) -> int:
+    """Threads of the BLAS for training: one where the largest product is small.
+
+    A second thread gains little there, and where another program wants its core the products wait
+    for it, many times as long as they take.  A rule, not a timing, so that results are the same.
+    """
+    shapes = [shape for _, name, shape in model.network.slots if name == "W"]
+    if batch_size * max(rows * columns for rows, columns in shapes) < SMALL_PRODUCT:
+        return 1
+    return max((pool["num_threads"] for pool in threadpool_info()), default=1)
+
+
+def _manifest(
+    context: typer.Context, samples: Samples, device: Device, threads: int
+) -> dict[str, Any]:
     """What run.json says before the results."""
     data = context.params["data"]
     return {
@@ -255,7 +273,7 @@ def _manifest(context: typer.Context, samples: Samples, device: Device) -> dict[
         "versions": versions(),
         "device": str(device),
         "device_reason": device.why,
-        "threads": max((pool["num_threads"] for pool in threadpool_info()), default=1),
+        "threads": threads,
         "seed": context.params["seed"],
         "data": {
             "source": data if data in NAMED else str(Path(data).expanduser().resolve()),
@@ -329,30 +347,33 @@ class _Report:
         if self.quiet or not console.is_terminal or console.is_dumb_terminal:
             yield None
             return
-        steps = self.epochs * -(-self.images // max(batch_size, 1))
-        columns = (BarColumn(), TextColumn("{task.description}"), TimeRemainingColumn())
+        steps = -(-self.images // max(batch_size, 1))
+        columns = (TextColumn("{task.description}"), BarColumn(20), TimeRemainingColumn())
         with Progress(*columns, console=console, transient=True) as progress:
-            task = progress.add_task("", total=max(steps, 1))
+            task = progress.add_task("epoch 1", total=max(steps * self.epochs, 1))
             shown = 0.0
 
             def on_step(step: int) -> None:
                 nonlocal shown
-                if perf_counter() - shown > 0.1:
+                if perf_counter() - shown > 0.1 or step % steps == 0:
                     shown = perf_counter()
-                    done = f"epoch {1 + step * self.epochs // max(steps, 1)}/{self.epochs}"
-                    progress.update(task, completed=step, description=f"{done} {self.status}")
+                    number = min(1 + step // steps, self.epochs)
+                    text = f"epoch {number}/{self.epochs}  {self.status}"
+                    progress.update(task, completed=step, description=text)
 
             yield on_step
 
     def epoch(self, epoch: Epoch) -> None:
+        """One line, within 80 columns."""
         left = (perf_counter() - self.begun) / epoch.epoch * (self.epochs - epoch.epoch)
         self.status = f"loss {_loss(epoch.loss)}"
-        if epoch.validation_loss is not None:
-            self.status += f"  validation {_loss(epoch.validation_loss)}"
         if epoch.validation_accuracy is not None:
-            self.status += f", {epoch.validation_accuracy:.2%}"
-        self.status += f"  {self.images / epoch.seconds:,.0f} images/s"
-        self.say(f"epoch {epoch.epoch:>3}/{self.epochs}", f"{self.status}  {left:.0f} s left")
+            self.status += f"  accuracy {epoch.validation_accuracy:.2%}"
+        elif epoch.validation_loss is not None:
+            self.status += f"  validation {_loss(epoch.validation_loss)}"
+        speed = f"{self.images / epoch.seconds:,.0f} images/s"
+        number = f"epoch {epoch.epoch:>3}/{self.epochs}"
+        self.say(number, f"{self.status}  {speed}  {left:.0f} s left")
 
     def end(
         self, result: Result, test: Evaluation, seconds: float, device: Device, folder: Path
@@ -396,7 +417,12 @@ def evaluate_command(
     if data is None:
         path = Path(model)
         data = runs.data_source(path if path.is_dir() else path.parent) or "mnist"
-    samples = load_data(data)
+        try:
+            samples = load_data(data)
+        except DataError as error:
+            raise DataError(f"{error} (the data of that run; name other data by --data)") from None
+    else:
+        samples = load_data(data)
     chosen = select(device, strict_device)
     start = perf_counter()
     try:

@@ -167,7 +167,8 @@ def parse(spec: str) -> tuple[str, int]:
         return spec, 0
     if kind == "cuda" and colon and number.isascii() and number.isdecimal() and len(number) < 6:
         return kind, int(number)
-    near = get_close_matches(kind.lower(), ("auto", "cpu", "cuda"), n=1)
+    wanted = "cuda" if kind.lower() in ("gpu", "nvidia") else kind.lower()
+    near = get_close_matches(wanted, ("auto", "cpu", "cuda"), n=1)
     hint = f", did you mean '{near[0]}'?" if near else ";"
     raise UsageError(f"unknown device {spec!r}{hint} expected auto, cpu, cuda or cuda:N")
 
@@ -218,7 +219,7 @@ def select(spec: str = "auto", strict: bool = False) -> Device:
 
 
 _CUPY_PACKAGES = ("cupy", "cupy-cuda11x", "cupy-cuda12x", "cupy-cuda13x")
-_INSTALL = 'pip install "xpnet[cuda]"'
+_INSTALL = 'pip install "xpnet[cuda]" (in a clone: ".[cuda]")'
 
 
 @cache
@@ -262,7 +263,10 @@ def _check_count(index: int) -> Problem | None:
     except runtime.CUDARuntimeError as error:
         driver, needed = runtime.driverGetVersion(), runtime.runtimeGetVersion()
         if driver == 0:
-            return Problem("no NVIDIA driver is loaded", "install NVIDIA's driver for this GPU")
+            return Problem(
+                "no NVIDIA driver is loaded",
+                "if this machine has an NVIDIA GPU, install its driver",
+            )
         if driver < needed:
             return Problem(
                 f"the NVIDIA driver is for CUDA {_cuda(driver)} and this CuPy needs "
