@@ -12,6 +12,7 @@ from xpnet.losses import (
     LOSSES,
     BinaryCrossEntropy,
     SoftmaxCrossEntropy,
+    SoftmaxSquaredError,
     SquaredError,
     dense_targets,
 )
@@ -26,6 +27,20 @@ def test_softmax_cross_entropy_by_hand(xp: Library) -> None:
         for z, t in zip(Z.tolist(), (1, 0), strict=True)
     )
     assert float(to_numpy(value)) == pytest.approx(by_hand / 2, rel=xp.tolerance(1e-14))
+
+
+def test_softmax_squared_error_by_hand(xp: Library) -> None:
+    """z = (log 1, log 2, log 5), so p = (1, 2, 5) / 8; the label is 0.
+
+    p - t = (-7, 2, 5) / 8                          L  = (49 + 4 + 25) / 64 = 78/64
+    e = 2 (p - t) = (-14, 4, 10) / 8                Σ e_c p_c = (-14 + 8 + 50) / 64 = 44/64
+    e - Σ e_c p_c = (-112, 32, 80) / 64 - 44/64     = (-156, -12, 36) / 64
+    dz = p (e - Σ e_c p_c) = (-156, -24, 180) / 512
+    """
+    value, cache = SoftmaxSquaredError().forward(xp.array(np.log([[1.0, 2, 5]])), xp.array([0]))
+    assert float(to_numpy(value)) == pytest.approx(78 / 64, rel=xp.tolerance(1e-14))
+    expected = np.asarray([[-156, -24, 180]]) / 512
+    assert difference(SoftmaxSquaredError().backward(cache), expected) < xp.tolerance(1e-14)
 
 
 def test_binary_cross_entropy_by_hand(xp: Library) -> None:
@@ -65,31 +80,31 @@ def test_label_smoothing_is_torchs() -> None:
     assert value == pytest.approx(float(expected), rel=1e-14)
 
 
-@pytest.mark.parametrize("output", LOSSES)
-def test_nothing_overflows_at_1e4(xp: Library, output: str) -> None:
+@pytest.mark.parametrize("name", LOSSES)
+def test_nothing_overflows_at_1e4(xp: Library, name: str) -> None:
     z, t = xp.array([[1e4, -1e4], [-1e4, 1e4]]), xp.array([0, 0])
-    loss = LOSSES[output]()
+    loss = LOSSES[name]()
     value, cache = loss.forward(z, t)
     assert np.isfinite(float(to_numpy(value)))
     assert np.all(np.isfinite(to_numpy(loss.backward(cache))))
-    if output != "identity":
+    if loss.output != "identity":
         p = to_numpy(loss.probabilities(z))
         assert p.tolist() == [[1.0, 0.0], [0.0, 1.0]]
 
 
-@pytest.mark.parametrize("output", LOSSES)
+@pytest.mark.parametrize("name", LOSSES)
 @pytest.mark.parametrize("dtype", ["int32", "uint8"])
-def test_labels_and_one_hot_rows_mean_the_same(xp: Library, output: str, dtype: str) -> None:
-    loss, one_hot = LOSSES[output](), xp.array([[0.0, 1, 0], [1, 0, 0]])
+def test_labels_and_one_hot_rows_mean_the_same(xp: Library, name: str, dtype: str) -> None:
+    loss, one_hot = LOSSES[name](), xp.array([[0.0, 1, 0], [1, 0, 0]])
     z, labels = xp.array(Z), xp.array(np.asarray([1, 0]), dtype)
     assert difference(dense_targets(labels, z), one_hot) == 0
     assert float(loss.forward(z, labels)[0]) == float(loss.forward(z, one_hot)[0])
 
 
-@pytest.mark.parametrize("output", LOSSES)
-def test_a_weight_of_2_is_a_sample_twice(xp: Library, output: str) -> None:
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_weight_of_2_is_a_sample_twice(xp: Library, name: str) -> None:
     """The mean of two samples weighted 4/3 and 2/3 is that of three samples, one of them twice."""
-    loss = LOSSES[output]()
+    loss = LOSSES[name]()
     weighted, cache = loss.forward(xp.array(Z), xp.array([1, 0]), xp.array([4 / 3, 2 / 3]))
     twice, _ = loss.forward(xp.array(Z[[0, 0, 1]]), xp.array([1, 1, 0]))
     assert float(weighted) == pytest.approx(float(twice), rel=xp.tolerance(1e-14))
@@ -106,13 +121,13 @@ def test_a_single_output_takes_flat_targets(xp: Library) -> None:
     assert tuple(BinaryCrossEntropy().backward(cache).shape) == (2, 1)
 
 
-@pytest.mark.parametrize("output", ["softmax", "sigmoid"])
-def test_the_dtype_stays(xp: Library, output: str) -> None:
+@pytest.mark.parametrize("name", LOSSES)
+def test_the_dtype_stays(xp: Library, name: str) -> None:
     z = xp.array(Z, "float32")
-    value, cache = LOSSES[output]().forward(z, xp.array([1, 0]), xp.array([1.0, 2.0], "float32"))
+    value, cache = LOSSES[name]().forward(z, xp.array([1, 0]), xp.array([1.0, 2.0], "float32"))
     assert value.dtype == z.dtype
-    assert LOSSES[output]().backward(cache).dtype == z.dtype
-    assert LOSSES[output]().probabilities(z).dtype == z.dtype
+    assert LOSSES[name]().backward(cache).dtype == z.dtype
+    assert LOSSES[name]().probabilities(z).dtype == z.dtype
 
 
 @pytest.mark.parametrize("smoothing", [-0.1, 1.0, float("nan")])

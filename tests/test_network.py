@@ -10,7 +10,13 @@ from xpnet.activations import ACTIVATIONS, ReLU, Tanh
 from xpnet.device import to_numpy
 from xpnet.errors import UsageError
 from xpnet.layers import Dense, Dropout, Standardize
-from xpnet.losses import BinaryCrossEntropy, Loss, SoftmaxCrossEntropy, SquaredError
+from xpnet.losses import (
+    BinaryCrossEntropy,
+    Loss,
+    SoftmaxCrossEntropy,
+    SoftmaxSquaredError,
+    SquaredError,
+)
 from xpnet.network import Network
 
 LAYERS = {
@@ -25,6 +31,7 @@ LAYERS = {
 LOSSES = {
     "softmax": SoftmaxCrossEntropy(),
     "smoothed": SoftmaxCrossEntropy(0.1),
+    "softmax-squared": SoftmaxSquaredError(),
     "binary": BinaryCrossEntropy(),
     "squared": SquaredError(),
 }

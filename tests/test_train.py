@@ -10,7 +10,7 @@ from conftest import Library, difference
 import xpnet
 from xpnet.data import split
 from xpnet.device import namespace, to_numpy
-from xpnet.losses import LOSSES, BinaryCrossEntropy, SoftmaxCrossEntropy
+from xpnet.losses import OUTPUTS, BinaryCrossEntropy, SoftmaxCrossEntropy
 from xpnet.metrics import interval
 from xpnet.optimizers import OPTIMIZERS
 from xpnet.schedules import Constant
@@ -40,7 +40,7 @@ def test_fit_learns() -> None:
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
-@pytest.mark.parametrize("output", LOSSES)
+@pytest.mark.parametrize("output", OUTPUTS)
 def test_20_steps_are_the_same_on_every_library(xp: Library, optimizer: str, output: str) -> None:
     """To the bit between NumPy and strict; elsewhere within 1e-10 in float64.
 

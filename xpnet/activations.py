@@ -5,6 +5,7 @@ from the output, so where it saturates they are exact to the rounding of 1.  `in
 the initial weights that suit the layer in front (`initializers`).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -25,14 +26,25 @@ def sigmoid(x: Array) -> Array:
 
 @dataclass(frozen=True)
 class Activation(Layer):
-    """An element-by-element map without arrays of its own."""
+    """An element-by-element map without arrays of its own.
+
+    Attributes
+    ----------
+    initializer : str
+        The initial weights that suit it.
+    kinks : tuple of float
+        Where f has no derivative.
+    """
 
     initializer: ClassVar[str] = "glorot-uniform"
+    kinks: ClassVar[tuple[float, ...]] = ()
 
 
 @dataclass(frozen=True)
 class Identity(Activation):
-    """y = x.  dx = dy."""
+    """y = x.  dy/dx = 1, so dx = dy."""
+
+    formulas: ClassVar[Mapping[str, str]] = {"y": "x", "dx": "dy"}
 
     def forward(self, p: Arrays, x: Array) -> tuple[Array, None]:
         return x, None
@@ -45,10 +57,20 @@ class Identity(Activation):
 class Sigmoid(Activation):
     """y = σ(x) = 1 / (1 + e^-x).
 
-        dy/dx = e^-x / (1 + e^-x)² = σ(x) (1 - σ(x)) = y (1 - y)
+    By the chain rule, with u = 1 + e^-x, of which du/dx = -e^-x:
+
+        dy/dx = d(1/u)/du du/dx = -1/u² · (-e^-x) = e^-x / (1 + e^-x)²
+              = 1 / (1 + e^-x) · e^-x / (1 + e^-x)
+              = y (1 - y)                                 as e^-x / (1 + e^-x) = 1 - y
+        dx    = dy y (1 - y)
 
     so the output is the whole cache.
+
+    Source: Rumelhart, Hinton & Williams (1986), *Learning representations by back-propagating
+    errors*, equations 2 and 5.
     """
+
+    formulas: ClassVar[Mapping[str, str]] = {"y": "σ(x)", "dx": "dy ∘ y (1 - y)"}
 
     def forward(self, p: Arrays, x: Array) -> tuple[Array, Array]:
         y = sigmoid(x)
@@ -61,7 +83,19 @@ class Sigmoid(Activation):
 
 @dataclass(frozen=True)
 class Tanh(Activation):
-    """y = tanh x.  dy/dx = 1 - tanh²x = 1 - y², so the output is the whole cache."""
+    """y = tanh x = s / c,  with s = e^x - e^-x,  c = e^x + e^-x.
+
+    Since ds/dx = c and dc/dx = s, by the rule for quotients:
+
+        dy/dx = (c · c - s · s) / c² = 1 - y²
+        dx    = dy (1 - y²)
+
+    so the output is the whole cache.
+
+    Source: LeCun, Bottou, Orr & Müller (1998), *Efficient BackProp*, section 4.4, for its use.
+    """
+
+    formulas: ClassVar[Mapping[str, str]] = {"y": "tanh x", "dx": "dy ∘ (1 - y²)"}
 
     def forward(self, p: Arrays, x: Array) -> tuple[Array, Array]:
         y = namespace(x).tanh(x)
@@ -74,12 +108,21 @@ class Tanh(Activation):
 
 @dataclass(frozen=True)
 class ReLU(Activation):
-    """y = max(x, 0).  dy/dx = 1 where y > 0, else 0 (at the kink too); y is the whole cache.
+    """y = max(x, 0).
+
+    Where x > 0, y = x and dy/dx = 1; where x < 0, y = 0 and dy/dx = 0.  At the kink x = 0 there is
+    no derivative, and 0 is taken, one of the slopes between those of the two sides:
+
+        dx = dy [y > 0]         [y > 0] = 1 where it is true, else 0
+
+    y > 0 is the same as x > 0, so the output is the whole cache.
 
     Source: Glorot, Bordes & Bengio (2011), *Deep sparse rectifier neural networks*.
     """
 
     initializer: ClassVar[str] = "he-uniform"
+    kinks: ClassVar[tuple[float, ...]] = (0.0,)
+    formulas: ClassVar[Mapping[str, str]] = {"y": "max(x, 0)", "dx": "dy ∘ [y > 0]"}
 
     def forward(self, p: Arrays, x: Array) -> tuple[Array, Array]:
         xp = namespace(x)

@@ -4,6 +4,12 @@ A layer is a frozen dataclass of hyperparameters.  `forward` maps a batch x (n, 
 gives a cache, which is all that `backward` must remember; `backward` takes dy = ∂L/∂y and gives
 dx = ∂L/∂x and the gradient of each trainable array.  `infer` is the map when predicting.
 Arrays arrive in `p`, by name; nothing writes to an argument.
+
+All derivatives come from one rule.  Where a number a reaches the loss L through y alone,
+
+    ∂L/∂a = Σ_ij ∂L/∂y_ij ∂y_ij/∂a        the chain rule: every way from a to L counts, and adds
+
+so a layer needs dy from the layer behind it, and its own ∂y/∂a: nothing else of the network.
 """
 
 from collections.abc import Mapping
@@ -30,6 +36,14 @@ class Layer:
     """
 
     draws: ClassVar[bool] = False
+
+    @property
+    def formulas(self) -> Mapping[str, str]:
+        """y, dx and the gradient dA of each trainable array A, in a line each (`explain`).
+
+        xᵀ is x transposed; ∘ multiplies element by element.
+        """
+        raise NotImplementedError
 
     @property
     def shapes(self) -> Shapes:
@@ -75,12 +89,21 @@ class Standardize(Layer):
 
     The constants are buffers, found on the training data (`data.standardization`); before, mean
     0 and scale 1 make it the identity.  x may be of any numeric type, such as uint8 pixels; y is
-    of the type of the constants.  With dy = ∂L/∂y, since ∂y_ij/∂x_ij = 1 / scale_j:
+    of the type of the constants.
 
-        dx_ij = dy_ij / scale_j
+        ∂y_ij/∂x_ij = 1 / scale_j         dx_ij = dy_ij / scale_j
+
+    Source: LeCun, Bottou, Orr & Müller (1998), *Efficient BackProp*, section 4.3.
+
+    Parameters
+    ----------
+    columns : int
+        Of x and of y.
     """
 
     columns: int
+
+    formulas: ClassVar[Mapping[str, str]] = {"y": "(x - mean) / scale", "dx": "dy / scale"}
 
     @property
     def buffers(self) -> Shapes:
@@ -99,14 +122,19 @@ class Standardize(Layer):
 
 @dataclass(frozen=True)
 class Dense(Layer):
-    """y = x W + b, that is y_ij = Σ_k x_ik W_kj + b_j.  The cache is x.  With dy = ∂L/∂y:
+    """y = x W + b, that is y_ij = Σ_k x_ik W_kj + b_j.
 
-        ∂y_ij/∂x_ik = W_kj            dx_ik = Σ_j dy_ij W_kj     dx = dy Wᵀ    (n, fan_in)
-        ∂y_ij/∂W_kj = x_ik            dW_kj = Σ_i x_ik dy_ij     dW = xᵀ dy    (fan_in, fan_out)
-        ∂y_ij/∂b_j  = 1               db_j  = Σ_i dy_ij          db            (fan_out,)
+    With dy = ∂L/∂y (n, fan_out), by the chain rule.  x_ik is in every output of its row i, W_kj in
+    column j of every row, and so is b_j:
+
+        ∂y_ij/∂x_ik = W_kj       dx_ik = Σ_j dy_ij W_kj       dx = dy Wᵀ          (n, fan_in)
+        ∂y_ij/∂W_kj = x_ik       dW_kj = Σ_i dy_ij x_ik       dW = xᵀ dy          (fan_in, fan_out)
+        ∂y_ij/∂b_j  = 1          db_j  = Σ_i dy_ij            db, sums of columns (fan_out,)
+
+    The cache is x.
 
     Source: Rumelhart, Hinton & Williams (1986), *Learning representations by back-propagating
-    errors*, for a batch.
+    errors*, equations 1, 6 and 7, for a batch.
 
     Parameters
     ----------
@@ -119,6 +147,11 @@ class Dense(Layer):
     fan_in: int
     fan_out: int
     bias: bool = True
+
+    @property
+    def formulas(self) -> Mapping[str, str]:
+        product = {"y": "x W", "dx": "dy Wᵀ", "dW": "xᵀ dy"}
+        return {**product, "y": "x W + b", "db": "Σ_i dy_i"} if self.bias else product
 
     @property
     def shapes(self) -> Shapes:
@@ -149,8 +182,12 @@ class Dense(Layer):
 class Dropout(Layer):
     """While training, each unit is dropped with probability r, and the others are scaled up.
 
-        y_ij = m_ij x_ij,   m_ij = 0 with probability r, else 1 / (1 - r)      E[y] = x
-        dx_ij = m_ij dy_ij
+        y_ij = m_ij x_ij,       m_ij = 0 with probability r, else 1 / (1 - r)
+        E[y_ij] = r · 0 + (1 - r) · x_ij / (1 - r) = x_ij
+
+    m does not depend on x, so
+
+        ∂y_ij/∂x_ij = m_ij      dx_ij = dy_ij m_ij
 
     When predicting, y = x.  r is `rate` rounded to a multiple of 2^-16, for 16 random bits decide
     about a unit.  The cache is m.  `p["key"]` is an int32 array (3,): the two words of the key
@@ -173,6 +210,7 @@ class Dropout(Layer):
     rate: float
 
     draws: ClassVar[bool] = True
+    formulas: ClassVar[Mapping[str, str]] = {"y": "m ∘ x", "dx": "dy ∘ m"}
 
     def __post_init__(self) -> None:
         if not (self.rate >= 0 and self._threshold < 65536):

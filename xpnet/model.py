@@ -27,8 +27,8 @@ from xpnet.device import (
 from xpnet.errors import DataError, UsageError, at_least, choose
 from xpnet.initializers import initial_weights
 from xpnet.layers import Array, Dense, Dropout, Layer, Standardize
-from xpnet.losses import LOSSES
-from xpnet.network import Network, named
+from xpnet.losses import OUTPUTS
+from xpnet.network import Network, by_layer, named
 from xpnet.random import Purpose, step_keys
 
 HostArray = npt.NDArray[Any]
@@ -108,7 +108,7 @@ class Model:
             raise UsageError("a model for regression has no probabilities; call predict")
         z = self(x)
         with on_device_of(z):
-            p = LOSSES[self.output]().probabilities(z)
+            p = OUTPUTS[self.output]().probabilities(z)
             return namespace(p).concat([1 - p, p], axis=1) if self._binary else p
 
     def predict(self, x: Any) -> Array:
@@ -252,7 +252,7 @@ def load(path: str | PathLike[str]) -> Model:
     arrays, metadata = checkpoint.read_arrays(file)
     network = checkpoint.decode_network(metadata.get("network"), str(file))
     slots = network.slots + network.buffer_slots
-    expected = {f"layers.{i}.{name}": shape for i, name, shape in slots}
+    expected = named(slots, [{**layer.shapes, **layer.buffers} for layer in network.layers])
     if {name: a.shape for name, a in arrays.items()} != expected:
         raise DataError(f"{file}: its arrays are not those of the network that it describes")
     scales = [a for name, a in arrays.items() if name.endswith(".scale")]
@@ -263,9 +263,6 @@ def load(path: str | PathLike[str]) -> Model:
         np.any(a <= 0) for a in scales
     ):
         raise DataError(f"{file}: its arrays hold NaN, infinity or a scale that is not above 0")
-    params: list[dict[str, Array]] = [{} for _ in network.layers]
-    for i, name, _ in slots:
-        params[i][name] = arrays[f"layers.{i}.{name}"]
     labels, shape = metadata.get("labels"), metadata.get("input_shape")
     output = metadata.get("output")
     if (
@@ -274,14 +271,14 @@ def load(path: str | PathLike[str]) -> Model:
         or not isinstance(shape, list)
         or not all(type(size) is int and size > 0 for size in shape)
         or prod(shape) != network.fan_in
-        or output not in tuple(LOSSES)
+        or output not in tuple(OUTPUTS)
     ):
         raise DataError(f"{file}: its labels, input shape or output are damaged")
     try:
         _check_labels(tuple(labels), output, network.fan_out)
     except UsageError as error:
         raise DataError(f"{file}: {error}") from None
-    theta, buffers = _pack_host(network, params, dtypes.pop())
+    theta, buffers = _pack_host(network, by_layer(network, arrays), dtypes.pop())
     return Model(network, theta, buffers, tuple(labels), tuple(shape), output)
 
 
@@ -334,7 +331,7 @@ def mlp(
         raise UsageError(
             'a single output needs output="sigmoid" (two classes) or output="identity" (regression)'
         )
-    output = choose("output", output or "softmax", LOSSES)
+    output = choose("output", output or "softmax", OUTPUTS)
     choose("dtype", dtype, ("float32", "float64"))
     network = Network(widths[0], _layers(widths, activation, dropout, bias))
     classes = 0 if output == "identity" else max(widths[-1], 2)

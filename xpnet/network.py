@@ -155,4 +155,18 @@ class Network:
 
 def named(slots: Sequence[Slot], params: Sequence[Mapping[str, Array]]) -> dict[str, Array]:
     """The arrays of `slots` under the names that a file gives them, as in `layers.1.W`."""
-    return {f"layers.{i}.{name}": params[i][name] for i, name, _ in slots}
+    return {_name(i, name): params[i][name] for i, name, _ in slots}
+
+
+def by_layer(network: Network, arrays: Mapping[str, Array]) -> list[dict[str, Array]]:
+    """The arrays of each layer by name, from those under the names of a file: undoes `named`."""
+    slots = network.slots + network.buffer_slots
+    params: list[dict[str, Array]] = [{} for _ in network.layers]
+    for i, name, _ in slots:
+        if _name(i, name) in arrays:
+            params[i][name] = arrays[_name(i, name)]
+    return params
+
+
+def _name(layer: int, array: str) -> str:
+    return f"layers.{layer}.{array}"

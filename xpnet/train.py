@@ -26,7 +26,7 @@ from xpnet.data import (
 from xpnet.device import namespace, on_device_of, put, to_numpy, without_history
 from xpnet.errors import DataError, DivergedError, UsageError, at_least, choose
 from xpnet.layers import Array, Arrays, Standardize
-from xpnet.losses import LOSSES, Loss, SoftmaxCrossEntropy
+from xpnet.losses import OUTPUTS, Loss, SoftmaxCrossEntropy
 from xpnet.metrics import correct, interval
 from xpnet.model import Model, check_seed, predicted_columns
 from xpnet.network import Network
@@ -412,7 +412,7 @@ def _choose_losses(output: str, loss: Loss | None, label_smoothing: float) -> tu
         if label_smoothing:
             raise UsageError("label_smoothing and loss are both given; SoftmaxCrossEntropy has it")
         return loss, loss
-    plain = LOSSES[output]()
+    plain = OUTPUTS[output]()
     if not label_smoothing:
         return plain, plain
     if output != "softmax":
@@ -474,7 +474,7 @@ def evaluate(model: Model, x: Any, y: Any) -> Evaluation:
     data, model = prepare(model, x, y)
     n = data.x.shape[0]
     with on_device_of(data.x):
-        sums = _sums(model.network, LOSSES[model.output](), model.params, data, np.arange(n))
+        sums = _sums(model.network, OUTPUTS[model.output](), model.params, data, np.arange(n))
         total, *hits = to_numpy(namespace(data.x).stack(sums)).tolist()
     if not hits:
         return Evaluation(n, total / n, None, None)
