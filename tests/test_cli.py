@@ -149,6 +149,8 @@ def test_the_model_is_that_of_the_best_epoch() -> None:
         ["--hidden", "8,4", "--activation", "tanh,sigmoid", "--dropout", "0.5"],
         ["--optimizer", "adamw", "--weight-decay", "0.1", "--schedule", "cosine"],
         ["--dtype", "float64", "--label-smoothing", "0.1", "--batch-size", "7"],
+        ["--loss", "softmax-squared-error"],
+        ["--loss", "binary-cross-entropy"],
         ["--validation", "0"],
         ["--validation", "10", "--patience", "1", "--limit", "20"],
     ],
@@ -159,6 +161,13 @@ def test_every_option_trains(options: list[str]) -> None:
     told = manifest("runs/tiny-1")["configuration"]
     for name, value in zip(options[::2], options[1::2], strict=True):
         assert str(told[name[2:].replace("-", "_")]) in (value, f"{value}.0")
+
+
+def test_the_loss_decides_what_the_outputs_are() -> None:
+    for loss, output in (("softmax-squared-error", "softmax"), ("binary-cross-entropy", "sigmoid")):
+        assert train("--epochs", "60", "--loss", loss, "--output", loss) == 0
+        assert load(loss).output == output
+        assert manifest(loss)["test_accuracy"] > 0.5
 
 
 def test_quiet_prints_nothing(capsys: pytest.CaptureFixture[str]) -> None:
@@ -516,6 +525,9 @@ TRAIN = {
     "--activation relu,tanh": (2, "2 activations for 1 hidden"),
     "--optimizer adma": (2, NEAR + "'adam'"),
     "--schedule one-cylce": (2, NEAR + "'one-cycle'"),
+    "--loss softmax-cross-entrpy": (2, NEAR + "'softmax-cross-entropy'"),
+    "--loss squared-error": (2, "unknown loss 'squared-error'"),
+    "--loss binary-cross-entropy --label-smoothing 0.1": (2, "label_smoothing is for Softmax"),
     "--dtype float23": (2, NEAR + "'float32'"),
     "--device cdua": (2, NEAR + "'cuda'"),
     "--device cuda:-1": (2, "cuda:-1"),

@@ -19,8 +19,9 @@ ROWS = [
     {"network", "optimizers", "datasets"},
     {"data", "checkpoint"},
     {"model"},
-    {"train"},
-    {"run"},
+    {"train", "gradcheck"},
+    {"run", "explain"},
+    {"report"},
     {"cli"},
     {"__init__", "__main__"},
 ]
@@ -37,8 +38,10 @@ USERS = {
     "cupy": {"device"},
     "safetensors": {"checkpoint"},
     "typer": {"cli"},
-    "rich": {"cli"},
+    "rich": {"report"},
     "threadpoolctl": {"cli"},
+    "jax": {"gradcheck"},
+    "torch": {"gradcheck"},
 }
 LIBRARIES = {"numpy", "np", "cupy", "cupyx", "torch", "jax", "jnp", "array_api_compat",
              "array_api_strict"}  # fmt: skip

@@ -10,7 +10,7 @@ from conftest import Library, difference
 import xpnet
 from xpnet.data import split
 from xpnet.device import namespace, to_numpy
-from xpnet.losses import OUTPUTS, BinaryCrossEntropy, SoftmaxCrossEntropy
+from xpnet.losses import LOSSES, OUTPUTS, BinaryCrossEntropy, SoftmaxCrossEntropy
 from xpnet.metrics import interval
 from xpnet.optimizers import OPTIMIZERS
 from xpnet.schedules import Constant
@@ -245,6 +245,15 @@ def test_a_weight_of_0_is_a_sample_left_out() -> None:
     assert difference(weighted.model.theta, without.model.theta) < 1e-12
 
 
+@pytest.mark.parametrize("name", ["softmax-cross-entropy", "softmax-squared-error"])
+def test_a_loss_by_name_is_what_is_minimised(name: str) -> None:
+    by_name = fit(model(), X, Y, epochs=2, loss=name)
+    assert by_name.model == fit(model(), X, Y, epochs=2, loss=LOSSES[name]()).model
+    assert (by_name.model == fit(model(), X, Y, epochs=2).model) == (
+        name == "softmax-cross-entropy"
+    )
+
+
 def test_label_smoothing_is_in_training_and_not_in_validation() -> None:
     result = fit(model(), X, Y, epochs=40, label_smoothing=0.2, batch_size=16)
     floor = -(1 - 0.2 * 2 / 3) * log(1 - 0.2 * 2 / 3) - 0.4 / 3 * log(0.2 / 3)
@@ -343,7 +352,10 @@ def test_one_sample_one_feature() -> None:
         ({"clip_norm": 0}, "clip_norm 0"),
         ({"label_smoothing": 1.0}, "expected 0 <= smoothing < 1"),
         ({"loss": BinaryCrossEntropy()}, "is for output='sigmoid' and the model has output='soft"),
-        ({"loss": SoftmaxCrossEntropy(), "label_smoothing": 0.1}, "are both given"),
+        ({"loss": "softmax-squared-error", "label_smoothing": 0.1}, "label_smoothing is for Softm"),
+        ({"loss": SoftmaxCrossEntropy(0.2), "label_smoothing": 0.1}, "the loss is SoftmaxCrossEnt"),
+        ({"loss": "softmax-squared"}, "did you mean 'softmax-squared-error'"),
+        ({"loss": "squared-error"}, "is for output='identity' and the model has output='softmax'"),
         ({"sample_weight": [1.0]}, "sample_weight has shape"),
     ],
 )

@@ -1,4 +1,4 @@
-"""The command line.  The one user of typer and rich.
+"""The command line.  The one user of typer.
 
 Exit codes: 0; 2 for wrong usage and for a device that was demanded and isn't there; 1 for
 failure; 130 after Ctrl-C.  A mistake of the user's is answered in one line.
@@ -10,8 +10,7 @@ import os
 import shlex
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from time import perf_counter
@@ -19,8 +18,6 @@ from typing import Annotated, Any
 
 import numpy as np
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from threadpoolctl import threadpool_info, threadpool_limits
 from typer.exceptions import TyperException
 
@@ -30,11 +27,20 @@ from xpnet.data import split
 from xpnet.datasets import NAMED, Samples, load_samples
 from xpnet.datasets import load as load_data
 from xpnet.device import Device, inventory, select, to_numpy, versions
-from xpnet.errors import DataError, DeviceFallbackWarning, DivergedError, UsageError, XpnetError
+from xpnet.errors import (
+    DataError,
+    DeviceFallbackWarning,
+    DivergedError,
+    UsageError,
+    XpnetError,
+    choose,
+)
+from xpnet.losses import LOSSES
 from xpnet.model import Model, load, mlp
 from xpnet.optimizers import OPTIMIZERS
+from xpnet.report import Report, show_accuracy, show_loss
 from xpnet.schedules import SCHEDULES
-from xpnet.train import Epoch, Evaluation, Result, evaluate, fit
+from xpnet.train import Epoch, Result, evaluate, fit
 
 app = typer.Typer(
     name="xpnet",
@@ -46,6 +52,7 @@ app = typer.Typer(
 )
 
 EVERYDAY, NETWORK, TRAINING = "Everyday", "Network", "Training"
+CLASSIFIERS = [name for name, loss in LOSSES.items() if loss.output != "identity"]
 SMALL_PRODUCT = 2**25  # multiplications; 784 x 128 weights reach it at batches of 335
 
 
@@ -171,7 +178,12 @@ def train(
     weight_decay: Annotated[
         float | None, _option(TRAINING, "Pulls the weights towards 0.", default="the optimizer's")
     ] = None,
-    label_smoothing: Annotated[float, _option(TRAINING, "At least 0, below 1.")] = 0.0,
+    loss: Annotated[
+        str, _option(TRAINING, f"What is minimised: {', '.join(CLASSIFIERS)}.")
+    ] = "softmax-cross-entropy",
+    label_smoothing: Annotated[
+        float, _option(TRAINING, "Of softmax-cross-entropy; at least 0, below 1.")
+    ] = 0.0,
     validation: Annotated[
         float | None,
         _option(
@@ -190,9 +202,9 @@ def train(
     widths = _widths(hidden)
     chosen = select(device, strict_device)
     samples = load_data(data)
-    model = _build(samples, widths, activation, dropout, dtype, seed)
+    model = _build(samples, widths, activation, dropout, loss, dtype, seed)
     rows, _ = split(len(samples.x_train), validation, seed)
-    report = _Report(model, samples.name, len(rows[:limit]), epochs, quiet)
+    report = Report(model, samples.name, len(rows[:limit]), epochs, quiet)
     report.start(samples, chosen)
     folder, made = runs.create(output, samples.name)
     threads = _threads(model, batch_size)
@@ -217,7 +229,7 @@ def train(
             result = fit(
                 model.to(chosen), x, samples.y_train, epochs=epochs, batch_size=batch_size,
                 optimizer=optimizer, learning_rate=learning_rate, schedule=schedule,
-                weight_decay=weight_decay, label_smoothing=label_smoothing,
+                weight_decay=weight_decay, loss=loss, label_smoothing=label_smoothing,
                 validation=validation, patience=patience, limit=limit, seed=seed,
                 on_step=on_step, on_epoch=save,
             )  # fmt: skip
@@ -297,7 +309,13 @@ def _widths(hidden: str) -> list[int]:
 
 
 def _build(
-    samples: Samples, widths: list[int], activation: str, dropout: float, dtype: str, seed: int
+    samples: Samples,
+    widths: list[int],
+    activation: str,
+    dropout: float,
+    loss: str,
+    dtype: str,
+    seed: int,
 ) -> Model:
     """The network for these samples, with initial weights."""
     labels = np.unique(samples.y_train).tolist()
@@ -306,99 +324,15 @@ def _build(
             f"{samples.name}: every training label is {labels[0]!r}; expected two classes at least"
         )
     shape = samples.x_train.shape[1:]
-    names: str | list[str] = activation.split(",") if "," in activation else activation
     return mlp(
-        int(np.prod(shape)), *widths, len(labels), activation=names, dropout=dropout,
-        labels=labels, input_shape=shape, seed=seed, dtype=dtype,
+        int(np.prod(shape)), *widths, len(labels), activation=_activations(activation),
+        dropout=dropout, output=LOSSES[choose("loss", loss, CLASSIFIERS)].output, labels=labels,
+        input_shape=shape, seed=seed, dtype=dtype,
     )  # fmt: skip
 
 
-class _Report:
-    """What `train` prints: lines, and on a terminal a bar below them."""
-
-    def __init__(self, model: Model, name: str, images: int, epochs: int, quiet: bool) -> None:
-        self.model, self.name, self.images = model, name, images
-        self.epochs, self.quiet = epochs, quiet
-        self.begun, self.status = perf_counter(), ""
-
-    def say(self, what: str, text: str) -> None:
-        if not self.quiet:
-            print(f"{what:<14} {text}", flush=True)
-
-    def start(self, samples: Samples, device: Device) -> None:
-        train, test = len(samples.x_train), len(samples.x_test)
-        shape = " x ".join(map(str, self.model.input_shape))
-        self.say(
-            "data",
-            f"{self.name}: {train:,} training and {test:,} test samples of {shape}, "
-            f"{len(self.model.labels)} classes",
-        )
-        network = self.model.network
-        sizes = [str(network.fan_in)]
-        sizes += [str(layer.fan_out) for layer in network.layers if hasattr(layer, "fan_out")]
-        self.say("network", f"{'-'.join(sizes)}, {network.size:,} parameters")
-        self.say("device", f"{device} ({device.why})")
-
-    @contextmanager
-    def live(self, batch_size: int) -> Iterator[Callable[[int], None] | None]:
-        """Shows the progress within epochs; gives the function to call after each step."""
-        self.begun = perf_counter()
-        console = Console()
-        if self.quiet or not console.is_terminal or console.is_dumb_terminal:
-            yield None
-            return
-        steps = -(-self.images // max(batch_size, 1))
-        columns = (TextColumn("{task.description}"), BarColumn(20), TimeRemainingColumn())
-        with Progress(*columns, console=console, transient=True) as progress:
-            task = progress.add_task("epoch 1", total=max(steps * self.epochs, 1))
-            shown = 0.0
-
-            def on_step(step: int) -> None:
-                nonlocal shown
-                if perf_counter() - shown > 0.1 or step % steps == 0:
-                    shown = perf_counter()
-                    number = min(1 + step // steps, self.epochs)
-                    text = f"epoch {number}/{self.epochs}  {self.status}"
-                    progress.update(task, completed=step, description=text)
-
-            yield on_step
-
-    def epoch(self, epoch: Epoch) -> None:
-        """One line, within 80 columns."""
-        left = (perf_counter() - self.begun) / epoch.epoch * (self.epochs - epoch.epoch)
-        self.status = f"loss {_loss(epoch.loss)}"
-        if epoch.validation_accuracy is not None:
-            self.status += f"  accuracy {epoch.validation_accuracy:.2%}"
-        elif epoch.validation_loss is not None:
-            self.status += f"  validation {_loss(epoch.validation_loss)}"
-        speed = f"{self.images / epoch.seconds:,.0f} images/s"
-        number = f"epoch {epoch.epoch:>3}/{self.epochs}"
-        self.say(number, f"{self.status}  {speed}  {left:.0f} s left")
-
-    def end(
-        self, result: Result, test: Evaluation, seconds: float, device: Device, folder: Path
-    ) -> None:
-        self.say("test accuracy", _accuracy(test))
-        self.say("test loss", _loss(test.loss))
-        epochs = len(result.history)
-        speed = self.images * epochs / sum(epoch.seconds for epoch in result.history)
-        self.say("time", f"{seconds:.1f} s for {epochs} epochs, {speed:,.0f} images/s, on {device}")
-        self.say("best epoch", f"{result.best_epoch} of {epochs}")
-        self.say("files", f"{folder}: {runs.MODEL}, {runs.HISTORY}, {runs.MANIFEST}")
-
-
-def _loss(loss: float) -> str:
-    return f"{loss:.4f}" if abs(loss) < 1e4 else f"{loss:.4g}"
-
-
-def _accuracy(evaluation: Evaluation) -> str:
-    if evaluation.accuracy is None or evaluation.interval is None:
-        return "none: the model has no classes"
-    low, high = evaluation.interval
-    return (
-        f"{evaluation.accuracy:.2%} of {evaluation.samples:,} samples "
-        f"(95 % interval: {low:.2%} to {high:.2%})"
-    )
+def _activations(names: str) -> str | list[str]:
+    return names.split(",") if "," in names else names
 
 
 @app.command("evaluate")
@@ -439,8 +373,8 @@ def evaluate_command(
         print(json.dumps(answer))
         return
     print(f"data           {data}")
-    print(f"test accuracy  {_accuracy(result)}")
-    print(f"test loss      {_loss(result.loss)}")
+    print(f"test accuracy  {show_accuracy(result)}")
+    print(f"test loss      {show_loss(result.loss)}")
     print(f"time           {seconds:.2f} s, on {chosen}")
 
 

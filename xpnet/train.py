@@ -26,7 +26,7 @@ from xpnet.data import (
 from xpnet.device import namespace, on_device_of, put, to_numpy, without_history
 from xpnet.errors import DataError, DivergedError, UsageError, at_least, choose
 from xpnet.layers import Array, Arrays, Standardize
-from xpnet.losses import OUTPUTS, Loss, SoftmaxCrossEntropy
+from xpnet.losses import LOSSES, OUTPUTS, Loss, SoftmaxCrossEntropy
 from xpnet.metrics import correct, interval
 from xpnet.model import Model, check_seed, predicted_columns
 from xpnet.network import Network
@@ -161,7 +161,7 @@ def fit(
     weight_decay: float | None = None,
     schedule: str | Schedule = "one-cycle",
     clip_norm: float | None = None,
-    loss: Loss | None = None,
+    loss: str | Loss | None = None,
     label_smoothing: float = 0.0,
     validation: float = 1 / 6,
     patience: int | None = None,
@@ -199,10 +199,11 @@ def fit(
         The learning rate's course, by name (`schedules.SCHEDULES`) or as a function.
     clip_norm : float, optional
         Shorten longer gradients to this length.
-    loss : Loss, optional
-        By default the one that fits the model's output.
+    loss : str or Loss, optional
+        One of `losses.LOSSES` by name, or one made to measure, that fits the model's output; by
+        default the one in `losses.OUTPUTS`.
     label_smoothing : float, default 0.0
-        For softmax, if `loss` isn't given.
+        For softmax with cross-entropy.
     validation : float or int, default 1/6
         Samples held out to choose the best epoch by: a part below 1, or a number; 0 for none.
     patience : int, optional
@@ -402,22 +403,22 @@ def _choose_optimizer(
     return optimizer
 
 
-def _choose_losses(output: str, loss: Loss | None, label_smoothing: float) -> tuple[Loss, Loss]:
+def _choose_losses(
+    output: str, loss: str | Loss | None, label_smoothing: float
+) -> tuple[Loss, Loss]:
     """What is minimised, and what is validated with: the same without smoothing."""
-    if loss is not None:
-        if loss.output != output:
-            raise UsageError(
-                f"{loss} is for output={loss.output!r} and the model has output={output!r}"
-            )
-        if label_smoothing:
-            raise UsageError("label_smoothing and loss are both given; SoftmaxCrossEntropy has it")
-        return loss, loss
-    plain = OUTPUTS[output]()
+    if isinstance(loss, str):
+        loss = LOSSES[choose("loss", loss, LOSSES)]()
+    loss = loss or OUTPUTS[output]()
+    if loss.output != output:
+        raise UsageError(
+            f"{loss} is for output={loss.output!r} and the model has output={output!r}"
+        )
     if not label_smoothing:
-        return plain, plain
-    if output != "softmax":
-        raise UsageError(f"label_smoothing is for softmax, and the model has output={output!r}")
-    return SoftmaxCrossEntropy(label_smoothing), plain
+        return loss, loss
+    if loss != SoftmaxCrossEntropy():
+        raise UsageError(f"label_smoothing is for SoftmaxCrossEntropy(), and the loss is {loss}")
+    return SoftmaxCrossEntropy(label_smoothing), loss
 
 
 def prepare(model: Model, x: Any, y: Any) -> tuple[Dataset, Model]:
