@@ -33,14 +33,18 @@ from xpnet.errors import (
     DivergedError,
     UsageError,
     XpnetError,
+    at_least,
     choose,
 )
+from xpnet.explain import explain
+from xpnet.explain import tiny as tiny_network
+from xpnet.gradcheck import REFERENCES, check, check_file, summary, table, verdict
 from xpnet.losses import LOSSES
 from xpnet.model import Model, load, mlp
 from xpnet.optimizers import OPTIMIZERS
 from xpnet.report import Report, show_accuracy, show_loss
 from xpnet.schedules import SCHEDULES
-from xpnet.train import Epoch, Result, evaluate, fit
+from xpnet.train import Epoch, Result, evaluate, fit, standardize
 
 app = typer.Typer(
     name="xpnet",
@@ -71,6 +75,12 @@ Strict = Annotated[
     ),
 ]
 AsJson = Annotated[bool, _option(EVERYDAY, "Print JSON.", "--json")]
+Hidden = Annotated[str, _option(NETWORK, "Widths of the hidden layers, as in 128,64; or none.")]
+Activation = Annotated[
+    str, _option(NETWORK, f"One for all hidden layers, or one each: {', '.join(ACTIVATIONS)}.")
+]
+Dropout = Annotated[float, _option(NETWORK, "Part of the hidden units dropped per step.")]
+LossOption = Annotated[str, _option(TRAINING, f"What is minimised: {', '.join(CLASSIFIERS)}.")]
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
@@ -148,9 +158,7 @@ def _options(
 def train(
     context: typer.Context,
     data: Data = "mnist",
-    hidden: Annotated[
-        str, _option(EVERYDAY, "Widths of the hidden layers, as in 128,64; or none.")
-    ] = "128",
+    hidden: Hidden = "128",
     epochs: Annotated[int, _option(EVERYDAY, "How often each image is seen.")] = 10,
     device: DeviceOption = "auto",
     strict_device: Strict = False,
@@ -162,10 +170,8 @@ def train(
         _option(EVERYDAY, "The run folder, new or empty.", default="runs/NAME-NUMBER"),
     ] = None,
     quiet: Annotated[bool, _option(EVERYDAY, "Print nothing.", "--quiet", "-q")] = False,
-    activation: Annotated[
-        str, _option(NETWORK, f"One for all hidden layers, or one each: {', '.join(ACTIVATIONS)}.")
-    ] = "relu",
-    dropout: Annotated[float, _option(NETWORK, "Part of the hidden units dropped per step.")] = 0.0,
+    activation: Activation = "relu",
+    dropout: Dropout = 0.0,
     dtype: Annotated[str, _option(NETWORK, "float32 or float64.")] = "float32",
     batch_size: Annotated[int, _option(TRAINING, "Samples per step.")] = 128,
     optimizer: Annotated[str, _option(TRAINING, f"{', '.join(OPTIMIZERS)}.")] = "nesterov",
@@ -178,9 +184,7 @@ def train(
     weight_decay: Annotated[
         float | None, _option(TRAINING, "Pulls the weights towards 0.", default="the optimizer's")
     ] = None,
-    loss: Annotated[
-        str, _option(TRAINING, f"What is minimised: {', '.join(CLASSIFIERS)}.")
-    ] = "softmax-cross-entropy",
+    loss: LossOption = "softmax-cross-entropy",
     label_smoothing: Annotated[
         float, _option(TRAINING, "Of softmax-cross-entropy; at least 0, below 1.")
     ] = 0.0,
@@ -325,13 +329,13 @@ def _build(
         )
     shape = samples.x_train.shape[1:]
     return mlp(
-        int(np.prod(shape)), *widths, len(labels), activation=_activations(activation),
+        int(np.prod(shape)), *widths, len(labels), activation=_each(activation),
         dropout=dropout, output=LOSSES[choose("loss", loss, CLASSIFIERS)].output, labels=labels,
         input_shape=shape, seed=seed, dtype=dtype,
     )  # fmt: skip
 
 
-def _activations(names: str) -> str | list[str]:
+def _each(names: str) -> str | list[str]:
     return names.split(",") if "," in names else names
 
 
@@ -448,3 +452,98 @@ def devices() -> None:
             print(f"{name:<8} cannot be used: {problem.reason}  {description}".rstrip())
             print(f"{'':<8} what to do: {problem.remedy}")
     print(f"{'':<8} --device auto takes {select('auto')}")
+
+
+@app.command("gradcheck")
+def gradcheck_command(
+    context: typer.Context,
+    file: Annotated[
+        str | None,
+        typer.Argument(
+            help="Formulas of one's own in a Python file, as in scripts/notebook.py; it is run.",
+            show_default="those of xpnet, for the network below",
+        ),
+    ] = None,
+    hidden: Hidden = "8",
+    activation: Activation = "relu",
+    dropout: Dropout = 0.0,
+    inputs: Annotated[int, _option(NETWORK, "Columns of the input.")] = 6,
+    outputs: Annotated[int, _option(NETWORK, "Columns of the output.")] = 4,
+    loss: Annotated[str, _option(NETWORK, f"{', '.join(LOSSES)}.")] = "softmax-cross-entropy",
+    samples: Annotated[int, _option(EVERYDAY, "Random ones, to try it on.")] = 5,
+    against: Annotated[
+        str, _option(EVERYDAY, f"What is right: {', '.join(REFERENCES)}.")
+    ] = "differences",
+    seed: Annotated[int, _option(EVERYDAY, "Of weights and samples.")] = 0,
+    as_json: AsJson = False,
+    device: DeviceOption = "auto",
+    strict_device: Strict = False,
+) -> int:
+    """Each derivative by its formula beside the right one; exit code 1 if one is wrong.
+
+    error: the largest difference, in parts of the array's largest derivative. angle: between the
+    formula's direction and the right one.
+    """
+    if file is not None:
+        _refuse_others(context, f"{file} brings its own network", "file", "as_json")
+        checks = check_file(file)
+    else:
+        output = LOSSES[choose("loss", loss, LOSSES)].output
+        model = mlp(
+            inputs, *_widths(hidden), outputs, activation=_each(activation), dropout=dropout,
+            output=output, seed=seed, dtype="float64",
+        )  # fmt: skip
+        chosen = select(device, strict_device)
+        title = f"{model.network}, {activation}, {loss}, {samples} samples, on {chosen}"
+        found = check(model, LOSSES[loss](), samples, seed, against, chosen)
+        checks = iter([(f"{title}, against {against}", found)])
+    summaries = []
+    for title, comparisons in checks:
+        summaries.append(summary(title, comparisons))
+        if not as_json:
+            print(f"{title}\n{table(comparisons)}\n{verdict(comparisons)}\n", flush=True)
+    if as_json:
+        print(json.dumps(summaries))
+    return 0 if all(one["right"] for one in summaries) else 1
+
+
+@app.command("explain")
+def explain_command(
+    context: typer.Context,
+    tiny: Annotated[
+        bool, _option(EVERYDAY, "A network 3-2-2 and one sample, for pencil and paper.", "--tiny")
+    ] = False,
+    data: Data = "mnist",
+    samples: Annotated[int, _option(EVERYDAY, "The first so many of the training set.")] = 2,
+    hidden: Hidden = "3",
+    activation: Activation = "sigmoid",
+    loss: LossOption = "softmax-cross-entropy",
+    learning_rate: Annotated[float, _option(NETWORK, "Of the step.")] = 0.5,
+    seed: Annotated[int, _option(NETWORK, "Of the initial weights.")] = 0,
+    as_json: AsJson = False,
+    device: DeviceOption = "auto",
+    strict_device: Strict = False,
+) -> None:
+    """One training step in numbers: every array, every derivative, from the loss to a weight."""
+    if tiny:
+        taken = "tiny", "activation", "loss", "learning_rate", "as_json", "device", "strict_device"
+        _refuse_others(context, "--tiny has its own network and sample", *taken)
+        model, x, y = tiny_network(activation, choose("loss", loss, CLASSIFIERS))
+    else:
+        at_least("samples", samples, 1)
+        known = load_data(data)
+        model = _build(known, _widths(hidden), activation, 0.0, loss, "float64", seed)
+        rows = np.arange(len(known.x_train))
+        model = standardize(model, model.flatten(known.x_train), rows)
+        x, y = known.x_train[:samples], known.y_train[:samples]
+    chosen = select(device, strict_device)
+    result = explain(model.to(chosen), chosen.put(x), y, LOSSES[loss](), learning_rate)
+    print(json.dumps(result.json()) if as_json else result.text())
+
+
+def _refuse_others(context: typer.Context, why: str, *taken: str) -> None:
+    """Refuse options that would have no effect."""
+    for name in context.params:
+        source = context.get_parameter_source(name)
+        if name not in taken and source is not None and source.name == "COMMANDLINE":
+            raise UsageError(f"--{name.replace('_', '-')} has no effect here: {why}")

@@ -41,6 +41,11 @@ class Network:
         if self.fan_out < 1:
             raise UsageError(f"a network needs at least one output, not {self.fan_out}")
 
+    def __str__(self) -> str:
+        """The widths of input and dense layers, as in 784-128-10."""
+        widths = [layer.fan_out for layer in self.layers if hasattr(layer, "fan_out")]
+        return "-".join(map(str, [self.fan_in, *widths]))
+
     @cached_property
     def fan_out(self) -> int:
         """Columns of the output."""

@@ -36,6 +36,7 @@ class Purpose(IntEnum):
     SPLIT = 1
     PERMUTATION = 2
     DROPOUT = 3
+    CHECK = 4
 
 
 def threefry(key: Array, c0: Array, c1: Array, rounds: int = 20) -> tuple[Array, Array]:

@@ -50,9 +50,7 @@ class Report:
             f"{len(self.model.labels)} classes",
         )
         network = self.model.network
-        sizes = [str(network.fan_in)]
-        sizes += [str(layer.fan_out) for layer in network.layers if hasattr(layer, "fan_out")]
-        self.say("network", f"{'-'.join(sizes)}, {network.size:,} parameters")
+        self.say("network", f"{network}, {network.size:,} parameters")
         self.say("device", f"{device} ({device.why})")
 
     @contextmanager
