@@ -61,9 +61,8 @@ def full_jacobian(y, t):
 
 
 def difference(y, t):
-    """Of softmax with cross-entropy; and of sigmoids with binary cross-entropy, as by hand:
-    dL/dy = (y - t) / (y (1 - y)) / n and dy/dz = y (1 - y), hence dL/dz = (y - t) / n.
-    """
+    """Of softmax with cross-entropy; and of sigmoids with binary cross-entropy, as by hand."""
+    # dL/dy = (y - t) / (y (1 - y)) / n  and  dy/dz = y (1 - y),  hence  dL/dz = (y - t) / n
     return (y - t) / len(y)
 
 
@@ -106,7 +105,6 @@ for key, name, change in [
     VARIANTS[key] = replace(list(VARIANTS.values())[-1], name=name, **change)
 
 
-# The network: forwards, backwards, and many steps down.
 def initial(v, rng, sizes):
     w = {}
     for name, rows, columns in ("l1", *sizes[:2]), ("l2", *sizes[1:]):
@@ -198,6 +196,8 @@ def draw(curves, path):
     figure = Figure(figsize=(9, 7), layout="constrained")
     axes = figure.subplots()
     axes.set(xlabel="iteration", ylabel="validation accuracy", yscale="logit", ylim=(0.05, 0.99))
+    axes.set_yticks(ticks := [0.1, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98], [f"{y:.0%}" for y in ticks])
+    axes.minorticks_off()
     for number, (key, runs) in enumerate(curves.items()):
         i, style = EVERY * np.arange(1, runs.shape[1] + 1), "-" if number < 10 else "--"
         axes.plot(i, runs.mean(axis=0) / 100, style, label=f"({key}) {VARIANTS[key].name}")
