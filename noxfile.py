@@ -59,6 +59,13 @@ def backends(session: nox.Session) -> None:
 
 
 @nox.session
+def notebook(session: nox.Session) -> None:
+    """The notebook reproduced, with its full number of iterations: minutes."""
+    session.install("-e", ".[test]")
+    session.run("pytest", "-q", "-m", "slow")
+
+
+@nox.session
 def cuda(session: nox.Session) -> None:
     """The tests of CuPy: on a device, else under the emulator if it is there."""
     # Without [ctk]: a device's machine has CUDA, and the emulator brings its own.

@@ -24,6 +24,7 @@ from xpnet.cli import run
 from xpnet.model import load, mlp
 
 POSIX = pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals and terminals")
+NOTEBOOK = Path(__file__).parent.parent / "scripts" / "notebook.py"
 FILES = ["history.csv", "model.safetensors", "run.json"]
 DISTURBING = (
     *("NO_COLOR", "FORCE_COLOR", "PY_COLORS", "GITHUB_ACTIONS", "TTY_COMPATIBLE", "COLUMNS"),
@@ -881,3 +882,79 @@ def test_small_products_take_one_thread_and_say_so(batch_size: str, threads: int
     with threadpool_limits(2, user_api="blas"):
         assert train("-q", "--epochs", "1", "--batch-size", batch_size) == 0
     assert manifest("runs/tiny-1")["threads"] == threads
+
+
+def test_gradcheck_says_what_is_right(capsys: pytest.CaptureFixture[str]) -> None:
+    options = "--hidden 7,3 --activation tanh,relu --dropout 0.1 --inputs 4 --outputs 2"
+    assert run(["gradcheck", *options.split(), "--loss", "squared-error", "--device", "cpu"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("4-7-3-2, tanh,relu, squared-error, 5 samples, on cpu, against differ")
+    assert "\nright: the largest relative error is " in out
+    assert "layers.1.W        4 x 7      0/28" in out
+
+
+def test_gradcheck_finds_what_is_wrong_in_a_file(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["gradcheck", str(NOTEBOOK)]) == 1
+    out = capsys.readouterr().out
+    assert out.count("\nwrong: ") == 6
+    assert out.count("\nright: ") == 8
+    assert run(["gradcheck", str(NOTEBOOK), "--json"]) == 1
+    told = json.loads(capsys.readouterr().out)
+    assert [one["right"] for one in told] == [False] * 6 + [True] * 8
+    assert told[0]["arrays"][0]["angle"] > 10
+    assert told[0]["title"] == "(a) the notebook as it stands: dL/dz"
+
+
+def test_explain_shows_digits_and_the_tiny_network(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["explain", "--device", "cpu", "--samples", "3", "--hidden", "4"]) == 0
+    out = capsys.readouterr().out
+    assert "W (784 x 4)" in out
+    assert "x (3 x 784)" in out
+    assert run(["explain", "--tiny", "--activation", "relu", "--learning-rate", "0.1"]) == 0
+    assert "W (3 x 2) ← W - 0.1 dW" in capsys.readouterr().out
+    assert run(["explain", "--tiny", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["chain"][-1]["value"] == pytest.approx(told["differences"], rel=1e-9)
+
+
+def test_explain_takes_data_with_names(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    np.savez("named.npz", x=X, y=np.asarray(["ant", "bee", "cat"])[Y])
+    for loss in ("softmax-squared-error", "binary-cross-entropy"):
+        assert run(["explain", "--data", "named.npz", "--device", "cpu", "--loss", loss]) == 0
+        assert "t (2 x 3)" in capsys.readouterr().out
+
+
+LEARNERS = {
+    "gradcheck gone.py": (1, "gone.py: no such file"),
+    "gradcheck notes.txt": (1, "notes.txt"),
+    "gradcheck notes.txt --hidden 3": (2, "--hidden has no effect"),
+    "gradcheck --hidden 0": (2, "--hidden 0"),
+    "gradcheck --inputs 0": (2, "layer width 0"),
+    "gradcheck --outputs 1": (2, "softmax over one output"),
+    "gradcheck --samples 0": (2, "samples 0"),
+    "gradcheck --loss squared-eror": (2, NEAR + "'squared-error'"),
+    "gradcheck --activation rleu": (2, NEAR + "'relu'"),
+    "gradcheck --against numpy": (2, "unknown reference 'numpy'"),
+    "gradcheck --seed -1": (2, "seed -1"),
+    "explain --samples 0": (2, "samples 0"),
+    "explain --loss squared-error": (2, "unknown loss"),
+    "explain --tiny --loss squared-error": (2, "unknown loss"),
+    "explain --tiny --hidden 4": (2, "--hidden has no effect"),
+    "explain --tiny --samples 3": (2, "--samples has no effect"),
+    "explain --tiny --learning-rate 0": (2, "learning rate 0"),
+    "explain --data gone.npz": (1, "gone.npz"),
+    "explain --hidden none,3": (2, "--hidden none,3"),
+}
+
+
+@pytest.mark.parametrize("line", LEARNERS)
+def test_a_learners_mistake_is_answered_in_a_line(
+    line: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "notes.txt").write_text("not Python, I think", encoding="utf-8")
+    code, message = LEARNERS[line]
+    assert run(line.split()) == code
+    printed = capsys.readouterr()
+    assert message in printed.err
+    assert printed.err.count("\n") == 1
+    assert printed.out == ""

@@ -9,6 +9,7 @@ import pytest
 SCRIPTS = Path(__file__).parent.parent / "scripts"
 SMALL = {
     "accuracy.py": ["--seeds", "2", "--epochs", "1", "--limit", "1000"],
+    "notebook.py": ["--only", "b", "--seeds", "2", "--iterations", "20", "--device", "cpu"],
     "bench_step.py": ["--batch-sizes", "32,64", "--rounds", "2"],
 }
 
@@ -32,3 +33,32 @@ def test_a_script_says_what_it_is_for(script: str) -> None:
     command = [sys.executable, str(SCRIPTS / script), "--help"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "usage:" in done.stdout
+
+
+def test_the_notebook_draws_its_curves(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    picture = tmp_path / "curves.png"
+    options = ["--only", "c7", "--seeds", "1", "--iterations", "200", "--picture", str(picture)]
+    command = [sys.executable, str(SCRIPTS / "notebook.py"), *options]
+    subprocess.run(command, capture_output=True, text=True, check=True)
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--only", "b,x"], "--only takes a,b,c1"),
+        (["--seeds", "0"], "--seeds"),
+        (["--device", "cdua"], "did you mean 'cuda'"),
+        (["--picture", "gone/x.png"], "gone/x.png"),
+    ],
+)
+def test_the_notebook_answers_a_mistake_before_it_trains(options: list[str], message: str) -> None:
+    if "--picture" in options:
+        pytest.importorskip("matplotlib")
+    command = [sys.executable, str(SCRIPTS / "notebook.py"), *options]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""

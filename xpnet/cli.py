@@ -75,7 +75,7 @@ Strict = Annotated[
     ),
 ]
 AsJson = Annotated[bool, _option(EVERYDAY, "Print JSON.", "--json")]
-Hidden = Annotated[str, _option(NETWORK, "Widths of the hidden layers, as in 128,64; or none.")]
+Hidden = Annotated[str, _option(EVERYDAY, "Widths of the hidden layers, as in 128,64; or none.")]
 Activation = Annotated[
     str, _option(NETWORK, f"One for all hidden layers, or one each: {', '.join(ACTIVATIONS)}.")
 ]

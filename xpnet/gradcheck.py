@@ -8,12 +8,12 @@ the loss moves.  That is too slow to train by, and is all that it takes to check
     check_file(path)                    the formulas in a file of Python, such as one's own
 """
 
+import importlib
 import runpy
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +92,7 @@ def central_differences(function: Function, at: Arrays) -> dict[str, HostArray]:
 def jax_gradients(function: Function, at: Arrays) -> dict[str, HostArray]:
     """∂L/∂a of each array by JAX's automatic differentiation, in float64."""
     with _extra("jax"):
-        jax = import_module("jax")
+        jax = importlib.import_module("jax")
     with jax.enable_x64(True):
         arrays = {name: jax.numpy.asarray(to_numpy(a)) for name, a in at.items()}
         return {name: to_numpy(g) for name, g in jax.grad(function)(arrays).items()}
@@ -101,7 +101,7 @@ def jax_gradients(function: Function, at: Arrays) -> dict[str, HostArray]:
 def torch_gradients(function: Function, at: Arrays) -> dict[str, HostArray]:
     """∂L/∂a of each array by PyTorch's automatic differentiation, in float64."""
     with _extra("torch"):
-        torch = import_module("torch")
+        torch = importlib.import_module("torch")
     arrays = {name: torch.tensor(to_numpy(a), requires_grad=True) for name, a in at.items()}
     function(arrays).backward()
     return {name: to_numpy(a.grad) for name, a in arrays.items()}
@@ -162,9 +162,10 @@ class Comparison:
     def wrong(self) -> list[tuple[int, ...]]:
         """The elements whose error does not pass, NaN and the worst first."""
         errors = self.errors
-        order = np.argsort(-errors, axis=None, kind="stable")
-        places = np.stack(np.unravel_index(order, errors.shape), axis=1).tolist()
-        return [tuple(place) for place in places if not errors[tuple(place)] <= self.tolerance]
+        places = [tuple(place) for place in np.argwhere(~(errors <= self.tolerance)).tolist()]
+        return sorted(places, key=lambda place: errors[place] if errors[place] >= 0 else np.inf)[
+            ::-1
+        ]
 
     @property
     def worst(self) -> tuple[int, ...]:
@@ -211,12 +212,16 @@ def compare(
     Raises
     ------
     UsageError
-        The library is not installed, or `gradients` gives other names or shapes.
+        The library is not installed, L is no number, an array is empty, or `gradients` gives other
+        names or shapes.
     DataError
         L is not finite.
     """
     reference, tolerance = REFERENCES[choose("reference", against, REFERENCES)]
-    L = float(to_numpy(function(at)))
+    value = to_numpy(function(at))
+    if value.shape:
+        raise UsageError(f"the loss has shape {value.shape}; expected one number")
+    L = float(value)
     if not np.isfinite(L):
         raise DataError(f"the loss is {L}; expected a finite number to differentiate")
     found = {name: np.asarray(to_numpy(g), dtype=np.float64) for name, g in gradients(at).items()}
@@ -224,6 +229,9 @@ def compare(
     if {name: g.shape for name, g in found.items()} != shapes:
         given = {name: g.shape for name, g in found.items()}
         raise UsageError(f"the formulas give arrays {given}; expected one for each of {shapes}")
+    for name, shape in shapes.items():
+        if 0 in shape:
+            raise UsageError(f"{name} has no elements; expected one at least")
     expected = reference(function, at)
     return [
         Comparison(
@@ -370,8 +378,8 @@ def table(comparisons: Sequence[Comparison]) -> str:
         for place in c.wrong[:SHOWN]:
             formula, true = c.formula[place], c.reference[place]
             wrong.append(
-                f"  wrong: {c.name}[{_index(place)}] = {formula:.6f}, and it is {true:.6f}: "
-                f"off by {formula - true:.6f}"
+                f"  wrong: {c.name}[{_index(place)}] = {formula:.4g}, right: {true:.4g}, "
+                f"off by {formula - true:.4g}"
             )
         if len(c.wrong) > SHOWN:
             wrong.append(f"  and {len(c.wrong) - SHOWN} more of {c.name}")

@@ -1,0 +1,253 @@
+"""Derivatives against differences: right ones pass, wrong ones are found, with how far off."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import difference
+
+from xpnet import gradcheck
+from xpnet.activations import ACTIVATIONS, Sigmoid
+from xpnet.device import select
+from xpnet.errors import DataError, UsageError
+from xpnet.gradcheck import (
+    REFERENCES,
+    angle,
+    central_differences,
+    check,
+    check_file,
+    compare,
+    summary,
+    table,
+    verdict,
+)
+from xpnet.losses import LOSSES, SoftmaxCrossEntropy, SoftmaxSquaredError
+from xpnet.model import Model, mlp
+
+NOTEBOOK = str(Path(__file__).parent.parent / "scripts" / "notebook.py")
+A = np.asarray([[1.0, -2.0], [0.5, 3.0]])
+
+
+def model(loss: str = "softmax-cross-entropy", *hidden: int, **options) -> Model:
+    return mlp(5, *(hidden or (6,)), 3, output=LOSSES[loss].output, **options)
+
+
+def test_differences_of_a_quartic_are_exact() -> None:
+    """No fifth derivative, so rounding is left: some 1e-16 · 81 / 1e-3."""
+    at = {"a": A, "b": np.asarray(2.0)}
+    found = central_differences(lambda p: np.sum(p["a"] ** 4) * p["b"], at)
+    assert difference(found["a"], 8 * A**3) < 1e-12
+    assert found["b"] == pytest.approx(np.sum(A**4), rel=1e-12)
+    assert A.tolist() == [[1, -2], [0.5, 3]]
+
+
+def test_the_error_of_differences_is_that_of_the_fifth_derivative() -> None:
+    """For a⁵ it is h⁴ 120/30, with h = 1e-3: 4e-12."""
+    found = central_differences(lambda p: p["a"] ** 5, {"a": np.asarray(0.01)})
+    assert 5 * 0.01**4 - found["a"] == pytest.approx(4e-12, rel=1e-3)
+
+
+def test_a_wrong_element_is_found() -> None:
+    """d/da Σ a² = 2 a, of which one element is given as 0.1 too large; scale: 2 · 3."""
+    wrong = 2 * A
+    wrong[1, 0] += 0.1
+    (found,) = compare(lambda p: np.sum(p["a"] ** 2), lambda p: {"a": wrong}, {"a": A})
+    assert found.wrong == [(1, 0)]
+    assert found.worst == (1, 0)
+    assert found.error == pytest.approx(0.1 / 6, rel=1e-9)
+    assert verdict([found]).startswith("wrong: a; ")
+    assert "a[1, 0] = 1.1, right: 1, off by 0.1" in table([found])
+    told = summary("mine", [found])
+    assert (told["right"], told["arrays"][0]["wrong"], told["arrays"][0]["at"]) == (
+        False,
+        1,
+        [1, 0],
+    )
+
+
+def test_what_is_right_passes() -> None:
+    found = compare(lambda p: np.sum(p["a"] ** 2), lambda p: {"a": 2 * p["a"]}, {"a": A})
+    assert found[0].wrong == []
+    assert found[0].angle < 1e-5
+    assert verdict(found).startswith("right: ")
+    assert summary("mine", found)["right"]
+
+
+def test_an_error_just_above_the_tolerance_is_wrong() -> None:
+    for factor, expected in ((1 + 2e-7, 1), (1 + 0.5e-7, 0)):
+        (found,) = compare(
+            lambda p: p["a"] ** 2,
+            lambda p, factor=factor: {"a": 2 * p["a"] * factor},
+            {"a": np.asarray(1.5)},
+        )
+        assert len(found.wrong) == expected
+
+
+def test_nan_in_a_formula_is_wrong() -> None:
+    (found,) = compare(lambda p: np.sum(p["a"]), lambda p: {"a": A * np.nan}, {"a": A})
+    assert len(found.wrong) == 4
+    assert json.dumps(summary("x", [found]), allow_nan=False)
+    assert "wrong" in verdict([found])
+
+
+def test_a_derivative_of_0_is_right_where_the_formula_gives_0() -> None:
+    (found,) = compare(lambda p: np.asarray(3.0), lambda p: {"a": 0 * A}, {"a": A})
+    assert (found.wrong, found.angle) == ([], 0.0)
+
+
+def test_angles() -> None:
+    assert angle(np.asarray([1.0, 0]), np.asarray([3.0, 3.0])) == pytest.approx(45, rel=1e-14)
+    assert angle(np.asarray([1.0, 0]), np.asarray([-2.0, 0])) == pytest.approx(180, rel=1e-14)
+    assert angle(np.asarray([1.0, 1e-9]), np.asarray([1.0, 0])) == pytest.approx(
+        np.degrees(1e-9), rel=1e-6
+    )
+    assert np.isnan(angle(np.zeros(2), np.ones(2)))
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_every_derivative_of_xpnet_is_right(activation: str, loss: str) -> None:
+    found = check(model(loss, 6, 4, activation=activation, dropout=0.3), LOSSES[loss]())
+    names = ["logits", *(f"layers.{i}.{a}" for a in "bW" for i in (7, 4, 1)), "x"]
+    assert sorted(c.name for c in found) == sorted(names)
+    for c in found:
+        assert c.error < 1e-7
+        assert not c.wrong
+        assert np.max(np.abs(c.reference)) > 1e-4
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_no_seed_meets_a_kink(seed: int) -> None:
+    found = check(model(seed=seed, activation="relu"), SoftmaxCrossEntropy(), seed=seed)
+    assert verdict(found).startswith("right")
+
+
+@pytest.mark.parametrize("against", ["jax", "torch"])
+@pytest.mark.parametrize("loss", LOSSES)
+def test_it_is_right_by_automatic_derivatives_too(against: str, loss: str) -> None:
+    pytest.importorskip(against)
+    options = {"activation": ["relu", "tanh"], "dropout": 0.2}
+    found = check(model(loss, 6, 4, **options), LOSSES[loss](), against=against)
+    assert len(found) == 8
+    assert max(c.error for c in found) < 1e-12
+
+
+@pytest.mark.parametrize("against", REFERENCES)
+def test_a_broken_layer_is_found_and_what_is_behind_it_passes(
+    against: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """dy y in place of dy y (1 - y): wrong in front of the sigmoid, right behind it."""
+    if against != "differences":
+        pytest.importorskip(against)
+    monkeypatch.setattr(Sigmoid, "backward", lambda self, p, y, dy: (dy * y, {}))
+    found = check(model(activation="sigmoid"), SoftmaxCrossEntropy(), against=against)
+    wrong = {c.name for c in found if c.wrong}
+    assert wrong == {"layers.1.W", "layers.1.b", "x"}
+    assert verdict(found).startswith("wrong: layers.1.b, layers.1.W, x;")
+
+
+def test_a_broken_loss_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The diagonal of the Jacobian alone."""
+
+    def diagonal(self, cache):
+        p, d, _ = cache
+        return 2 * d / len(d) * p * (1 - p)
+
+    monkeypatch.setattr(SoftmaxSquaredError, "backward", diagonal)
+    found = check(model("softmax-squared-error"), SoftmaxSquaredError())
+    assert all(c.wrong for c in found)
+    assert found[0].angle > 5
+
+
+@pytest.mark.cuda
+def test_formulas_are_computed_on_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    loss = SoftmaxCrossEntropy()
+    backward = SoftmaxCrossEntropy.backward
+
+    def spy(self, cache):
+        seen.append(type(cache[0]).__module__.partition(".")[0])
+        return backward(self, cache)
+
+    monkeypatch.setattr(SoftmaxCrossEntropy, "backward", spy)
+    found = check(model(dropout=0.2), loss, device=select("cuda", strict=True))
+    assert verdict(found).startswith("right")
+    assert set(seen) == {"cupy"}
+
+
+def test_the_notebooks_wrong_derivatives_are_found_and_the_others_pass() -> None:
+    """Softmax's Jacobian is not diagonal: dL/dz is wrong everywhere, and so is all before it."""
+    told = dict(check_file(NOTEBOOK))
+    assert len(told) == 14
+    for title, comparisons in told.items():
+        if title.startswith(("(a)", "(b)", "(c1)")):
+            for c in comparisons:
+                assert len(c.wrong) == c.formula.size, title
+                assert c.error > 0.1
+            if title.endswith("dL/dz"):
+                assert comparisons[0].angle > 10
+        else:
+            assert max(c.error for c in comparisons) < 1e-7, title
+            assert not any(c.wrong for c in comparisons)
+
+
+def test_tables_fit_a_terminal() -> None:
+    for _, comparisons in check_file(NOTEBOOK):
+        assert max(map(len, table(comparisons).splitlines())) <= 80
+    wide = check(mlp(100, 12, 10), SoftmaxCrossEntropy(), samples=1)
+    assert max(map(len, table(wide).splitlines())) <= 80
+
+
+FILES = {
+    "": "has no function gradchecks",
+    "x = 1 / 0": "line 1: ZeroDivisionError",
+    "x = (": "line 1: SyntaxError",
+    "def gradchecks():\n    yield 1": "TypeError",
+    "def gradchecks():\n    yield 't', abs, abs, {}\n": "TypeError",
+    "import numpy as np\ndef gradchecks():\n"
+    "    yield 't', lambda p: p['a'], lambda p: {'b': 1.0}, {'a': np.asarray(1.0)}": "one for each",
+    "import numpy as np\ndef gradchecks():\n"
+    "    yield 't', lambda p: p['a'] * np.inf, lambda p: p, {'a': np.asarray(1.0)}": "loss is inf",
+    "import numpy as np\ndef gradchecks():\n"
+    "    yield 't', lambda p: p['a'].sum(), lambda p: p, {'a': np.zeros(0)}": "has no elements",
+    "import numpy as np\ndef gradchecks():\n"
+    "    yield 't', lambda p: p['a'], lambda p: p, {'a': np.zeros(2)}": "expected one number",
+}
+
+
+@pytest.mark.parametrize("code", FILES)
+def test_a_file_that_is_wrong_is_named_with_the_line(code: str, tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(code, encoding="utf-8")
+    with pytest.raises(DataError, match=FILES[code]) as caught:
+        list(check_file(str(file)))
+    assert "mine.py" in str(caught.value)
+
+
+def test_no_file() -> None:
+    with pytest.raises(DataError, match="no such file"):
+        list(check_file("gone.py"))
+
+
+@pytest.mark.parametrize("library", ["jax", "torch"])
+def test_a_library_that_is_missing_is_named_with_its_extra(
+    library: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, library, None)
+    with pytest.raises(UsageError, match=rf'pip install "xpnet\[{library}\]"'):
+        check(model(), SoftmaxCrossEntropy(), against=library)
+
+
+def test_other_arguments_are_refused() -> None:
+    with pytest.raises(UsageError, match="samples 0"):
+        check(model(), SoftmaxCrossEntropy(), samples=0)
+    with pytest.raises(UsageError, match="did you mean 'torch'"):
+        check(model(), SoftmaxCrossEntropy(), against="troch")
+
+
+def test_inputs_all_close_to_kinks_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gradcheck, "MARGIN", 1e3)
+    with pytest.raises(UsageError, match="found no inputs"):
+        check(model(activation="relu"), SoftmaxCrossEntropy())
