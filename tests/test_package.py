@@ -105,6 +105,13 @@ def test_the_public_names_are_there_and_sorted() -> None:
         _ = xpnet.nothing
 
 
+def test_modules_are_attributes_without_an_import_of_their_own() -> None:
+    code = "import xpnet; print(xpnet.losses.SoftmaxCrossEntropy.__name__, xpnet.explain.__name__)"
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["SoftmaxCrossEntropy", "xpnet.explain"]
+
+
 def test_type_checkers_see_the_same_names() -> None:
     tree = ast.parse((SOURCE / "__init__.py").read_text(encoding="utf-8"))
     seen = {

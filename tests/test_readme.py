@@ -11,6 +11,7 @@ from typer.main import get_command
 
 import xpnet
 from xpnet.cli import app
+from xpnet.gradcheck import check_file
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
 COMMANDS = get_command(app).commands
@@ -24,6 +25,23 @@ def test_the_python_block_runs(tmp_path, monkeypatch) -> None:
         exec(block, {})
     assert "accuracy=0.9" in printed.getvalue()
     assert (tmp_path / "digits.safetensors").is_file()
+
+
+def test_the_example_of_formulas_is_checked(tmp_path: Path) -> None:
+    (block,) = re.findall(r"```py\n(.*?)```", README, re.DOTALL)
+    (tmp_path / "mine.py").write_text(block, encoding="utf-8")
+    ((title, (comparison,)),) = check_file(str(tmp_path / "mine.py"))
+    assert title == "my title"
+    assert not comparison.wrong
+
+
+def test_the_notebooks_table_names_its_variants() -> None:
+    """Each row of the table is one of the script's, under the name that it prints."""
+    rows = re.findall(r"^\| (\w+) \| ([^|]+) \| .*±", README, re.MULTILINE)
+    script = (Path(__file__).parent.parent / "scripts" / "notebook.py").read_text(encoding="utf-8")
+    assert len(rows) == 13
+    for key, name in rows[1:]:
+        assert f'("{key}", "{name}",' in script
 
 
 def test_the_table_has_every_option_of_train() -> None:

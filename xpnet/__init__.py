@@ -9,6 +9,7 @@ order.  Names are imported when first used, so that `import xpnet` costs next to
 """
 
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from xpnet.errors import XpnetError as XpnetError
     from xpnet.losses import BinaryCrossEntropy as BinaryCrossEntropy
     from xpnet.losses import SoftmaxCrossEntropy as SoftmaxCrossEntropy
+    from xpnet.losses import SoftmaxSquaredError as SoftmaxSquaredError
     from xpnet.losses import SquaredError as SquaredError
     from xpnet.model import Model as Model
     from xpnet.model import load as load
@@ -49,6 +51,7 @@ _MODULES = {
     "Result": "train",
     "SGD": "optimizers",
     "SoftmaxCrossEntropy": "losses",
+    "SoftmaxSquaredError": "losses",
     "SquaredError": "losses",
     "UsageError": "errors",
     "XpnetError": "errors",
@@ -64,6 +67,8 @@ __all__ = sorted(_MODULES)
 
 def __getattr__(name: str) -> Any:
     if name not in _MODULES:
+        if find_spec(f"xpnet.{name}") is not None:
+            return import_module(f"xpnet.{name}")
         raise AttributeError(f"module 'xpnet' has no attribute {name!r}")
     value = getattr(import_module(f"xpnet.{_MODULES[name]}"), name)
     globals()[name] = value

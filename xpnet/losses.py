@@ -86,7 +86,7 @@ class SoftmaxCrossEntropy(Loss):
     p_ic = e^z_ic / Σ_k e^z_ik  depends on every logit of its row, and on no other row.  Its
     logarithm is the simpler way to the derivative (δ_cj is 1 where c = j, else 0):
 
-        log p_ic          = z_ic - log Σ_k e^z_ik
+        log p_ic           = z_ic - log Σ_k e^z_ik
         ∂ log p_ic / ∂z_ij = δ_cj - e^z_ij / Σ_k e^z_ik = δ_cj - p_ij
 
         ∂L/∂z_ij = -(w_i/n) Σ_c t_ic ∂ log p_ic / ∂z_ij
