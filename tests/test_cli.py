@@ -912,6 +912,9 @@ def test_explain_shows_digits_and_the_tiny_network(capsys: pytest.CaptureFixture
     assert "x (3 x 784)" in out
     assert run(["explain", "--tiny", "--activation", "relu", "--learning-rate", "0.1"]) == 0
     assert "W (3 x 2) ← W - 0.1 dW" in capsys.readouterr().out
+    assert run(["explain", "--device", "cpu", "--json"]) == 0
+    (t,) = (q for q in json.loads(capsys.readouterr().out)["quantities"] if q["name"] == "t")
+    assert t["value"] == np.eye(10)[[5, 0]].tolist()  # the labels of the first training images
     assert run(["explain", "--tiny", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["chain"][-1]["value"] == pytest.approx(told["differences"], rel=1e-9)

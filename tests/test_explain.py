@@ -73,6 +73,8 @@ def test_the_tiny_text() -> None:
         "  y (1 x 2) = σ(x)",
         "           0.4626 0.6457",
         "  L = -(1/n) Σ_ic t_ic log p_ic = 0.978236",
+        "  dx (1 x 2) = dy Wᵀ",
+        "  dx (1 x 2) = dy ∘ y (1 - y)",
         "  dW (3 x 2) = xᵀ dy",
         "  W (3 x 2) ← W - 0.5 dW",
         "  dW[2, 0] = Σ_i x[i, 2] dy[i, 0]    (layer 0)",
@@ -89,11 +91,13 @@ def test_the_chain_leads_from_the_loss_to_the_weight(activation: str, loss: str)
     y = np.eye(4)[Y] if output == "identity" else Y
     found = explain(model(4, 3, activation=activation, output=output), X, y, LOSSES[loss]())
     assert [link.layer for link in found.chain] == [None, 5, 4, 3, 2, 1]
+    values = named(found)
     for link, following in zip(found.chain, found.chain[1:], strict=False):
         assert sum(a * b for a, b in following.terms) == pytest.approx(following.value, rel=1e-12)
-        factors = [factor for pair in following.terms for factor in pair]
-        assert min(abs(factor - link.value) for factor in factors) < 1e-15
-    values = named(found)
+        assert link.value in max(following.terms, key=lambda ab: abs(ab[0] * ab[1]))
+    for link in found.chain[1:-1]:
+        place = next(q.at for q in found.quantities if (q.name, q.layer) == ("dx", link.layer))
+        assert values["backward", link.layer, "dx"][place] == link.value
     last = found.chain[-1]
     assert abs(last.value) == np.max(np.abs(values["backward", 1, "dW"]))
     assert last.value == pytest.approx(found.differences, rel=1e-6, abs=1e-11)
@@ -151,6 +155,7 @@ def test_json_holds_every_array_in_full() -> None:
 def test_small_and_large_numbers_are_shown_in_units() -> None:
     text = explain(model(), 1e-4 * X, Y).text()
     assert "in units of 1e-6" in text
+    assert f"{100 * X[0, 0]:.4f} {100 * X[0, 1]:.4f}" in " ".join(text.split())
     assert "0.0000 0.0000 0.0000" not in text
     assert "in units of 1e3" in explain(model(), 1e4 * X, Y).text()
 
@@ -161,6 +166,8 @@ def test_many_columns_rows_and_terms_are_cut_to_those_around_the_chain() -> None
     text = found.text()
     assert max(map(len, text.splitlines())) <= 80
     assert "16 smaller" in text
+    a, b = max(found.chain[-1].terms, key=lambda ab: abs(ab[0] * ab[1]))
+    assert f"{a:.4g} · {b:.4g} + " in text
     row, column = next(q.at for q in found.quantities if q.part == "forward" and q.name == "x")
     assert f"[{row}]" in text
     assert f"[{column}]" in text
