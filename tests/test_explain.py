@@ -79,7 +79,7 @@ def test_the_tiny_text() -> None:
         "  W (3 x 2) ← W - 0.5 dW",
         "  dW[2, 0] = Σ_i x[i, 2] dy[i, 0]    (layer 0)",
         "      2 · 0.09308 = 0.186159",
-        "L was 0.978236 before the step, and is 0.463250 after it.",
+        "L was 0.978236 before the step, and is 0.46325 after it.",
     ):
         assert line in text.splitlines()
 

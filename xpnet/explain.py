@@ -148,10 +148,16 @@ class Explanation:
         for link in self.chain:
             where = f"loss, {self.loss}" if link.layer is None else f"layer {link.layer}"
             lines += [f"  {link.name} = {link.formula}    ({where})"]
-            number = f"{_sum(link.terms)} = {link.value:.6g}" if link.terms else f"{link.value:.6g}"
+            number = (
+                f"{_sum(link.terms)} = {_number(link.value)}"
+                if link.terms
+                else f"{_number(link.value)}"
+            )
             lines += wrap(number, WIDTH, initial_indent=" " * 6, subsequent_indent=" " * 8)
-        lines += [f"  and by central differences of L it is {self.differences:.6g}", ""]
-        lines += [f"L was {self.before:.6f} before the step, and is {self.after:.6f} after it."]
+        lines += [f"  and by central differences of L it is {_number(self.differences)}", ""]
+        lines += [
+            f"L was {_number(self.before)} before the step, and is {_number(self.after)} after it."
+        ]
         return "\n".join(lines)
 
 
@@ -231,7 +237,13 @@ class _Step:
             columns.append(column)
         return [(sample, column) for column in columns]
 
+    @property
+    def weight(self) -> tuple[int, int]:
+        """The place in W that the chain leads to."""
+        return self.places[self.first][1], self.places[self.first + 1][1]
+
     def chain(self) -> tuple[Link, ...]:
+        """From the loss backwards, each derivative as a sum of products."""
         layers, first = self.network.layers, self.first
         at = self.places[-1]
         links = [Link(None, f"dz{[*at]}", self.loss.formulas["dz"], (), float(self.dxs[-1][at]))]
@@ -245,30 +257,26 @@ class _Step:
                 formula = f"dy{[*at]} · ∂y/∂x"
                 terms = _pairs(dy[at], self.slopes[i][at])
             links.append(Link(i, f"dx{[*at]}", formula, terms, float(self.dxs[i][at])))
-        k, j = self.places[first][1], self.places[first + 1][1]
+        k, j = self.weight
         formula = f"Σ_i x[i, {k}] dy[i, {j}]"
         terms = _pairs(self.xs[first][:, k], self.dxs[first + 1][:, j])
-        links.append(
-            Link(first, f"dW[{k}, {j}]", formula, terms, float(self.grads[first]["W"][k, j]))
-        )
-        return tuple(links)
+        derivative = float(self.grads[first]["W"][k, j])
+        return *links, Link(first, f"dW[{k}, {j}]", formula, terms, derivative)
 
     def differences(self) -> float:
         """The last derivative of the chain by central differences."""
-        place, W = (
-            (self.places[self.first][1], self.places[self.first + 1][1]),
-            self.params[self.first]["W"],
-        )
+        W = self.params[self.first]["W"]
 
         def moved(at: Arrays) -> Array:
             params = [{**p} for p in self.params]
-            params[self.first]["W"] = W + 0
-            params[self.first]["W"][place] = at["w"]
+            params[self.first]["W"] = W.copy()
+            params[self.first]["W"][self.weight] = at["w"]
             return self.loss.forward(self.network.infer(params, self.xs[0]), self.t)[0]
 
-        return float(central_differences(moved, {"w": W[place]})["w"])
+        return float(central_differences(moved, {"w": W[self.weight]})["w"])
 
     def quantities(self) -> tuple[Quantity, ...]:
+        """Every array, in the order in which it is computed."""
         layers, formulas = self.network.layers, self.loss.formulas
         z, dz = self.xs[-1], self.dxs[-1]
         found = [Quantity("forward", 0, "x", "", self.xs[0], self.places[0])]
@@ -290,11 +298,8 @@ class _Step:
                 formula = layers[i].formulas[f"d{name}"]
                 found.append(Quantity("backward", i, f"d{name}", formula, a, self.place(i, a)))
             if i > self.first:
-                found.append(
-                    Quantity(
-                        "backward", i, "dx", layers[i].formulas["dx"], self.dxs[i], self.places[i]
-                    )
-                )
+                formula = layers[i].formulas["dx"]
+                found.append(Quantity("backward", i, "dx", formula, self.dxs[i], self.places[i]))
         for i, layer in enumerate(layers):
             for name in layer.shapes:
                 a, formula = self.updated[i][name], f"{name} - {self.learning_rate:g} d{name}"
@@ -388,13 +393,18 @@ def _drawing(images: HostArray) -> list[str]:
     ]
 
 
+def _number(value: float) -> str:
+    """Six digits; 0 without a sign."""
+    return f"{value + 0.0:.6g}"
+
+
 def _sum(terms: Sequence[tuple[float, float]]) -> str:
     """a · b + c · d, of many terms the largest ones."""
     shown = (
         terms if len(terms) <= TERMS else sorted(terms, key=lambda ab: -abs(ab[0] * ab[1]))[:TERMS]
     )
     more = f" + {len(terms) - TERMS} smaller" if len(terms) > TERMS else ""
-    return " + ".join(f"{a:.4g} · {b:.4g}" for a, b in shown) + more
+    return " + ".join(f"{a + 0.0:.4g} · {b + 0.0:.4g}" for a, b in shown) + more
 
 
 def _block(q: Quantity) -> list[str]:
@@ -403,7 +413,7 @@ def _block(q: Quantity) -> list[str]:
     heading = f"  {q.name} ({shape})" if shape else f"  {q.name}"
     heading += f" {'←' if q.part == 'update' else '='} {q.formula}" if q.formula else ""
     if not shape:
-        return [f"{heading} = {q.value:.6f}"]
+        return [f"{heading} = {_number(float(q.value))}"]
     a = np.atleast_2d(q.value)
     row, column = (0, *q.at)[-2:]
     exponent = _exponent(a)
