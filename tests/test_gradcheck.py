@@ -43,6 +43,14 @@ def test_differences_of_a_quartic_are_exact() -> None:
     assert A.tolist() == [[1, -2], [0.5, 3]]
 
 
+def test_arrays_may_lie_in_any_order() -> None:
+    fortran, strided = np.asfortranarray(A), np.ones((4, 4))[::2, ::2]
+    strided.flags.writeable = False
+    for a in (fortran, strided):
+        found = central_differences(lambda p: np.sum(p["a"] ** 2), {"a": a})
+        assert difference(found["a"], 2 * a) < 1e-11
+
+
 def test_the_error_of_differences_is_that_of_the_fifth_derivative() -> None:
     """For a⁵ it is h⁴ 120/30, with h = 1e-3: 4e-12."""
     found = central_differences(lambda p: p["a"] ** 5, {"a": np.asarray(0.01)})

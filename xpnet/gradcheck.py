@@ -74,7 +74,7 @@ def central_differences(function: Function, at: Arrays) -> dict[str, HostArray]:
     """
     gradients = {}
     for name, array in at.items():
-        a = np.array(to_numpy(array), dtype=np.float64)
+        a = np.array(to_numpy(array), dtype=np.float64, order="C")
         flat, gradient = a.reshape(-1), np.zeros(a.size)
         for i, value in enumerate(flat.tolist()):
             L = {}
