@@ -214,6 +214,9 @@ FILES = {
     "x = (": "line 1: SyntaxError",
     "def gradchecks():\n    yield 1": "TypeError",
     "def gradchecks():\n    yield 't', abs, abs, {}\n": "TypeError",
+    "def gradchecks():\n    return []": "yields nothing",
+    "raise SystemExit(3)": "line 1: SystemExit",
+    "def gradchecks():\n    yield 't', lambda p: 1.0, lambda p: {}, {}": "no array is given",
     "import numpy as np\ndef gradchecks():\n"
     "    yield 't', lambda p: p['a'], lambda p: {'b': 1.0}, {'a': np.asarray(1.0)}": "one for each",
     "import numpy as np\ndef gradchecks():\n"
@@ -232,6 +235,20 @@ def test_a_file_that_is_wrong_is_named_with_the_line(code: str, tmp_path: Path) 
     with pytest.raises(DataError, match=FILES[code]) as caught:
         list(check_file(str(file)))
     assert "mine.py" in str(caught.value)
+
+
+def test_a_file_may_import_its_neighbours(tmp_path: Path) -> None:
+    (tmp_path / "own_network.py").write_text("SLOPE = 2.0", encoding="utf-8")
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "import numpy as np\nfrom own_network import SLOPE\ndef gradchecks():\n"
+        "    yield 't', lambda p: SLOPE * p['a'], lambda p: {'a': SLOPE}, {'a': np.asarray(1.0)}",
+        encoding="utf-8",
+    )
+    before = [*sys.path]
+    ((title, (comparison,)),) = check_file(str(file))
+    assert (title, comparison.wrong) == ("t", [])
+    assert sys.path == before
 
 
 def test_no_file() -> None:

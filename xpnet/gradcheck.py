@@ -10,6 +10,7 @@ the loss moves.  That is too slow to train by, and is all that it takes to check
 
 import importlib
 import runpy
+import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -226,6 +227,8 @@ def compare(
         raise DataError(f"the loss is {L}; expected a finite number to differentiate")
     found = {name: np.asarray(to_numpy(g), dtype=np.float64) for name, g in gradients(at).items()}
     shapes = {name: tuple(a.shape) for name, a in at.items()}
+    if not shapes:
+        raise UsageError("no array is given; expected one at least, by name")
     if {name: g.shape for name, g in found.items()} != shapes:
         given = {name: g.shape for name, g in found.items()}
         raise UsageError(f"the formulas give arrays {given}; expected one for each of {shapes}")
@@ -313,14 +316,22 @@ def check_file(path: str) -> Iterator[tuple[str, list[Comparison]]]:
     if not Path(path).is_file():
         raise DataError(f"{path}: no such file; expected one of Python, with gradchecks()")
     with _blamed(path):
-        definitions = runpy.run_path(path, run_name="formulas")
+        sys.path.insert(0, str(Path(path).resolve().parent))  # as `python FILE` has it
+        try:
+            definitions = runpy.run_path(path, run_name="formulas")
+        finally:
+            del sys.path[0]
         if "gradchecks" not in definitions:
             raise DataError(
                 "has no function gradchecks(); expected one that yields a title, a function of "
                 "arrays by name, its gradients by hand, and arrays"
             )
+        empty = True
         for title, function, gradients, at in definitions["gradchecks"]():
             yield title, compare(function, gradients, at)
+            empty = False
+        if empty:
+            raise DataError("gradchecks() yields nothing to check")
 
 
 @contextmanager
@@ -330,10 +341,10 @@ def _blamed(path: str) -> Iterator[None]:
         yield
     except XpnetError as error:
         raise DataError(f"{path}: {error}") from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         frames = traceback.extract_tb(error.__traceback__)
         lines = [frame.lineno for frame in frames if frame.filename == path]
-        if isinstance(error, SyntaxError):
+        if isinstance(error, SyntaxError) and error.filename == path:
             lines = [error.lineno]
         where = f"{path}, line {lines[-1]}" if lines else path
         raise DataError(f"{where}: {type(error).__name__}: {error}") from error
