@@ -3,9 +3,13 @@
 The command line prints the message alone and exits with the class's `exit_code`.
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import fields
 from difflib import get_close_matches
 from operator import index
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 class XpnetError(Exception):
@@ -62,6 +66,49 @@ def choose(kind: str, name: str, valid: Collection[str]) -> str:
     near = get_close_matches(str(name).lower(), valid, n=1)
     hint = f", did you mean '{near[0]}'?" if near else "; expected one of these:"
     raise UsageError(f"unknown {kind} {name!r}{hint} ({', '.join(valid)})")
+
+
+def construct(kind: str, spec: str, table: Mapping[str, Callable[..., T]]) -> T:
+    """What `NAME` or `NAME:NUMBER` stands for, such as `leaky-relu:0.2` or `pinball:0.1,0.9`.
+
+    Parameters
+    ----------
+    kind : str
+        What it is, for errors.
+    spec : str
+        A name in `table`, and after a colon the numbers that its first parameter takes.
+    table : mapping of str to dataclass
+        By name.
+
+    Raises
+    ------
+    UsageError
+        There is no such name, what follows is no number, or it takes none.
+    """
+    name, colon, given = str(spec).partition(":")
+    make = table[choose(kind, name, table)]
+    if not colon:
+        return make()
+    parameters = [field for field in fields(make) if field.init]  # type: ignore[arg-type]
+    if not parameters:
+        raise UsageError(f"{kind} {spec!r}: {name} takes no number; write {name} alone")
+    parameter, default = parameters[0].name, parameters[0].default
+    try:
+        numbers = tuple(float(number) for number in given.split(","))
+    except ValueError:
+        numbers = ()
+    if isinstance(default, tuple) and numbers:
+        return make(numbers)
+    if isinstance(default, int) and all(number % 1 == 0 for number in numbers):
+        numbers = tuple(int(number) for number in numbers)
+    if len(numbers) != 1 or (isinstance(default, int) and not isinstance(numbers[0], int)):
+        example = default[0] if isinstance(default, tuple) else default
+        what = "a whole number" if isinstance(default, int) else "a number"
+        raise UsageError(
+            f"{kind} {spec!r}: expected {what} ({parameter}) after the colon, "
+            f"as in {name}:{example}"
+        )
+    return make(numbers[0])
 
 
 def at_least(name: str, value: int, minimum: int) -> int:

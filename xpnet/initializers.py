@@ -7,15 +7,27 @@ keep their size from layer to layer:
     he      2 / fan_in              for ReLU                     He, Zhang, Ren & Sun (2015)
     lecun   1 / fan_in              for scaled tanh, SELU        LeCun, Bottou, Orr & Müller (1998)
 
-Uniform weights lie within ±√(3 variance), normal ones have that variance.
+Uniform weights lie within ±√(3 variance), normal ones have that variance.  Two more:
+
+    orthogonal  columns (or rows, if they are fewer) of length 1 at right angles to one another:
+                products keep every length, which no independent draws do.
+                Saxe, McClelland & Ganguli (2014)
+    zeros       for a last layer that shall begin with equal probabilities.  In a hidden layer all
+                units would stay equal, as their gradients are.
 """
 
 from math import sqrt
 
+import numpy as np
+
 from xpnet.errors import choose
 from xpnet.random import HostArray, normal, uniform
 
-INITIALIZERS = tuple(f"{k}-{d}" for k in ("glorot", "he", "lecun") for d in ("uniform", "normal"))
+INITIALIZERS = (
+    *(f"{k}-{d}" for k in ("glorot", "he", "lecun") for d in ("uniform", "normal")),
+    "orthogonal",
+    "zeros",
+)
 
 
 def initial_weights(name: str, key: HostArray, fan_in: int, fan_out: int) -> HostArray:
@@ -39,6 +51,10 @@ def initial_weights(name: str, key: HostArray, fan_in: int, fan_out: int) -> Hos
         There is no initializer of that name.
     """
     kind, _, distribution = choose("initializer", name, INITIALIZERS).partition("-")
+    if kind == "zeros":
+        return np.zeros((fan_in, fan_out))
+    if kind == "orthogonal":
+        return _orthogonal(normal(key, fan_in * fan_out), fan_in, fan_out)
     variance = {"glorot": 2 / (fan_in + fan_out), "he": 2 / fan_in, "lecun": 1 / fan_in}[kind]
     n = fan_in * fan_out
     if distribution == "normal":
@@ -46,3 +62,15 @@ def initial_weights(name: str, key: HostArray, fan_in: int, fan_out: int) -> Hos
     else:
         W = sqrt(3 * variance) * (2 * uniform(key, n) - 1)
     return W.reshape(fan_in, fan_out)
+
+
+def _orthogonal(draws: HostArray, fan_in: int, fan_out: int) -> HostArray:
+    """Q of the QR decomposition of normal draws, the diagonal of R made positive.
+
+    Without the signs Q would not be uniform among the orthogonal matrices: Mezzadri (2007), *How
+    to generate random matrices from the classical compact groups*, section 5.
+    """
+    tall = draws.reshape(max(fan_in, fan_out), min(fan_in, fan_out))
+    Q, R = np.linalg.qr(tall)
+    Q = Q * np.where(np.diag(R) < 0, -1.0, 1.0)
+    return Q if fan_in >= fan_out else Q.T

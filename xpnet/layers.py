@@ -18,7 +18,7 @@ from typing import Any, ClassVar
 
 from xpnet.device import device_of, namespace
 from xpnet.errors import UsageError
-from xpnet.random import mask_units
+from xpnet.random import mask_units, normal_units
 
 Array = Any  # an array of any array-API library
 Arrays = Mapping[str, Array]
@@ -32,10 +32,14 @@ class Layer:
     Attributes
     ----------
     draws : bool
-        Whether `forward` reads a random key, `p["key"]`.
+        Whether `forward` reads a random key, `p["key"]`: an int32 array (3,), the two words of the
+        key and the number of the batch's first row (`random.mask_units`).
+    begins_at_1 : tuple of str
+        The arrays that are 1 before training; biases and other arrays are 0 (weights are drawn).
     """
 
     draws: ClassVar[bool] = False
+    begins_at_1: ClassVar[tuple[str, ...]] = ()
 
     @property
     def formulas(self) -> Mapping[str, str]:
@@ -78,6 +82,14 @@ class Layer:
         """∂L/∂x, and ∂L/∂a for each trainable array a."""
         raise NotImplementedError
 
+    def refresh(self, p: Arrays, cache: Any) -> Arrays:
+        """The next values of the buffers, after a step whose `forward` gave this cache."""
+        return {name: p[name] for name in self.buffers}
+
+    def constrain(self, p: Arrays) -> Arrays:
+        """The trainable arrays, brought back within their bounds after a step."""
+        return {name: p[name] for name in self.shapes}
+
     def infer(self, p: Arrays, x: Array) -> Array:
         """The map when predicting."""
         return self.forward(p, x)[0]
@@ -103,6 +115,7 @@ class Standardize(Layer):
 
     columns: int
 
+    begins_at_1: ClassVar[tuple[str, ...]] = ("scale",)
     formulas: ClassVar[Mapping[str, str]] = {"y": "(x - mean) / scale", "dx": "dy / scale"}
 
     @property
@@ -110,7 +123,7 @@ class Standardize(Layer):
         return {"mean": (self.columns,), "scale": (self.columns,)}
 
     def width(self, fan_in: int) -> int:
-        return _require(self, fan_in, self.columns)
+        return require_width(self, fan_in, self.columns)
 
     def forward(self, p: Arrays, x: Array) -> tuple[Array, None]:
         x = namespace(x).astype(x, p["mean"].dtype)
@@ -118,6 +131,49 @@ class Standardize(Layer):
 
     def backward(self, p: Arrays, cache: None, dy: Array) -> tuple[Array, Arrays]:
         return dy / p["scale"], {}
+
+
+@dataclass(frozen=True)
+class Rescale(Layer):
+    """The last layer of a regression: from units of standard deviations to those of the targets.
+
+    While training, y = x and dx = dy, for the targets are standardised instead: with the mean and
+    the deviation of each column over the training samples, which are this layer's buffers,
+
+        t' = (t - mean) / scale        (`train.rescale`)
+
+    and when predicting the same is undone: y_ij = mean_j + scale_j x_ij.  So one learning rate
+    suits targets of any unit.  Before training it is the identity.
+
+    Source: LeCun, Bottou, Orr & Müller (1998), *Efficient BackProp*, section 4.3, applied to the
+    other end.
+
+    Parameters
+    ----------
+    columns : int
+        Of x and of y.
+    """
+
+    columns: int
+
+    begins_at_1: ClassVar[tuple[str, ...]] = ("scale",)
+    formulas: ClassVar[Mapping[str, str]] = {"y": "x", "dx": "dy"}
+
+    @property
+    def buffers(self) -> Shapes:
+        return {"mean": (self.columns,), "scale": (self.columns,)}
+
+    def width(self, fan_in: int) -> int:
+        return require_width(self, fan_in, self.columns)
+
+    def forward(self, p: Arrays, x: Array) -> tuple[Array, None]:
+        return x, None
+
+    def backward(self, p: Arrays, cache: None, dy: Array) -> tuple[Array, Arrays]:
+        return dy, {}
+
+    def infer(self, p: Arrays, x: Array) -> Array:
+        return p["mean"] + p["scale"] * x
 
 
 @dataclass(frozen=True)
@@ -133,8 +189,12 @@ class Dense(Layer):
 
     The cache is x.
 
-    Source: Rumelhart, Hinton & Williams (1986), *Learning representations by back-propagating
-    errors*, equations 1, 6 and 7, for a batch.
+    With `max_norm` c, after each step the weights W_j into a unit are shortened to c if they are
+    longer: W_j ← W_j min(1, c / ‖W_j‖).
+
+    Sources: Rumelhart, Hinton & Williams (1986), *Learning representations by back-propagating
+    errors*, equations 1, 6 and 7, for a batch; for c Srivastava, Hinton, Krizhevsky, Sutskever &
+    Salakhutdinov (2014), *Dropout*, section 5.1.
 
     Parameters
     ----------
@@ -142,11 +202,23 @@ class Dense(Layer):
         Columns of x and of y.
     bias : bool, default True
         Whether there is a b.
+    max_norm : float, default 0.0
+        c; 0 for no bound.
+
+    Raises
+    ------
+    UsageError
+        `max_norm` is negative or not finite.
     """
 
     fan_in: int
     fan_out: int
     bias: bool = True
+    max_norm: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.max_norm < float("inf"):
+            raise UsageError(f"max_norm {self.max_norm}: expected a number above 0, or 0 for none")
 
     @property
     def formulas(self) -> Mapping[str, str]:
@@ -163,7 +235,7 @@ class Dense(Layer):
         return ("W",)
 
     def width(self, fan_in: int) -> int:
-        _require(self, fan_in, self.fan_in)
+        require_width(self, fan_in, self.fan_in)
         return self.fan_out
 
     def forward(self, p: Arrays, x: Array) -> tuple[Array, Array]:
@@ -176,6 +248,14 @@ class Dense(Layer):
         if self.bias:
             grads["b"] = namespace(dy).sum(dy, axis=0)
         return dy @ p["W"].T, grads
+
+    def constrain(self, p: Arrays) -> Arrays:
+        if not self.max_norm:
+            return super().constrain(p)
+        xp, W = namespace(p["W"]), p["W"]
+        norm = xp.sqrt(xp.sum(W * W, axis=0, keepdims=True))
+        shortened = W * (self.max_norm / xp.maximum(norm, xp.full_like(norm, self.max_norm)))
+        return {**super().constrain(p), "W": shortened}
 
 
 @dataclass(frozen=True)
@@ -190,8 +270,7 @@ class Dropout(Layer):
         ∂y_ij/∂x_ij = m_ij      dx_ij = dy_ij m_ij
 
     When predicting, y = x.  r is `rate` rounded to a multiple of 2^-16, for 16 random bits decide
-    about a unit.  The cache is m.  `p["key"]` is an int32 array (3,): the two words of the key
-    and the number of the batch's first row (`random.mask_units`).
+    about a unit.  The cache is m.
 
     Source: Srivastava, Hinton, Krizhevsky, Sutskever & Salakhutdinov (2014), *Dropout*; the
     scaling while training ("inverted") is in its section 10.
@@ -232,6 +311,46 @@ class Dropout(Layer):
         return x
 
 
+@dataclass(frozen=True)
+class Noise(Layer):
+    """While training, noise is added to each unit: y_ij = x_ij + s ε_ij, ε standard normal.
+
+    ε does not depend on x, so ∂y_ij/∂x_ij = 1 and dx = dy.  When predicting, y = x.  On the inputs
+    of a network it acts as a penalty on how steep its outputs are.
+
+    Source: Bishop (1995), *Training with noise is equivalent to Tikhonov regularization*.
+
+    Parameters
+    ----------
+    deviation : float
+        s, 0 or more; behind `Standardize` in units of the inputs' standard deviation.
+
+    Raises
+    ------
+    UsageError
+        `deviation` is outside.
+    """
+
+    deviation: float
+
+    draws: ClassVar[bool] = True
+    formulas: ClassVar[Mapping[str, str]] = {"y": "x + s ε", "dx": "dy"}
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.deviation < float("inf"):
+            raise UsageError(f"noise {self.deviation}: expected a standard deviation, 0 or more")
+
+    def forward(self, p: Arrays, x: Array) -> tuple[Array, None]:
+        n, width = x.shape
+        return x + self.deviation * normal_units(p["key"], n, width, x.dtype), None
+
+    def backward(self, p: Arrays, cache: None, dy: Array) -> tuple[Array, Arrays]:
+        return dy, {}
+
+    def infer(self, p: Arrays, x: Array) -> Array:
+        return x
+
+
 def one_hot(t: Array, columns: int) -> Array:
     """For integer labels t (n,) a row each, 1 in the label's column and 0 elsewhere, in int32."""
     xp = namespace(t)
@@ -239,7 +358,8 @@ def one_hot(t: Array, columns: int) -> Array:
     return xp.astype(xp.reshape(xp.astype(t, xp.int32), (-1, 1)) == every, xp.int32)
 
 
-def _require(layer: Layer, given: int, expected: int) -> int:
+def require_width(layer: Layer, given: int, expected: int) -> int:
+    """`given`, if it is the number of columns that a layer expects."""
     if given != expected:
         raise UsageError(f"{layer} is given {given} columns and expects {expected}")
     return given

@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from xpnet.activations import sigmoid
 from xpnet.device import namespace
 from xpnet.errors import UsageError
 from xpnet.layers import Array, one_hot
+from xpnet.special import sigmoid, softplus
 
 
 def log_softmax(z: Array) -> Array:
@@ -51,6 +51,29 @@ def _column(w: Array) -> Array:
     return namespace(w).reshape(w, (-1, 1))
 
 
+def _weighted(terms: Array, w: Array | None) -> Array:
+    return terms if w is None else terms * _column(w)
+
+
+def _mean(terms: Array, w: Array | None) -> Array:
+    """(1/nm) Σ_ij w_i terms_ij."""
+    return namespace(terms).mean(_weighted(terms, w))
+
+
+def _row_mean(terms: Array, w: Array | None) -> Array:
+    """(1/n) Σ_i w_i Σ_j terms_ij."""
+    return namespace(terms).sum(_weighted(terms, w)) / terms.shape[0]
+
+
+def _size(z: Array) -> int:
+    return int(z.shape[0] * z.shape[1])
+
+
+def _indicator(condition: Array, like: Array) -> Array:
+    """[condition]: 1 where it is true, else 0, in the type of `like`."""
+    return namespace(like).astype(condition, like.dtype)
+
+
 @dataclass(frozen=True)
 class Loss:
     """A mean error of logits; `output` names the map from logits to probabilities.
@@ -58,13 +81,16 @@ class Loss:
     Attributes
     ----------
     output : str
-        "softmax", "sigmoid" or "identity".
+        "softmax", "sigmoid", "identity" or "exp".
     formulas : mapping of str to str
         p, L and dz = ∂L/∂z in a line each, without weights of samples: what `xpnet explain` shows.
+    spreads : bool
+        Whether one target per sample serves every output.
     """
 
     output: ClassVar[str]
     formulas: ClassVar[Mapping[str, str]]
+    spreads: ClassVar[bool] = False
 
     def forward(self, z: Array, t: Array, w: Array | None = None) -> tuple[Array, Any]:
         """L, a 0-d array, and the cache for `backward`."""
@@ -77,6 +103,10 @@ class Loss:
     def probabilities(self, z: Array) -> Array:
         """What the logits stand for."""
         raise NotImplementedError
+
+    def kinks(self, z: Array, t: Array) -> Array | None:
+        """Numbers that are 0 where L has no derivative, or none of second order (`gradcheck`)."""
+        return None
 
 
 @dataclass(frozen=True)
@@ -134,18 +164,15 @@ class SoftmaxCrossEntropy(Loss):
             )
 
     def forward(self, z: Array, t: Array, w: Array | None = None) -> tuple[Array, Any]:
-        n, m = z.shape
         t = dense_targets(t, z)
         if self.smoothing:
-            t = (1 - self.smoothing) * t + self.smoothing / m
+            t = (1 - self.smoothing) * t + self.smoothing / z.shape[1]
         log_p = log_softmax(z)
-        terms = t * log_p if w is None else _column(w) * (t * log_p)
-        return -namespace(z).sum(terms) / n, (log_p, t, w)
+        return -_row_mean(t * log_p, w), (log_p, t, w)
 
     def backward(self, cache: Any) -> Array:
         log_p, t, w = cache
-        dz = (namespace(t).exp(log_p) - t) / t.shape[0]
-        return dz if w is None else dz * _column(w)
+        return _weighted((namespace(t).exp(log_p) - t) / t.shape[0], w)
 
     def probabilities(self, z: Array) -> Array:
         return softmax(z)
@@ -186,14 +213,12 @@ class SoftmaxSquaredError(Loss):
         t = dense_targets(t, z)
         p = softmax(z)
         d = p - t
-        terms = d * d if w is None else _column(w) * (d * d)
-        return namespace(z).sum(terms) / z.shape[0], (p, d, w)
+        return _row_mean(d * d, w), (p, d, w)
 
     def backward(self, cache: Any) -> Array:
         p, d, w = cache
         e = d * (2 / d.shape[0])
-        dz = p * (e - namespace(p).sum(e * p, axis=1, keepdims=True))
-        return dz if w is None else dz * _column(w)
+        return _weighted(p * (e - namespace(p).sum(e * p, axis=1, keepdims=True)), w)
 
     def probabilities(self, z: Array) -> Array:
         return softmax(z)
@@ -230,16 +255,13 @@ class BinaryCrossEntropy(Loss):
     }
 
     def forward(self, z: Array, t: Array, w: Array | None = None) -> tuple[Array, Any]:
-        xp = namespace(z)
         t = dense_targets(t, z)
-        s = xp.maximum(z, xp.zeros_like(z)) + xp.log1p(xp.exp(-xp.abs(z)))
-        terms = s - t * z if w is None else _column(w) * (s - t * z)
-        return xp.mean(terms), (z, t, w)
+        terms = softplus(z) - t * z
+        return _mean(terms, w), (z, t, w)
 
     def backward(self, cache: Any) -> Array:
         z, t, w = cache
-        dz = (sigmoid(z) - t) / (t.shape[0] * t.shape[1])
-        return dz if w is None else dz * _column(w)
+        return _weighted((sigmoid(z) - t) / _size(t), w)
 
     def probabilities(self, z: Array) -> Array:
         return sigmoid(z)
@@ -266,16 +288,370 @@ class SquaredError(Loss):
 
     def forward(self, z: Array, t: Array, w: Array | None = None) -> tuple[Array, Any]:
         d = z - dense_targets(t, z)
-        terms = d * d if w is None else _column(w) * (d * d)
-        return namespace(z).mean(terms), (d, w)
+        return _mean(d * d, w), (d, w)
 
     def backward(self, cache: Any) -> Array:
         d, w = cache
-        dz = d * (2 / (d.shape[0] * d.shape[1]))
-        return dz if w is None else dz * _column(w)
+        return _weighted(d * (2 / _size(d)), w)
 
     def probabilities(self, z: Array) -> Array:
         return z
+
+
+@dataclass(frozen=True)
+class AbsoluteError(Loss):
+    """L = (1/nm) Σ_ij w_i |z_ij - t_ij|: its minimum is the median, not the mean.
+
+    With d = z - t, of which ∂d/∂z = 1, and d|d|/dd = sign d, 0 being taken at the kink d = 0:
+
+        ∂L/∂z_ij = (w_i/nm) sign d_ij
+
+    Source: Bishop (2006), *Pattern recognition and machine learning*, section 1.5.5, with q = 1;
+    torch's L1Loss.
+    """
+
+    output: ClassVar[str] = "identity"
+    formulas: ClassVar[Mapping[str, str]] = {
+        "p": "z",
+        "L": "(1/nm) Σ_ij |z_ij - t_ij|",
+        "dz": "sign(z - t) / nm",
+    }
+
+    def forward(self, z: Array, t: Array, w: Array | None = None) -> tuple[Array, Any]:
+        d = z - dense_targets(t, z)
+        return _mean(namespace(d).abs(d), w), (d, w)
+
+    def backward(self, cache: Any) -> Array:
+        d, w = cache
+        return _weighted(namespace(d).sign(d) / _size(d), w)
+
+    def probabilities(self, z: Array) -> Array:
+        return z
+
+    def kinks(self, z: Array, t: Array) -> Array:
+        return z - dense_targets(t, z)
+
+
+@dataclass(frozen=True)
+class Huber(Loss):
+    """Squared error near 0 and absolute error far from it, so that outliers pull less.
+
+    L = (1/nm) Σ_ij w_i h(z_ij - t_ij),   h(d) = ½ d² where |d| <= δ, else δ (|d| - ½ δ).
+
+    dh/dd is d near 0 and δ sign d far from it; both are min(max(d, -δ), δ) = c, and
+
+        h = c (d - ½ c)        for c = d it is ½ d², for c = ±δ it is δ (|d| - ½ δ)
+
+        ∂L/∂z_ij = (w_i/nm) c_ij
+
+    Source: Huber (1964), *Robust estimation of a location parameter*, section 4; torch's HuberLoss.
+
+    Parameters
+    ----------
+    delta : float, default 1.0
+        δ, above 0; in standard deviations of the targets where `fit` scales them
+        (`layers.Rescale`).
+
+    Raises
+    ------
+    UsageError
+        `delta` is outside.
+    """
+
+    delta: float = 1.0
+
+    output: ClassVar[str] = "identity"
+    formulas: ClassVar[Mapping[str, str]] = {
+        "p": "z",
+        "L": "(1/nm) Σ_ij c (d - ½ c),  d = z - t,  c = min(max(d, -δ), δ)",
+        "dz": "c / nm",
+    }
+
+    def __post_init__(self) -> None:
+        if not 0 < self.delta < float("inf"):
+            raise UsageError(f"{self}: expected delta above 0")
+
+    def forward(self, z: Array, t: Array, w: Array | None = None) -> tuple[Array, Any]:
+        xp, d = namespace(z), z - dense_targets(t, z)
+        delta = xp.full_like(d, self.delta)
+        c = xp.minimum(xp.maximum(d, -delta), delta)
+        return _mean(c * (d - 0.5 * c), w), (c, w)
+
+    def backward(self, cache: Any) -> Array:
+        c, w = cache
+        return _weighted(c / _size(c), w)
+
+    def probabilities(self, z: Array) -> Array:
+        return z
+
+    def kinks(self, z: Array, t: Array) -> Array:
+        return namespace(z).abs(z - dense_targets(t, z)) - self.delta
+
+
+@dataclass(frozen=True)
+class Pinball(Loss):
+    """L = (1/nm) Σ_ij w_i l_ij, whose minimum is the quantile q_j of the targets, given x.
+
+    With d = t - z, of which ∂d/∂z = -1, a target above is q/(1 - q) times as dear as one below:
+
+        l     = q d where d > 0, else (q - 1) d
+        dl/dz = -q  where d > 0,  1 - q where d < 0;  at the kink 0 is taken
+
+        ∂L/∂z_ij = (w_i/nm) ([d_ij < 0] (1 - q_j) - [d_ij > 0] q_j)
+
+    Where a sample has one target, every output is compared with it: a quantile each.  Outputs are
+    fitted one by one, so that close quantiles may cross.
+
+    Source: Koenker & Bassett (1978), *Regression quantiles*, equation 3.2;
+    scikit-learn's mean_pinball_loss.
+
+    Parameters
+    ----------
+    quantiles : tuple of float, default (0.5,)
+        q, each above 0 and below 1: one for every output, or one each.
+
+    Raises
+    ------
+    UsageError
+        A quantile is outside, or their number is not that of the outputs.
+    """
+
+    quantiles: tuple[float, ...] = (0.5,)
+
+    output: ClassVar[str] = "identity"
+    spreads: ClassVar[bool] = True
+    formulas: ClassVar[Mapping[str, str]] = {
+        "p": "z",
+        "L": "(1/nm) Σ_ij (q [d > 0] + (q - 1) [d <= 0]) d,  d = t - z",
+        "dz": "([d < 0] (1 - q) - [d > 0] q) / nm",
+    }
+
+    def __post_init__(self) -> None:
+        if not self.quantiles or not all(0 < q < 1 for q in self.quantiles):
+            raise UsageError(f"quantiles {self.quantiles}: expected numbers above 0 and below 1")
+
+    def forward(self, z: Array, t: Array, w: Array | None = None) -> tuple[Array, Any]:
+        d = self._targets(t, z) - z
+        above, below = _indicator(d > 0, z), _indicator(d < 0, z)
+        slope = below * self._columns(z, 1) - above * self._columns(z, 0)
+        return _mean(-slope * d, w), (slope, w)
+
+    def backward(self, cache: Any) -> Array:
+        slope, w = cache
+        return _weighted(slope / _size(slope), w)
+
+    def probabilities(self, z: Array) -> Array:
+        return z
+
+    def kinks(self, z: Array, t: Array) -> Array:
+        return z - self._targets(t, z)
+
+    def _targets(self, t: Array, z: Array) -> Array:
+        if len(t.shape) == 2 and t.shape[1] == 1:
+            t = namespace(t).broadcast_to(t, z.shape)
+        return dense_targets(t, z)
+
+    def _columns(self, z: Array, side: int) -> Array:
+        """q (side 0) or 1 - q (side 1) of each output, (1, m)."""
+        m = z.shape[1]
+        if len(self.quantiles) not in (1, m):
+            raise UsageError(f"{len(self.quantiles)} quantiles for {m} outputs; expected one each")
+        xp = namespace(z)
+        values = [1 - q if side else q for q in self.quantiles]
+        columns = [xp.full_like(z[:1, :1], value) for value in values]
+        return columns[0] if len(columns) == 1 else xp.concat(columns, axis=1)
+
+
+@dataclass(frozen=True)
+class Poisson(Loss):
+    """L = (1/nm) Σ_ij w_i (e^z_ij - t_ij z_ij), for counts t whose expected number is p = e^z.
+
+    The probability of t is e^-p p^t / t!; minus its logarithm is p - t log p + log t!, of which the
+    last does not depend on z and is left out.  With p = e^z and log p = z:
+
+        ∂L/∂z_ij = (w_i/nm) (e^z_ij - t_ij) = (w_i/nm) (p_ij - t_ij)
+
+    Source: McCullagh & Nelder (1989), *Generalized linear models*, section 6.2; torch's
+    PoissonNLLLoss.
+    """
+
+    output: ClassVar[str] = "exp"
+    formulas: ClassVar[Mapping[str, str]] = {
+        "p": "e^z",
+        "L": "(1/nm) Σ_ij (e^z_ij - t_ij z_ij)",
+        "dz": "(p - t) / nm",
+    }
+
+    def forward(self, z: Array, t: Array, w: Array | None = None) -> tuple[Array, Any]:
+        t, p = dense_targets(t, z), self.probabilities(z)
+        return _mean(p - t * z, w), (p, t, w)
+
+    def backward(self, cache: Any) -> Array:
+        p, t, w = cache
+        return _weighted((p - t) / _size(t), w)
+
+    def probabilities(self, z: Array) -> Array:
+        return namespace(z).exp(z)
+
+
+@dataclass(frozen=True)
+class Hinge(Loss):
+    """L = (1/nm) Σ_i w_i Σ_c (1 - t_ic) max(0, 1 + z_ic - s_i),   s_i = Σ_k t_ik z_ik.
+
+    s is the logit of the true class: every other has to be lower by 1.  With
+    h_ic = (1 - t_ic) [1 + z_ic - s_i > 0], in which z_ij is once as z_ic, and in s_i:
+
+        ∂(z_ic - s_i)/∂z_ij = δ_cj - t_ij
+
+        ∂L/∂z_ij = (w_i/nm) Σ_c h_ic (δ_cj - t_ij) = (w_i/nm) (h_ij - t_ij Σ_c h_ic)
+
+    The largest logit is the answer; the softmax of these logits is no calibrated probability.
+
+    Source: Weston & Watkins (1999), *Support vector machines for multi-class pattern recognition*,
+    section 3; torch's MultiMarginLoss.
+    """
+
+    output: ClassVar[str] = "softmax"
+    formulas: ClassVar[Mapping[str, str]] = {
+        "p": "softmax(z)",
+        "L": "(1/nm) Σ_ic (1 - t_ic) max(0, 1 + z_ic - s_i),  s = Σ_k t_k z_k",
+        "dz": "(h - t Σ_c h_c) / nm,  h = (1 - t) [1 + z - s > 0]",
+    }
+
+    def forward(self, z: Array, t: Array, w: Array | None = None) -> tuple[Array, Any]:
+        t = dense_targets(t, z)
+        excess = self.kinks(z, t)
+        h = (1 - t) * _indicator(excess > 0, z)
+        return _mean(h * excess, w), (h, t, w)
+
+    def backward(self, cache: Any) -> Array:
+        h, t, w = cache
+        return _weighted((h - t * namespace(h).sum(h, axis=1, keepdims=True)) / _size(h), w)
+
+    def probabilities(self, z: Array) -> Array:
+        return softmax(z)
+
+    def kinks(self, z: Array, t: Array) -> Array:
+        return 1 + z - namespace(z).sum(dense_targets(t, z) * z, axis=1, keepdims=True)
+
+
+@dataclass(frozen=True)
+class Focal(Loss):
+    """L = -(1/n) Σ_i w_i Σ_c t_ic (1 - p_ic)^γ log p_ic,   p = softmax(z).
+
+    The factor (1 - p)^γ fades out what is recognised already; γ = 0 is the cross-entropy.  With
+    q = 1 - p, f = -q^γ log p and the Jacobian ∂p_c/∂z_j = p_c (δ_cj - p_j) of
+    `SoftmaxCrossEntropy`:
+
+        df/dp    = γ q^(γ-1) log p - q^γ / p
+        a_c      = t_c p_c df_c/dp_c = t_c q_c^γ (γ p_c log p_c / q_c - 1)
+
+        ∂L/∂z_ij = (w_i/n) Σ_c a_ic (δ_cj - p_ij) = (w_i/n) (a_ij - p_ij Σ_c a_ic)
+
+    q is computed from log p without cancellation.
+
+    Source: Lin, Goyal, Girshick, He & Dollár (2017), *Focal loss for dense object detection*,
+    equation 4, for several classes.
+
+    Parameters
+    ----------
+    gamma : float, default 2.0
+        γ, 0 or more.
+
+    Raises
+    ------
+    UsageError
+        `gamma` is outside.
+    """
+
+    gamma: float = 2.0
+
+    output: ClassVar[str] = "softmax"
+    formulas: ClassVar[Mapping[str, str]] = {
+        "p": "softmax(z)",
+        "L": "-(1/n) Σ_ic t_ic (1 - p_ic)^γ log p_ic",
+        "dz": "(a - p Σ_c a_c) / n,  a = t q^γ (γ p log p / q - 1),  q = 1 - p",
+    }
+
+    def __post_init__(self) -> None:
+        _check_gamma(self, self.gamma)
+
+    def forward(self, z: Array, t: Array, w: Array | None = None) -> tuple[Array, Any]:
+        t, log_p = dense_targets(t, z), log_softmax(z)
+        q = -namespace(z).expm1(log_p)
+        return -_row_mean(t * q**self.gamma * log_p, w), (log_p, q, t, w)
+
+    def backward(self, cache: Any) -> Array:
+        log_p, q, t, w = cache
+        xp = namespace(q)
+        p = xp.exp(log_p)
+        tiny = xp.full_like(q, float(xp.finfo(q.dtype).smallest_normal))
+        a = t * q**self.gamma * (self.gamma * p * log_p / xp.maximum(q, tiny) - 1)
+        return _weighted((a - p * xp.sum(a, axis=1, keepdims=True)) / t.shape[0], w)
+
+    def probabilities(self, z: Array) -> Array:
+        return softmax(z)
+
+
+@dataclass(frozen=True)
+class BinaryFocal(Loss):
+    """L = (1/nm) Σ_ij w_i (t_ij f(p_ij) + (1 - t_ij) f(q_ij)),   p = σ(z),  q = 1 - p = σ(-z).
+
+    f(p) = -(1 - p)^γ log p, as in `Focal`; γ = 0 is the binary cross-entropy.  As dp/dz = p q
+    (`activations.Sigmoid`) and dq/dz = -p q:
+
+        df(p)/dz = (γ q^(γ-1) log p - q^γ / p) p q = q^γ (γ p log p - q)
+        df(q)/dz = -p^γ (γ q log q - p)
+
+        ∂L/∂z_ij = (w_i/nm) (t q^γ (γ p log p - q) - (1 - t) p^γ (γ q log q - p))
+
+    log p and log q are computed as in `BinaryCrossEntropy`.
+
+    Source: Lin, Goyal, Girshick, He & Dollár (2017), *Focal loss for dense object detection*,
+    equation 4; torchvision's sigmoid_focal_loss without alpha.
+
+    Parameters
+    ----------
+    gamma : float, default 2.0
+        γ, 0 or more.
+
+    Raises
+    ------
+    UsageError
+        `gamma` is outside.
+    """
+
+    gamma: float = 2.0
+
+    output: ClassVar[str] = "sigmoid"
+    formulas: ClassVar[Mapping[str, str]] = {
+        "p": "σ(z)",
+        "L": "-(1/nm) Σ_ij (t q^γ log p + (1 - t) p^γ log q),  q = 1 - p",
+        "dz": "(t q^γ (γ p log p - q) - (1 - t) p^γ (γ q log q - p)) / nm",
+    }
+
+    def __post_init__(self) -> None:
+        _check_gamma(self, self.gamma)
+
+    def forward(self, z: Array, t: Array, w: Array | None = None) -> tuple[Array, Any]:
+        t, p, q = dense_targets(t, z), sigmoid(z), sigmoid(-z)
+        log_p, log_q = -softplus(-z), -softplus(z)
+        terms = t * q**self.gamma * log_p + (1 - t) * p**self.gamma * log_q
+        return -_mean(terms, w), (p, q, log_p, log_q, t, w)
+
+    def backward(self, cache: Any) -> Array:
+        p, q, log_p, log_q, t, w = cache
+        yes = q**self.gamma * (self.gamma * p * log_p - q)
+        no = p**self.gamma * (self.gamma * q * log_q - p)
+        return _weighted((t * yes - (1 - t) * no) / _size(t), w)
+
+    def probabilities(self, z: Array) -> Array:
+        return sigmoid(z)
+
+
+def _check_gamma(loss: Loss, gamma: float) -> None:
+    if not 0 <= gamma < float("inf"):
+        raise UsageError(f"{loss}: expected gamma 0 or more")
 
 
 LOSSES: dict[str, type[Loss]] = {
@@ -283,11 +659,19 @@ LOSSES: dict[str, type[Loss]] = {
     "softmax-squared-error": SoftmaxSquaredError,
     "binary-cross-entropy": BinaryCrossEntropy,
     "squared-error": SquaredError,
+    "hinge": Hinge,
+    "focal": Focal,
+    "binary-focal": BinaryFocal,
+    "absolute-error": AbsoluteError,
+    "huber": Huber,
+    "pinball": Pinball,
+    "poisson": Poisson,
 }
-"""Every loss by name."""
+"""Every loss by name, which may bring its parameter: `huber:0.5` (`errors.construct`)."""
 OUTPUTS: dict[str, type[Loss]] = {
     "softmax": SoftmaxCrossEntropy,
     "sigmoid": BinaryCrossEntropy,
     "identity": SquaredError,
+    "exp": Poisson,
 }
 """The loss that fits each kind of output."""

@@ -151,6 +151,26 @@ class Network:
             grads.append(grad)
         return dy, grads[::-1]
 
+    @cached_property
+    def refreshing(self) -> bool:
+        """Whether a step changes buffers."""
+        return any(type(layer).refresh is not Layer.refresh for layer in self.layers)
+
+    def refresh(self, params: Sequence[Arrays], caches: Sequence[Any]) -> Array:
+        """The next `buffers`, after a step whose `forward` gave these caches."""
+        layers = zip(self.layers, params, caches, strict=True)
+        return self.pack_buffers([layer.refresh(p, cache) for layer, p, cache in layers])
+
+    @cached_property
+    def constrained(self) -> bool:
+        """Whether some layer bounds its weights."""
+        return any(getattr(layer, "max_norm", 0) for layer in self.layers)
+
+    def constrain(self, theta: Array, buffers: Array) -> Array:
+        """`theta` after a step, back within the bounds of each layer."""
+        params = self.unpack(theta, buffers)
+        return self.pack([a.constrain(p) for a, p in zip(self.layers, params, strict=True)])
+
     def infer(self, params: Sequence[Arrays], x: Array) -> Array:
         """The logits when predicting."""
         for layer, p in zip(self.layers, params, strict=True):

@@ -1,12 +1,21 @@
-"""Optimizers on one flat vector: given θ and g = ∂L/∂θ, the next θ and state.
+"""Optimizers on one flat vector: given θ and g = ∂L/∂θ, the next θ and state; averages of θ.
 
 In order of complexity.  What changes from step to step and is the same for all of θ (learning
 rate, bias corrections) is computed on the host in float64 by `scalars`, a row of a table that
 goes to the device once per epoch; `update` is array code alone.  `decayed` is the length of the
 first part of θ, to which weight decay applies (`Network.decayed_size`).
+
+Weight decay λ is one of two things.  Either it is the gradient of (λ/2) Σ θ², added to g (L2); or,
+`decoupled`, θ ← (1 - η λ) θ before the step, and g stays ∂L/∂θ.  For plain gradient descent both
+are the same; where g is divided by its own size (Adam and the like), only the second pulls all
+weights alike.
+
+Source: Loshchilov & Hutter (2019), *Decoupled weight decay regularization*, algorithms 1 and 2,
+with η λ for the product of schedule and decay, as in torch.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from math import sqrt
 
 from xpnet.device import namespace
@@ -46,6 +55,9 @@ class Optimizer:
     learning_rate : float
         Its peak; the schedule gives the factor at each step.
     weight_decay : float, default 0.0
+        λ; see the top of this module.
+    decoupled : bool, default False
+        Which of the two kinds of decay; by name only.
 
     Raises
     ------
@@ -55,6 +67,7 @@ class Optimizer:
 
     learning_rate: float = 0.1
     weight_decay: float = 0.0
+    decoupled: bool = field(default=False, kw_only=True)
 
     def __post_init__(self) -> None:
         if not 0 < self.learning_rate < float("inf"):
@@ -68,12 +81,27 @@ class Optimizer:
 
     def scalars(self, factor: float, t: int) -> tuple[float, ...]:
         """The numbers that step t = 1, 2, ... needs, where the schedule gives `factor`."""
-        raise NotImplementedError
+        if not self.decoupled:
+            return self.rates(factor, t)
+        return *self.rates(factor, t), 1 - self.learning_rate * factor * self.weight_decay
+
+    def rates(self, factor: float, t: int) -> tuple[float, ...]:
+        """Those of `scalars` that the rule itself needs."""
+        return (self.learning_rate * factor,)
 
     def update(
         self, theta: Array, g: Array, state: State, scalars: Array, decayed: int
     ) -> tuple[Array, State]:
         """The next θ and state; `scalars` is a 1-d array of what `scalars` gives."""
+        if self.decoupled:
+            kept = scalars[scalars.shape[0] - 1]
+            theta = namespace(theta).concat([kept * theta[:decayed], theta[decayed:]])
+        else:
+            g = add_decay(g, theta, self.weight_decay, decayed)
+        return self.descend(theta, g, state, scalars)
+
+    def descend(self, theta: Array, g: Array, state: State, scalars: Array) -> tuple[Array, State]:
+        """The rule itself: the next θ and state, decay apart."""
         raise NotImplementedError
 
 
@@ -87,8 +115,7 @@ class SGD(Optimizer):
 
     Sources: Polyak (1964); Nesterov (1983), by the change of variables of Bengio,
     Boulanger-Lewandowski & Pascanu (2013), *Advances in optimizing recurrent networks*, section
-    3.5, with the learning rate outside the sum as in torch.  Weight decay λ is the gradient of
-    (λ/2) Σ θ², added to g.
+    3.5, with the learning rate outside the sum as in torch.
 
     Parameters
     ----------
@@ -109,26 +136,116 @@ class SGD(Optimizer):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 0 <= self.momentum < 1:
-            raise UsageError(f"momentum {self.momentum} is outside; expected 0 <= momentum < 1")
+        _check_below_1(momentum=self.momentum)
         if self.nesterov and not self.momentum:
             raise UsageError("nesterov needs a momentum above 0, as in SGD(momentum=0.9)")
 
     def init(self, theta: Array) -> State:
         return (namespace(theta).zeros_like(theta),) if self.momentum else ()
 
-    def scalars(self, factor: float, t: int) -> tuple[float, ...]:
-        return (self.learning_rate * factor,)
-
-    def update(
-        self, theta: Array, g: Array, state: State, scalars: Array, decayed: int
-    ) -> tuple[Array, State]:
+    def descend(self, theta: Array, g: Array, state: State, scalars: Array) -> tuple[Array, State]:
         eta, mu = scalars[0], self.momentum
-        g = add_decay(g, theta, self.weight_decay, decayed)
         if not mu:
             return theta - eta * g, ()
         M = mu * state[0] + g
         return theta - eta * (g + mu * M if self.nesterov else M), (M,)
+
+
+@dataclass(frozen=True)
+class Adagrad(Optimizer):
+    """Each number's steps are divided by the size of all its gradients so far.
+
+        V ← V + g²,      θ ← θ - η g / (√V + ε)
+
+    Source: Duchi, Hazan & Singer (2011), *Adaptive subgradient methods*, section 1.1, with the
+    diagonal only, and ε outside of the root as in torch.
+
+    Parameters
+    ----------
+    learning_rate : float, default 0.02
+    weight_decay : float, default 0.0
+    eps : float, default 1e-10
+        Above 0.
+
+    Raises
+    ------
+    UsageError
+        A number is outside.
+    """
+
+    learning_rate: float = 0.02
+    eps: float = 1e-10
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_eps(self.eps)
+
+    def init(self, theta: Array) -> State:
+        return (namespace(theta).zeros_like(theta),)
+
+    def descend(self, theta: Array, g: Array, state: State, scalars: Array) -> tuple[Array, State]:
+        V = state[0] + g * g
+        return theta - scalars[0] * g / (namespace(V).sqrt(V) + self.eps), (V,)
+
+
+@dataclass(frozen=True)
+class RMSprop(Optimizer):
+    """Steps are divided by the size of the recent gradients.
+
+        v ← β v + (1 - β) g²,      θ ← θ - η g / (√v + ε)
+
+    The state is V = v / (1 - β), so that V ← β V + g².  With s = √(1 - β):  √v = s √V, hence
+
+        θ ← θ - a g / (√V + e),     a = η / s,     e = ε / s
+
+    With momentum μ:  M ← μ M + g / (√V + e),  θ ← θ - a M.
+
+    Source: Tieleman & Hinton (2012), *Neural networks for machine learning*, lecture 6.5; ε outside
+    of the root, and momentum, as in torch.
+
+    Parameters
+    ----------
+    learning_rate : float, default 0.001
+    weight_decay : float, default 0.0
+    beta : float, default 0.99
+        β (alpha in torch), at least 0 and below 1.
+    eps : float, default 1e-8
+        Above 0.
+    momentum : float, default 0.0
+        At least 0 and below 1.
+
+    Raises
+    ------
+    UsageError
+        A number is outside.
+    """
+
+    learning_rate: float = 0.001
+    beta: float = 0.99
+    eps: float = 1e-8
+    momentum: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_below_1(beta=self.beta, momentum=self.momentum)
+        _check_eps(self.eps)
+
+    def init(self, theta: Array) -> State:
+        zeros = namespace(theta).zeros_like
+        return (zeros(theta), zeros(theta)) if self.momentum else (zeros(theta),)
+
+    def rates(self, factor: float, t: int) -> tuple[float, ...]:
+        s = sqrt(1 - self.beta)
+        return self.learning_rate * factor / s, self.eps / s
+
+    def descend(self, theta: Array, g: Array, state: State, scalars: Array) -> tuple[Array, State]:
+        a, e = scalars[0], scalars[1]
+        V = self.beta * state[0] + g * g
+        scaled = g / (namespace(V).sqrt(V) + e)
+        if not self.momentum:
+            return theta - a * scaled, (V,)
+        M = self.momentum * state[1] + scaled
+        return theta - a * M, (V, M)
 
 
 @dataclass(frozen=True)
@@ -143,8 +260,11 @@ class Adam(Optimizer):
 
         θ ← θ - a M / (√V + e),     a = η (1 - β1) / ((1 - β1^t) s),     e = ε / s
 
-    and the corrections cost nothing per element.  Weight decay λ is the gradient of
-    (λ/2) Σ θ², added to g.
+    and the corrections cost nothing per element.  With `amsgrad`, the largest V so far stands in
+    the place of V: steps of one number never grow because its gradients became small.
+
+    Source for `amsgrad`: Reddi, Kale & Kumar (2018), *On the convergence of Adam and beyond*,
+    algorithm 2, with the corrections of Adam as in torch.
 
     Parameters
     ----------
@@ -154,6 +274,7 @@ class Adam(Optimizer):
         At least 0 and below 1.
     eps : float, default 1e-8
         Above 0.
+    amsgrad : bool, default False
 
     Raises
     ------
@@ -165,39 +286,37 @@ class Adam(Optimizer):
     beta1: float = 0.9
     beta2: float = 0.999
     eps: float = 1e-8
+    amsgrad: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not (0 <= self.beta1 < 1 and 0 <= self.beta2 < 1 and self.eps > 0):
-            raise UsageError(f"{self}: expected 0 <= beta1 < 1, 0 <= beta2 < 1, eps > 0")
+        _check_below_1(beta1=self.beta1, beta2=self.beta2)
+        _check_eps(self.eps)
 
     def init(self, theta: Array) -> State:
         zeros = namespace(theta).zeros_like
-        return zeros(theta), zeros(theta)
+        return tuple(zeros(theta) for _ in range(3 if self.amsgrad else 2))
 
-    def scalars(self, factor: float, t: int) -> tuple[float, ...]:
+    def rates(self, factor: float, t: int) -> tuple[float, ...]:
         s = sqrt((1 - self.beta2) / (1 - self.beta2**t))
         a = self.learning_rate * factor * (1 - self.beta1) / ((1 - self.beta1**t) * s)
         return a, self.eps / s
 
-    def update(
-        self, theta: Array, g: Array, state: State, scalars: Array, decayed: int
-    ) -> tuple[Array, State]:
-        return self._descend(theta, add_decay(g, theta, self.weight_decay, decayed), state, scalars)
-
-    def _descend(self, theta: Array, g: Array, state: State, scalars: Array) -> tuple[Array, State]:
-        (M, V), a, e = state, scalars[0], scalars[1]
-        M = self.beta1 * M + g
-        V = self.beta2 * V + g * g
-        return theta - a * M / (namespace(V).sqrt(V) + e), (M, V)
+    def descend(self, theta: Array, g: Array, state: State, scalars: Array) -> tuple[Array, State]:
+        a, e, xp = scalars[0], scalars[1], namespace(g)
+        M = self.beta1 * state[0] + g
+        V = self.beta2 * state[1] + g * g
+        if not self.amsgrad:
+            return theta - a * M / (xp.sqrt(V) + e), (M, V)
+        largest = xp.maximum(state[2], V)
+        return theta - a * M / (xp.sqrt(largest) + e), (M, V, largest)
 
 
 @dataclass(frozen=True)
 class AdamW(Adam):
-    """Adam with decoupled weight decay: θ ← (1 - η λ) θ first, and g stays ∂L/∂θ.
+    """Adam with decoupled weight decay.
 
-    Source: Loshchilov & Hutter (2019), *Decoupled weight decay regularization*, algorithm 2, with
-    η λ for the product of schedule and decay, as in torch.
+    Source: Loshchilov & Hutter (2019), *Decoupled weight decay regularization*, algorithm 2.
 
     Parameters
     ----------
@@ -206,15 +325,60 @@ class AdamW(Adam):
     """
 
     weight_decay: float = 0.01
+    decoupled: bool = field(default=True, kw_only=True)
 
-    def scalars(self, factor: float, t: int) -> tuple[float, ...]:
-        return *super().scalars(factor, t), 1 - self.learning_rate * factor * self.weight_decay
 
-    def update(
-        self, theta: Array, g: Array, state: State, scalars: Array, decayed: int
-    ) -> tuple[Array, State]:
-        theta = namespace(theta).concat([scalars[2] * theta[:decayed], theta[decayed:]])
-        return self._descend(theta, g, state, scalars)
+@dataclass(frozen=True)
+class Lion(Optimizer):
+    """Steps of one size: only the sign of the moving gradient counts.
+
+        c = β1 m + (1 - β1) g,      θ ← θ - η sign c,      m ← β2 m + (1 - β2) g
+
+    Source: Chen et al. (2023), *Symbolic discovery of optimization algorithms*, algorithm 2.  As
+    steps have size η everywhere, η is some ten times smaller than Adam's, and the decoupled decay
+    as many times larger.
+
+    Parameters
+    ----------
+    learning_rate : float, default 0.0003
+    weight_decay : float, default 0.0
+    beta1, beta2 : float, default 0.9, 0.99
+        At least 0 and below 1.
+
+    Raises
+    ------
+    UsageError
+        A number is outside.
+    """
+
+    learning_rate: float = 0.0003
+    beta1: float = 0.9
+    beta2: float = 0.99
+    decoupled: bool = field(default=True, kw_only=True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_below_1(beta1=self.beta1, beta2=self.beta2)
+
+    def init(self, theta: Array) -> State:
+        return (namespace(theta).zeros_like(theta),)
+
+    def descend(self, theta: Array, g: Array, state: State, scalars: Array) -> tuple[Array, State]:
+        (m,) = state
+        c = self.beta1 * m + (1 - self.beta1) * g
+        m = self.beta2 * m + (1 - self.beta2) * g
+        return theta - scalars[0] * namespace(c).sign(c), (m,)
+
+
+def _check_below_1(**numbers: float) -> None:
+    for name, value in numbers.items():
+        if not 0 <= value < 1:
+            raise UsageError(f"{name} {value} is outside; expected 0 <= {name} < 1")
+
+
+def _check_eps(eps: float) -> None:
+    if not 0 < eps < float("inf"):
+        raise UsageError(f"eps {eps}: expected a number above 0, as in 1e-8")
 
 
 OPTIMIZERS: dict[str, Optimizer] = {
@@ -223,5 +387,76 @@ OPTIMIZERS: dict[str, Optimizer] = {
     "sgd": SGD(learning_rate=0.5),
     "adam": Adam(),
     "adamw": AdamW(),
+    "amsgrad": Adam(amsgrad=True),
+    "rmsprop": RMSprop(),
+    "adagrad": Adagrad(),
+    "lion": Lion(),
 }
 """Each with the settings that its name stands for."""
+
+
+@dataclass(frozen=True)
+class ExponentialAverage:
+    """The average A of θ over the steps, the older the less: A ← A + a (θ - A).
+
+    a = max(1 - d, 1/t) at step t = 1, 2, ...: a plain mean at first, so that the start does not
+    count, and then weights that fall by d a step.
+
+    Source: Polyak & Juditsky (1992), *Acceleration of stochastic approximation by averaging*, for
+    averaging; Morales-Brotons, Vogels & Hendrikx (2024), *Exponential moving average of weights in
+    deep learning*, for this form.
+
+    Parameters
+    ----------
+    decay : float, default 0.999
+        d, at least 0 and below 1.
+
+    Raises
+    ------
+    UsageError
+        `decay` is outside.
+    """
+
+    decay: float = 0.999
+
+    def __post_init__(self) -> None:
+        _check_below_1(decay=self.decay)
+
+    def __call__(self, t: int, steps: int) -> float:
+        return max(1 - self.decay, 1 / t)
+
+
+@dataclass(frozen=True)
+class TailAverage:
+    """The plain mean A of θ over the last part of a run; θ itself before it begins.
+
+    A ← A + a (θ - A) with a = 1/k at step k = 1, 2, ... of that part, and a = 1 before.
+
+    Source: Izmailov, Podoprikhin, Garipov, Vetrov & Wilson (2018), *Averaging weights leads to
+    wider optima and better generalization*, algorithm 1, at every step.
+
+    Parameters
+    ----------
+    part : float, default 0.25
+        Of the run; above 0, at most 1.
+
+    Raises
+    ------
+    UsageError
+        `part` is outside.
+    """
+
+    part: float = 0.25
+
+    def __post_init__(self) -> None:
+        if not 0 < self.part <= 1:
+            raise UsageError(f"average over the last {self.part}: expected 0 < part <= 1")
+
+    def __call__(self, t: int, steps: int) -> float:
+        before = steps - max(round(steps * self.part), 1)
+        return 1 / max(t - before, 1)
+
+
+Average = Callable[[int, int], float]  # a at step t = 1, 2, ... of so many
+AVERAGES: dict[str, Callable[..., Average]] = {"ema": ExponentialAverage, "last": TailAverage}
+"""Every average by name, which may bring its parameter: `ema:0.99` (`errors.construct`)."""

@@ -340,7 +340,7 @@ class _Run:
         x = self.data.x
         if not drawing:
             return put(order, x), put(scalars, x), None
-        words = [step_keys(self.seed, Purpose.DROPOUT, layer, steps) for layer in drawing]
+        words = [step_keys(self.seed, Purpose.UNITS, layer, steps) for layer in drawing]
         keys = np.zeros((len(steps), len(drawing), 3), dtype=np.int32)  # the batch's first row: 0
         keys[:, :, :2] = np.stack(words, axis=1)
         return put(order, x), put(scalars, x), put(keys, x)
