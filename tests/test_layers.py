@@ -6,7 +6,7 @@ from conftest import Library, difference
 
 from xpnet.device import to_numpy
 from xpnet.errors import UsageError
-from xpnet.layers import Dense, Dropout, Layer, Standardize, one_hot
+from xpnet.layers import Dense, Dropout, Layer, Noise, Rescale, Standardize, one_hot
 
 
 def test_dense_is_the_formula_written_out() -> None:
@@ -67,6 +67,68 @@ def test_dropout_of_0_keeps_everything() -> None:
 def test_dropout_outside_is_refused(rate: float) -> None:
     with pytest.raises(UsageError, match="expected 0 <= rate < 1"):
         Dropout(rate)
+
+
+def test_noise_has_the_deviation_it_should(xp: Library) -> None:
+    """Within 6 standard deviations of the estimates from 100,000 draws; 0 when predicting."""
+    layer, n, width = Noise(0.5), 200, 501
+    p = {"key": xp.array(np.asarray([1, 2, 0], dtype=np.int32))}
+    x = xp.array(np.full((n, width), 3.0))
+    y, cache = layer.forward(p, x)
+    noise = (to_numpy(y) - 3.0) / 0.5
+    assert y.dtype == x.dtype
+    assert abs(noise.mean()) < 6 / np.sqrt(noise.size)
+    assert abs(noise.std() - 1) < 6 / np.sqrt(2 * noise.size)
+    assert abs(np.mean(noise**4) - 3) < 6 * np.sqrt(96 / noise.size)
+    assert abs(np.corrcoef(noise[:, 0:500:2].ravel(), noise[:, 1:500:2].ravel())[0, 1]) < 0.03
+    dx, grads = layer.backward(p, cache, y)
+    assert difference(dx, y) == 0
+    assert grads == {}
+    assert layer.infer(p, x) is x
+
+
+def test_noise_is_the_same_on_every_library(xp: Library) -> None:
+    """To the rounding of cos at 2π and of the root of a logarithm: 1e-5 in float32."""
+    key, x = np.asarray([1, 2, 7], dtype=np.int32), np.zeros((5, 7))
+    y, _ = Noise(1.0).forward({"key": xp.array(key)}, xp.array(x))
+    expected, _ = Noise(1.0).forward({"key": key}, x)
+    assert difference(y, expected) < xp.tolerance(1e-13)
+
+
+def test_noise_of_a_row_does_not_depend_on_the_batch() -> None:
+    whole, _ = Noise(1.0).forward({"key": np.asarray([1, 2, 0], dtype=np.int32)}, np.zeros((6, 3)))
+    part, _ = Noise(1.0).forward({"key": np.asarray([1, 2, 4], dtype=np.int32)}, np.zeros((2, 3)))
+    assert np.array_equal(part, whole[4:])
+
+
+@pytest.mark.parametrize("deviation", [-0.1, float("nan"), float("inf")])
+def test_noise_outside_is_refused(deviation: float) -> None:
+    with pytest.raises(UsageError, match="expected a standard deviation, 0 or more"):
+        Noise(deviation)
+
+
+def test_max_norm_shortens_the_weights_into_a_unit(xp: Library) -> None:
+    W, b = xp.array([[3.0, 0.3], [4.0, 0.4]]), xp.array([9.0, 9.0])
+    after = Dense(2, 2, max_norm=1.0).constrain({"W": W, "b": b})
+    assert difference(after["W"], [[0.6, 0.3], [0.8, 0.4]]) < xp.tolerance(1e-15)
+    assert after["b"] is b
+    assert Dense(2, 2).constrain({"W": W, "b": b})["W"] is W
+    zero = Dense(2, 2, max_norm=1.0).constrain({"W": W * 0, "b": b})
+    assert not np.any(to_numpy(zero["W"]))
+
+
+@pytest.mark.parametrize("bound", [-1.0, float("nan"), float("inf")])
+def test_a_max_norm_outside_is_refused(bound: float) -> None:
+    with pytest.raises(UsageError, match="expected a number above 0"):
+        Dense(2, 2, max_norm=bound)
+
+
+def test_rescale_is_the_identity_while_training(xp: Library) -> None:
+    p = {"mean": xp.array([1.0, 2.0]), "scale": xp.array([3.0, 4.0])}
+    x = xp.array([[1.0, -1.0]])
+    assert Rescale(2).forward(p, x)[0] is x
+    assert Rescale(2).backward(p, None, x)[0] is x
+    assert to_numpy(Rescale(2).infer(p, x)).tolist() == [[4.0, -2.0]]
 
 
 def test_layers_are_values() -> None:

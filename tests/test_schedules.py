@@ -4,7 +4,19 @@ import numpy as np
 import pytest
 
 from xpnet.errors import UsageError
-from xpnet.schedules import SCHEDULES, Constant, Cosine, OneCycle, Step
+from xpnet.schedules import (
+    SCHEDULES,
+    Constant,
+    Cosine,
+    Exponential,
+    InverseScaling,
+    OneCycle,
+    Polynomial,
+    ReduceOnPlateau,
+    Step,
+    WarmRestarts,
+    Warmup,
+)
 
 
 @pytest.mark.parametrize("name", SCHEDULES)
@@ -22,14 +34,74 @@ def test_step_goes_down_at_its_milestones() -> None:
     assert Step(0.5, (0.2,))(0.3) == 0.5
 
 
-def test_cosine_is_torchs() -> None:
+TORCHS = {
+    "cosine": (Cosine(), "CosineAnnealingLR", {"T_max": 70}),
+    "exponential": (Exponential(), "ExponentialLR", {"gamma": 0.01 ** (1 / 70)}),
+    "polynomial": (Polynomial(), "PolynomialLR", {"total_iters": 70}),
+    "cubic": (Polynomial(3.0), "PolynomialLR", {"total_iters": 70, "power": 3.0}),
+    "restarts": (WarmRestarts(), "CosineAnnealingWarmRestarts", {"T_0": 10, "T_mult": 2}),
+    "equal restarts": (WarmRestarts(7, 1.0), "CosineAnnealingWarmRestarts", {"T_0": 10}),
+    "step": (Step(0.5, (0.3, 0.8)), "MultiStepLR", {"gamma": 0.5, "milestones": [21, 56]}),
+}
+
+
+@pytest.mark.parametrize("name", TORCHS)
+def test_factors_are_torchs(name: str) -> None:
     torch = pytest.importorskip("torch")
+    ours, kind, options = TORCHS[name]
     optimizer = torch.optim.SGD([torch.zeros(1)], lr=1.0)
-    theirs = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=20)
-    for step in range(20):
-        assert Cosine()(step / 20) == pytest.approx(theirs.get_last_lr()[0], abs=1e-12)
+    theirs = getattr(torch.optim.lr_scheduler, kind)(optimizer, **options)
+    for step in range(70):
+        assert ours(step / 70) == pytest.approx(theirs.get_last_lr()[0], abs=1e-12)
         optimizer.step()
         theirs.step()
+
+
+def test_plateau_is_torchs_with_a_patience_of_one_less() -> None:
+    torch = pytest.importorskip("torch")
+    ours = ReduceOnPlateau(0.5, 3)
+    optimizer = torch.optim.SGD([torch.zeros(1)], lr=1.0)
+    theirs = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.5, patience=2, eps=0)
+    losses = np.random.default_rng(0).exponential(size=60).tolist()
+    for epoch in range(60):
+        theirs.step(losses[epoch])
+        assert ours.after(losses[: epoch + 1]) == pytest.approx(theirs.get_last_lr()[0], rel=1e-12)
+    assert 2**-60 < ours.after(losses) < 0.1
+
+
+def test_plateau_waits_for_its_patience() -> None:
+    plateau = ReduceOnPlateau(0.1, 2)
+    assert [plateau.after([1.0] * n) for n in range(6)] == pytest.approx([1, 1, 1, 0.1, 0.1, 0.01])
+    assert plateau.after([1.0, 0.9, 0.8, 0.7, 0.6]) == plateau(0.5) == 1
+    assert plateau.after([1.0, 0.99999, 0.99998]) == pytest.approx(0.1)
+
+
+def test_inverse_scaling_is_scikit_learns_per_step() -> None:
+    assert [InverseScaling(0.5, 20)(t / 20) for t in range(20)] == pytest.approx(
+        [(1 + t) ** -0.5 for t in range(20)], rel=1e-12
+    )
+
+
+def test_a_warm_up_rises_to_the_first_factor_and_leaves_the_rest() -> None:
+    schedule = Warmup(Cosine(), 0.2)
+    assert schedule(0) == pytest.approx(0.04)
+    assert schedule(0.1) == pytest.approx(0.52)
+    assert [schedule(0.2 + 0.8 * s) for s in (0, 0.5)] == pytest.approx([1, 0.5])
+    assert Warmup(Cosine(), 0.0)(0.3) == Cosine()(0.3)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda: Step(0.0), lambda: Step(1.5), lambda: Exponential(0.0), lambda: Exponential(2.0),
+        lambda: InverseScaling(0.0), lambda: InverseScaling(0.5, -1.0), lambda: Polynomial(0.0),
+        lambda: WarmRestarts(0), lambda: WarmRestarts(3, 0.5), lambda: ReduceOnPlateau(0.0),
+        lambda: ReduceOnPlateau(0.1, 0), lambda: Warmup(Constant(), 1.0),
+    ],
+)  # fmt: skip
+def test_parameters_outside_are_refused(wrong) -> None:
+    with pytest.raises(UsageError, match="expected"):
+        wrong()
 
 
 def test_one_cycle_rises_linearly_peaks_and_falls_as_a_cosine() -> None:
@@ -54,4 +126,9 @@ def test_names_stand_for_what_they_say() -> None:
         "cosine": Cosine(),
         "step": Step(0.1, (0.5, 0.75)),
         "constant": Constant(),
+        "exponential": Exponential(0.01),
+        "inverse-scaling": InverseScaling(0.5, 100.0),
+        "polynomial": Polynomial(1.0),
+        "warm-restarts": WarmRestarts(3, 2.0),
+        "plateau": ReduceOnPlateau(0.1, 3),
     }

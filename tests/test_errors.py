@@ -1,0 +1,34 @@
+"""Names and parameters of the command line, and their errors."""
+
+import pytest
+
+from xpnet.activations import ACTIVATIONS, LeakyReLU, Tanh
+from xpnet.errors import UsageError, construct
+from xpnet.losses import LOSSES, Huber, Pinball
+from xpnet.schedules import SCHEDULES, WarmRestarts
+
+
+def test_a_name_may_bring_its_parameter() -> None:
+    assert construct("activation", "tanh", ACTIVATIONS) == Tanh()
+    assert construct("activation", "leaky-relu:0.2", ACTIVATIONS) == LeakyReLU(0.2)
+    assert construct("loss", "huber:0.5", LOSSES) == Huber(0.5)
+    assert construct("loss", "pinball:0.1,0.9", LOSSES) == Pinball((0.1, 0.9))
+    assert construct("schedule", "warm-restarts:5", SCHEDULES) == WarmRestarts(5)
+
+
+@pytest.mark.parametrize(
+    ("kind", "spec", "table", "message"),
+    [
+        ("loss", "hubre:1", LOSSES, "did you mean 'huber'"),
+        ("loss", "huber:", LOSSES, r"expected a number \(delta\) after the colon, as in huber:1.0"),
+        ("loss", "huber:x", LOSSES, "expected a number"),
+        ("loss", "huber:1,2", LOSSES, "expected a number"),
+        ("loss", "pinball:", LOSSES, "as in pinball:0.5"),
+        ("loss", "huber:-1", LOSSES, "expected delta above 0"),
+        ("activation", "tanh:2", ACTIVATIONS, "tanh takes no number; write tanh alone"),
+        ("schedule", "warm-restarts:2.5", SCHEDULES, r"expected a whole number \(cycles\)"),
+    ],
+)
+def test_a_mistake_is_answered(kind: str, spec: str, table: dict, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        construct(kind, spec, table)

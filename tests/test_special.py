@@ -1,0 +1,39 @@
+"""Functions that the standard lacks, by other means."""
+
+import math
+
+import numpy as np
+from conftest import Library
+
+from xpnet.device import to_numpy
+from xpnet.special import normal_cdf, sigmoid, softplus
+
+
+def test_sigmoid_keeps_its_relative_precision_far_below_0(xp: Library) -> None:
+    """Rounding of e^x grows with |x|: 50 units in the last place at -50."""
+    x = np.linspace(-50, -1, 50)
+    y = to_numpy(sigmoid(xp.array([x.tolist()])))[0]
+    exact = np.exp(x) / (1 + np.exp(x))
+    assert np.max(np.abs(y / exact - 1)) < 60 * np.finfo(y.dtype).eps
+
+
+def test_normal_cdf_is_that_of_erfc(xp: Library) -> None:
+    """Over all three ranges and their borders; to 3 x² roundings below -1, and 4 above."""
+    x = np.concat(
+        [np.linspace(-12.5, 9, 4001), np.asarray([0.0, -15 / 32, 15 / 32]) * math.sqrt(2)]
+    )
+    x = to_numpy(xp.array([x.tolist()]))[0]  # rounded to the library's type
+    y = to_numpy(normal_cdf(xp.array([x.tolist()])))[0]
+    exact = np.asarray([0.5 * math.erfc(-v / math.sqrt(2)) for v in x.tolist()])
+    eps = np.finfo(y.dtype).eps
+    assert np.all(np.abs(y / exact - 1) < eps * np.maximum(4, 3 * x * x * (x < -1)))
+
+
+def test_normal_cdf_far_away_is_0_and_1(xp: Library) -> None:
+    assert to_numpy(normal_cdf(xp.array([[-1e30, -60.0, 60.0, 1e30]]))).tolist() == [[0, 0, 1, 1]]
+
+
+def test_softplus_neither_overflows_nor_cancels(xp: Library) -> None:
+    y = to_numpy(softplus(xp.array([[-1e4, -30.0, 0.0, 30.0, 1e4]])))[0]
+    exact = [0.0, math.log1p(math.exp(-30)), math.log(2), 30 + math.log1p(math.exp(-30)), 1e4]
+    np.testing.assert_allclose(y, exact, rtol=10 * np.finfo(y.dtype).eps)
