@@ -42,7 +42,7 @@ def step_of(dataset: Dataset, optimizer_name: str, batch_size: int) -> Callable[
         nonlocal theta, state, total, start
         batch = dataset.gather(order[start : start + batch_size])
         start = (start + batch_size) % (len(order) - batch_size)
-        theta, state, value = train_step(
+        theta, state, _, value = train_step(
             model.network, loss, optimizer, theta, state, model.buffers, batch, scalars
         )
         total = total + value * batch_size

@@ -18,11 +18,13 @@ from xpnet import cli
 from xpnet.data import BLOCK
 from xpnet.device import to_numpy
 from xpnet.errors import DataError, DivergedError
+from xpnet.evaluation import evaluate
 from xpnet.model import Model, mlp
 from xpnet.optimizers import OPTIMIZERS
+from xpnet.preparation import prepare
 from xpnet.random import mask_units, threefry
 from xpnet.schedules import SCHEDULES
-from xpnet.train import Result, evaluate, fit, prepare
+from xpnet.train import Result, fit
 
 pytestmark = pytest.mark.cuda
 

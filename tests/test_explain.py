@@ -15,7 +15,8 @@ from xpnet.gradcheck import check
 from xpnet.layers import Dense, Dropout, Standardize
 from xpnet.losses import LOSSES
 from xpnet.model import Model, mlp
-from xpnet.train import fit, standardize
+from xpnet.preparation import standardize
+from xpnet.train import fit
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.normal(size=(3, 5)), np.asarray([2, 0, 3])

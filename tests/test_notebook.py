@@ -166,7 +166,7 @@ def test_20_corrected_steps_are_those_of_xpnet(notebook: ModuleType, key: str) -
     state = optimizer.init(theta)
     for i, rows in enumerate(rng.integers(0, len(x), (iterations, 128))):
         scalars = np.asarray(optimizer.scalars(1 - i / iterations if v.falling else 1.0, i + 1))
-        theta, state, _ = train_step(
+        theta, state, _, _ = train_step(
             network, loss, optimizer, theta, state, buffers, (x[rows], labels[rows], None), scalars
         )
     ours = network.unpack(theta, buffers)

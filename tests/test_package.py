@@ -15,22 +15,25 @@ ROWS = [
     {"errors"},
     {"device"},
     {"random"},
-    {"layers", "activations", "losses", "initializers", "schedules", "metrics"},
+    {"special"},
+    {"layers", "normalization", "activations", "losses", "initializers", "schedules", "metrics"},
     {"network", "optimizers", "datasets"},
     {"data", "checkpoint"},
     {"model"},
-    {"train", "gradcheck"},
+    {"preparation"},
+    {"evaluation", "gradcheck"},
+    {"train"},
     {"run", "explain"},
     {"report"},
     {"cli"},
     {"__init__", "__main__"},
 ]
-# Maps of one row that are made of one another: an activation is a layer, a loss of probabilities
-# has the sigmoid in it, and both name the arrays that layers take.
+# Maps of one row that are made of one another: an activation is a layer, and losses and metrics
+# name the arrays that layers take.
 WITHIN_A_ROW = {
     ("activations", "layers"),
+    ("normalization", "layers"),
     ("losses", "layers"),
-    ("losses", "activations"),
     ("metrics", "layers"),
 }
 USERS = {
@@ -85,7 +88,17 @@ def test_each_library_is_imported_in_one_place(library: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["layers", "activations", "losses", "network", "optimizers", "metrics"]
+    "module",
+    [
+        "special",
+        "layers",
+        "normalization",
+        "activations",
+        "losses",
+        "network",
+        "optimizers",
+        "metrics",
+    ],
 )
 def test_the_core_names_no_array_library(module: str) -> None:
     tree = ast.parse((SOURCE / f"{module}.py").read_text(encoding="utf-8"))

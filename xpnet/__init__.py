@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from xpnet.errors import DivergedError as DivergedError
     from xpnet.errors import UsageError as UsageError
     from xpnet.errors import XpnetError as XpnetError
+    from xpnet.evaluation import evaluate as evaluate
     from xpnet.losses import BinaryCrossEntropy as BinaryCrossEntropy
     from xpnet.losses import SoftmaxCrossEntropy as SoftmaxCrossEntropy
     from xpnet.losses import SoftmaxSquaredError as SoftmaxSquaredError
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from xpnet.optimizers import Adam as Adam
     from xpnet.optimizers import AdamW as AdamW
     from xpnet.train import Result as Result
-    from xpnet.train import evaluate as evaluate
     from xpnet.train import fit as fit
     from xpnet.train import train_step as train_step
 
@@ -55,7 +55,7 @@ _MODULES = {
     "SquaredError": "losses",
     "UsageError": "errors",
     "XpnetError": "errors",
-    "evaluate": "train",
+    "evaluate": "evaluation",
     "fit": "train",
     "load": "model",
     "mlp": "model",

@@ -20,13 +20,23 @@ from safetensors.numpy import save
 
 from xpnet.activations import ACTIVATIONS
 from xpnet.errors import DataError, UsageError
-from xpnet.layers import Dense, Dropout, Layer, Standardize
+from xpnet.layers import Dense, Dropout, Layer, Noise, Rescale, Standardize
 from xpnet.network import Network
+from xpnet.normalization import NORMALIZATIONS
 
 HostArray = npt.NDArray[Any]
 FORMAT = 1
 LAYERS: dict[str, type[Layer]] = {
-    layer.__name__: layer for layer in (Standardize, Dense, Dropout, *ACTIVATIONS.values())
+    layer.__name__: layer
+    for layer in (
+        Standardize,
+        Noise,
+        Dense,
+        Dropout,
+        Rescale,
+        *NORMALIZATIONS.values(),
+        *ACTIVATIONS.values(),
+    )
 }
 _NUMBER: dict[Any, tuple[type, ...]] = {int: (int,), float: (int, float), bool: (bool,)}
 MOST_LAYERS = 10_000

@@ -36,15 +36,17 @@ from xpnet.errors import (
     at_least,
     choose,
 )
+from xpnet.evaluation import evaluate
 from xpnet.explain import explain
 from xpnet.explain import tiny as tiny_network
 from xpnet.gradcheck import REFERENCES, check, check_file, summary, table, verdict
 from xpnet.losses import LOSSES
 from xpnet.model import Model, load, mlp
 from xpnet.optimizers import OPTIMIZERS
+from xpnet.preparation import standardize
 from xpnet.report import Report, show_accuracy, show_loss
 from xpnet.schedules import SCHEDULES
-from xpnet.train import Epoch, Result, evaluate, fit, standardize
+from xpnet.train import Epoch, Result, fit
 
 app = typer.Typer(
     name="xpnet",

@@ -3,7 +3,7 @@
 Images stay as they come (uint8) where `fit` finds them; a batch is gathered there by its rows.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from xpnet.device import namespace, put, to_numpy
-from xpnet.errors import DataError, UsageError
+from xpnet.errors import DataError, UsageError, choose
 from xpnet.layers import Array
 from xpnet.random import Purpose, permutation, step_keys
 
@@ -114,20 +114,33 @@ def encode_labels(y: Any, labels: Sequence[Label]) -> HostArray:
     return columns_of_y
 
 
-def encode_targets(y: Any, output: str, labels: Sequence[Label], fan_out: int) -> HostArray:
+def encode_targets(
+    y: Any,
+    output: str,
+    labels: Sequence[Label],
+    fan_out: int,
+    multilabel: bool = False,
+    spreads: bool = False,
+) -> HostArray:
     """y on the host as a loss takes it: columns of the logits, or an array of targets.
 
     Parameters
     ----------
     y : array or list
         Labels (n,); or a row per sample (n, fan_out): for `output` "softmax" probabilities that
-        sum to one, for "sigmoid" probabilities, for "identity" values, which may also be (n,).
+        sum to one, for "sigmoid" probabilities (with several labels a sample 1 or 0 for each), for
+        "identity" values, for "exp" counts; where there is one output, or one target `spreads`
+        over all, values and counts may also be (n,).
     output : str
         The model's.
     labels : sequence of int or str
         The model's.
     fan_out : int
         Columns of the logits.
+    multilabel : bool, default False
+        The model's.
+    spreads : bool, default False
+        The loss's (`losses.Loss`).
 
     Returns
     -------
@@ -141,12 +154,13 @@ def encode_targets(y: Any, output: str, labels: Sequence[Label], fan_out: int) -
     y = np.asarray(y) if isinstance(y, list | tuple) else to_numpy(y)
     if y.ndim == 2 and y.shape[1] == 1:
         y = y[:, 0]
-    if output != "identity" and y.ndim == 1:
+    if output in ("softmax", "sigmoid") and not multilabel and y.ndim == 1:
         return encode_labels(y, labels)
-    if y.ndim == 1 and fan_out == 1:
-        y = y[:, None]
+    if y.ndim == 1 and (fan_out == 1 or spreads):
+        y = np.repeat(y[:, None], fan_out, axis=1)
     if y.ndim != 2 or y.shape[1] != fan_out:
-        raise DataError(f"y has shape {y.shape}; expected (n,) or (n, {fan_out})")
+        shapes = f"(n, {fan_out})" if multilabel and fan_out > 1 else f"(n,) or (n, {fan_out})"
+        raise DataError(f"y has shape {y.shape}; expected {shapes}")
     if y.dtype.kind not in "biuf" or not np.all(np.isfinite(y)):
         raise DataError(f"y ({y.dtype}) holds what is no finite number")
     targets: HostArray = y.astype(np.float64)
@@ -154,7 +168,58 @@ def encode_targets(y: Any, output: str, labels: Sequence[Label], fan_out: int) -
         raise DataError("y has a row that is no distribution; expected numbers >= 0 of sum one")
     if output == "sigmoid" and (targets.min() < 0 or targets.max() > 1):
         raise DataError("y holds what is no probability; expected numbers from 0 to 1")
+    if output == "exp" and targets.min() < 0:
+        raise DataError(f"y holds {targets.min():g}, which is no count; expected numbers >= 0")
     return targets
+
+
+def class_weights(
+    class_weight: str | Mapping[Label, float],
+    t: HostArray,
+    labels: Sequence[Label],
+    rows: HostArray,
+) -> HostArray:
+    """The weight of each sample that its class brings.
+
+    "balanced" gives every class the same sum: n / (k n_c) for each of n_c samples of a class, where
+    n samples of k classes are trained on (King & Zeng (2001), *Logistic regression in rare events
+    data*; scikit-learn's "balanced").
+
+    Parameters
+    ----------
+    class_weight : "balanced", or mapping of label to number
+        A label that is not named weighs 1.
+    t : int32 array (n,)
+        The column of each sample's label (`encode_targets`).
+    labels : sequence of int or str
+        The label of each column.
+    rows : integer array
+        The training samples.
+
+    Returns
+    -------
+    float64 array (n,)
+
+    Raises
+    ------
+    UsageError
+        It is neither, names a label that there isn't, or a sample has not just one label.
+    """
+    if t.ndim != 1 or not labels:
+        raise UsageError("class_weight needs samples of one label each; use sample_weight")
+    if isinstance(class_weight, str):
+        choose("class_weight", class_weight, ["balanced"])
+        counts = np.bincount(t[rows], minlength=len(labels))
+        weights = len(rows) / (np.count_nonzero(counts) * np.maximum(counts, 1))
+        return np.asarray(weights, dtype=np.float64)[t]
+    if not isinstance(class_weight, Mapping):
+        raise UsageError(
+            f'class_weight {class_weight!r}: expected "balanced", or a weight by label'
+        )
+    unknown = [label for label in class_weight if label not in labels]
+    if unknown:
+        raise UsageError(f"class_weight: {unknown[0]!r} is none of the model's labels")
+    return np.asarray([float(class_weight.get(label, 1.0)) for label in labels])[t]
 
 
 def encode_weights(sample_weight: Any, n: int, rows: HostArray) -> HostArray:

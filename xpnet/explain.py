@@ -25,7 +25,8 @@ from xpnet.losses import LOSSES, OUTPUTS, Loss, dense_targets
 from xpnet.model import Model
 from xpnet.network import Network
 from xpnet.optimizers import SGD
-from xpnet.train import prepare, train_step
+from xpnet.preparation import in_standard_units, prepare
+from xpnet.train import train_step
 
 HostArray = npt.NDArray[Any]
 
@@ -188,7 +189,9 @@ def explain(
         raise UsageError(f"{loss} is for output={loss.output!r}, not for {model.output!r}")
     if network.drawing or not any(isinstance(layer, Dense) for layer in network.layers):
         raise UsageError("explain takes a model with a dense layer and without dropout")
-    data, model = prepare(model, x, y)
+    data, model = prepare(model, x, y, loss)
+    model, data = in_standard_units(model, data)
+    network = model.network
     with on_device_of(data.x), np.errstate(over="ignore", invalid="ignore"):
         step = _take(model, loss, SGD(learning_rate), data.x, data.t)
     if not np.isfinite(step.after):
@@ -329,7 +332,7 @@ def _take(model: Model, loss: Loss, optimizer: SGD, x: Array, t: Array) -> _Step
         dxs.append(dx)
         grads.append(grad)
     scalars = put(np.asarray(optimizer.scalars(1.0, 1), dtype=model.dtype), x)
-    theta, _, _ = train_step(
+    theta, _, _, _ = train_step(
         network, loss, optimizer, model.theta, (), model.buffers, (x, t, None), scalars
     )
     updated = network.unpack(theta, model.buffers)

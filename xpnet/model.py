@@ -24,11 +24,12 @@ from xpnet.device import (
     select,
     to_numpy,
 )
-from xpnet.errors import DataError, UsageError, at_least, choose
+from xpnet.errors import DataError, UsageError, at_least, choose, construct
 from xpnet.initializers import initial_weights
-from xpnet.layers import Array, Dense, Dropout, Layer, Standardize
+from xpnet.layers import Array, Dense, Dropout, Layer, Noise, Rescale, Standardize
 from xpnet.losses import OUTPUTS
 from xpnet.network import Network, by_layer, named
+from xpnet.normalization import NORMALIZATIONS, BatchNorm
 from xpnet.random import Purpose, step_keys
 
 HostArray = npt.NDArray[Any]
@@ -48,12 +49,14 @@ class Model:
     theta, buffers : floating-point arrays
         All trainable arrays; all others.  Never written to.
     labels : tuple of int or str
-        The label of each class, by default 0, 1, 2, ...; empty for regression.
+        The label of each class, by default 0, 1, 2, ...; empty for regression and counts.
     input_shape : tuple of int
         The shape of one sample; samples may also come flat.
-    output : {"softmax", "sigmoid", "identity"}
+    output : {"softmax", "sigmoid", "identity", "exp"}
         What logits stand for: one of several classes; yes or no for each output (a single one
-        tells two classes apart); values.
+        tells two classes apart); values; logarithms of expected counts.
+    multilabel : bool
+        Whether a sample may have any number of the labels ("sigmoid" only); else it has one.
     """
 
     network: Network
@@ -62,6 +65,7 @@ class Model:
     labels: tuple[Label, ...]
     input_shape: tuple[int, ...]
     output: str = "softmax"
+    multilabel: bool = False
     _copies: dict[Any, "Model"] = field(default_factory=dict, repr=False, init=False)
 
     def __post_init__(self) -> None:
@@ -104,7 +108,7 @@ class Model:
         UsageError
             Also if the model is one for regression.
         """
-        if self.output == "identity":
+        if not self.labels:
             raise UsageError("a model for regression has no probabilities; call predict")
         z = self(x)
         with on_device_of(z):
@@ -112,16 +116,21 @@ class Model:
             return namespace(p).concat([1 - p, p], axis=1) if self._binary else p
 
     def predict(self, x: Any) -> Array:
-        """The most probable label of each sample (n,); for regression the values.
+        """The most probable label of each sample (n,).
 
         Integer labels come back in kind.  Names come back as a NumPy array of names for NumPy, and
-        as indices into `labels` for other libraries, which know no text.
+        as indices into `labels` for other libraries, which know no text.  With several labels a
+        sample it is 1 or 0 for each of them, int32 (n, len(labels)); for regression and counts it
+        is the values, (n,) or (n, outputs).
         """
         z = self(x)
         with on_device_of(z):
-            if self.output == "identity":
-                return z[:, 0] if z.shape[1] == 1 else z
-            index = predicted_columns(z)
+            if not self.labels:
+                values = OUTPUTS[self.output]().probabilities(z)
+                return values[:, 0] if z.shape[1] == 1 else values
+            index = predicted_columns(z, self.multilabel)
+            if self.multilabel:
+                return index
             if isinstance(index, np.ndarray):
                 return np.asarray(self.labels)[index]
             if isinstance(self.labels[0], str) or self.labels == tuple(range(len(self.labels))):
@@ -135,7 +144,7 @@ class Model:
 
     @property
     def _binary(self) -> bool:
-        return self.output == "sigmoid" and self.network.fan_out == 1
+        return self.output == "sigmoid" and self.network.fan_out == 1 and not self.multilabel
 
     @property
     def dtype(self) -> str:
@@ -193,6 +202,7 @@ class Model:
             "labels": list(self.labels),
             "input_shape": list(self.input_shape),
             "output": self.output,
+            "multilabel": self.multilabel,
         }
         arrays = named(network.slots + network.buffer_slots, params)
         checkpoint.write_arrays(Path(path), arrays, metadata)
@@ -202,7 +212,8 @@ class Model:
         if not isinstance(other, Model):
             return NotImplemented
         mine, theirs = (
-            (m.network, m.labels, m.input_shape, m.output, m.dtype) for m in (self, other)
+            (m.network, m.labels, m.input_shape, m.output, m.multilabel, m.dtype)
+            for m in (self, other)
         )
         return mine == theirs and all(
             to_numpy(a).tobytes() == to_numpy(b).tobytes()
@@ -215,7 +226,8 @@ class Model:
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickles and copies hold NumPy arrays: they need no GPU and no other library."""
         arrays = (np.array(to_numpy(a)) for a in (self.theta, self.buffers))
-        return Model, (self.network, *arrays, self.labels, self.input_shape, self.output)
+        rest = self.labels, self.input_shape, self.output, self.multilabel
+        return Model, (self.network, *arrays, *rest)
 
 
 def _at(array: Array, x: Array) -> Array:
@@ -231,9 +243,11 @@ def _at(array: Array, x: Array) -> Array:
     return copy
 
 
-def predicted_columns(z: Array) -> Array:
-    """The index of the label that each row of logits z (n, m) stands for."""
+def predicted_columns(z: Array, multilabel: bool = False) -> Array:
+    """The index of the label that each row of logits z (n, m) stands for; or 1 and 0 for each."""
     xp = namespace(z)
+    if multilabel:
+        return xp.astype(z > 0, xp.int32)
     if z.shape[1] == 1:
         return xp.astype(z[:, 0] > 0, xp.int32)
     return xp.argmax(z, axis=1)
@@ -255,16 +269,16 @@ def load(path: str | PathLike[str]) -> Model:
     expected = named(slots, [{**layer.shapes, **layer.buffers} for layer in network.layers])
     if {name: a.shape for name, a in arrays.items()} != expected:
         raise DataError(f"{file}: its arrays are not those of the network that it describes")
-    scales = [a for name, a in arrays.items() if name.endswith(".scale")]
+    positive = [(name, a) for name, a in arrays.items() if name.endswith((".scale", ".var"))]
     dtypes = {str(a.dtype) for a in arrays.values()}
     if dtypes not in ({"float32"}, {"float64"}):
         raise DataError(f"{file}: its arrays are {', '.join(sorted(dtypes))}; expected float32")
     if not all(np.all(np.isfinite(a)) for a in arrays.values()) or any(
-        np.any(a <= 0) for a in scales
+        np.any(a < 0) or (np.any(a == 0) and name.endswith(".scale")) for name, a in positive
     ):
         raise DataError(f"{file}: its arrays hold NaN, infinity or a scale that is not above 0")
     labels, shape = metadata.get("labels"), metadata.get("input_shape")
-    output = metadata.get("output")
+    output, multilabel = metadata.get("output"), metadata.get("multilabel", False)
     if (
         not isinstance(labels, list)
         or not all(type(label) in (int, str) for label in labels)
@@ -272,23 +286,28 @@ def load(path: str | PathLike[str]) -> Model:
         or not all(type(size) is int and size > 0 for size in shape)
         or prod(shape) != network.fan_in
         or output not in tuple(OUTPUTS)
+        or type(multilabel) is not bool
     ):
         raise DataError(f"{file}: its labels, input shape or output are damaged")
     try:
-        _check_labels(tuple(labels), output, network.fan_out)
+        _check_labels(tuple(labels), output, network.fan_out, multilabel)
     except UsageError as error:
         raise DataError(f"{file}: {error}") from None
     theta, buffers = _pack_host(network, by_layer(network, arrays), dtypes.pop())
-    return Model(network, theta, buffers, tuple(labels), tuple(shape), output)
+    return Model(network, theta, buffers, tuple(labels), tuple(shape), output, multilabel)
 
 
 def mlp(
     *widths: int,
     activation: str | Sequence[str] = "relu",
+    normalization: str | None = None,
     dropout: float = 0.0,
+    noise: float = 0.0,
+    max_norm: float = 0.0,
     bias: bool = True,
-    initializer: str | None = None,
+    initializer: str | Sequence[str] | None = None,
     output: str | None = None,
+    multilabel: bool = False,
     labels: Sequence[Label] | None = None,
     input_shape: Sequence[int] | None = None,
     seed: int = 0,
@@ -296,20 +315,35 @@ def mlp(
 ) -> Model:
     """A multilayer perceptron with initial weights, on the host.
 
+    Its layers are scaling of the input and noise; dense, normalization, activation and dropout
+    for each hidden layer; dense; and for regression scaling of the output.
+
     Parameters
     ----------
     *widths : int
         Columns of the input, of each hidden layer, and of the output, as in `mlp(784, 128, 10)`.
     activation : str or sequence of str, default "relu"
-        Of every hidden layer, or of each: relu, tanh, sigmoid, identity.
+        Of every hidden layer, or of each: one of `xpnet.activations.ACTIVATIONS`, some of which
+        take a parameter, as in "leaky-relu:0.2".
+    normalization : {"batch", "layer"}, optional
+        Of every hidden layer, before its activation.  In front of "batch" there is no bias, which
+        it would subtract again.
     dropout : float, default 0.0
         Part of each hidden layer's units that is dropped in a training step.
+    noise : float, default 0.0
+        Deviation of the noise that is added to the scaled input in a training step.
+    max_norm : float, default 0.0
+        The greatest length of the weights into a hidden unit; 0 for no bound.
     bias : bool, default True
-    initializer : str, optional
-        One of `xpnet.initializers.INITIALIZERS`; by default the one that suits the activation.
-    output : {"softmax", "sigmoid", "identity"}, optional
-        What the logits stand for (see `Model`); "softmax" by default.  A single output needs it
-        said: "sigmoid" for two classes, "identity" for regression.
+    initializer : str or sequence of str, optional
+        Of every dense layer, or of each, the last included: one of
+        `xpnet.initializers.INITIALIZERS`; by default the one that suits the activation.
+    output : {"softmax", "sigmoid", "identity", "exp"}, optional
+        What the logits stand for (see `Model`); "softmax" by default, "sigmoid" with `multilabel`.
+        A single output needs it said: "sigmoid" for two classes, "identity" for regression, "exp"
+        for counts.
+    multilabel : bool, default False
+        Whether a sample may have any number of the labels; else it has one.
     labels : sequence of int or str, optional
         The label of each class; 0, 1, 2, ... by default.
     input_shape : sequence of int, optional
@@ -327,23 +361,27 @@ def mlp(
         raise UsageError(f"mlp{widths}: expected the widths of input and output at least")
     for width in widths:
         at_least("layer width", width, 1)
-    if output is None and widths[-1] == 1:
+    if multilabel and output not in (None, "sigmoid"):
+        raise UsageError(f'multilabel goes with output="sigmoid", not with {output!r}')
+    if output is None and widths[-1] == 1 and not multilabel:
         raise UsageError(
             'a single output needs output="sigmoid" (two classes) or output="identity" (regression)'
         )
-    output = choose("output", output or "softmax", OUTPUTS)
+    output = choose("output", output or ("sigmoid" if multilabel else "softmax"), OUTPUTS)
     choose("dtype", dtype, ("float32", "float64"))
-    network = Network(widths[0], _layers(widths, activation, dropout, bias))
-    classes = 0 if output == "identity" else max(widths[-1], 2)
+    layers = _layers(widths, activation, normalization, dropout, noise, max_norm, bias)
+    scaling = (Rescale(widths[-1]),) if output == "identity" else ()
+    network = Network(widths[0], (*layers, *scaling))
+    classes = _classes(output, widths[-1], multilabel)
     names = tuple(range(classes)) if labels is None else tuple(_plain(label) for label in labels)
-    _check_labels(names, output, widths[-1])
+    _check_labels(names, output, widths[-1], multilabel)
     shape = (widths[0],) if input_shape is None else tuple(input_shape)
     if prod(shape) != widths[0]:
         raise UsageError(f"input_shape {shape} has {prod(shape)} elements; expected {widths[0]}")
     if network.size > MOST_PARAMETERS:
         raise UsageError(f"mlp{widths} has {network.size:,} parameters: too many for any memory")
     theta, buffers = _pack_host(network, _initial_arrays(network, initializer, seed), dtype)
-    return Model(network, theta, buffers, names, shape, output)
+    return Model(network, theta, buffers, names, shape, output, multilabel)
 
 
 def _pack_host(
@@ -356,43 +394,72 @@ def _pack_host(
 
 
 def _layers(
-    widths: tuple[int, ...], activation: str | Sequence[str], dropout: float, bias: bool
+    widths: tuple[int, ...],
+    activation: str | Sequence[str],
+    normalization: str | None,
+    dropout: float,
+    noise: float,
+    max_norm: float,
+    bias: bool,
 ) -> tuple[Layer, ...]:
-    """Scaling, then Dense, activation and dropout for each hidden layer, then Dense."""
+    """Scaling and noise; dense, normalization, activation and dropout, repeated; dense."""
     hidden = len(widths) - 2
-    names = [activation] if isinstance(activation, str) else list(activation)
-    kinds = [ACTIVATIONS[choose("activation", name, ACTIVATIONS)] for name in names]
+    names = [activation] if isinstance(activation, str) else activation
+    activations = [construct("activation", name, ACTIVATIONS) for name in names]
     if isinstance(activation, str):
-        kinds *= hidden
-    if len(kinds) != hidden:
-        raise UsageError(f"{len(kinds)} activations for {hidden} hidden layers")
-    dropped = Dropout(dropout)
+        activations *= hidden
+    if len(activations) != hidden:
+        raise UsageError(f"{len(activations)} activations for {hidden} hidden layers")
+    normalize = None
+    if normalization is not None:
+        normalize = NORMALIZATIONS[choose("normalization", normalization, NORMALIZATIONS)]
+    dropped, noisy, bounded = Dropout(dropout), Noise(noise), Dense(1, 1, max_norm=max_norm)
     layers: list[Layer] = [Standardize(widths[0])]
-    for fan_in, fan_out, kind in zip(widths, widths[1:-1], kinds, strict=False):
-        layers += [Dense(fan_in, fan_out, bias), kind()]
+    if noise:
+        layers.append(noisy)
+    for fan_in, fan_out, layer in zip(widths, widths[1:-1], activations, strict=False):
+        biased = bias and normalize is not BatchNorm
+        layers.append(replace(bounded, fan_in=fan_in, fan_out=fan_out, bias=biased))
+        if normalize:
+            layers.append(normalize(fan_out))
+        layers.append(layer)
         if dropout:
             layers.append(dropped)
     return *layers, Dense(widths[-2], widths[-1], bias)
 
 
-def _initial_arrays(network: Network, initializer: str | None, seed: int) -> list[dict[str, Array]]:
-    """Each layer's arrays before training: drawn weights, zero biases, no scaling."""
+def _initial_arrays(
+    network: Network, initializer: str | Sequence[str] | None, seed: int
+) -> list[dict[str, Array]]:
+    """Each layer's arrays before training: drawn weights; the others are 0, or 1."""
     check_seed(seed)
+    dense = [i for i, layer in enumerate(network.layers) if isinstance(layer, Dense)]
+    if initializer is None:
+        names = [_suited(network.layers[i + 1 :]) for i in dense]
+    else:
+        names = [initializer] * len(dense) if isinstance(initializer, str) else [*initializer]
+    if len(names) != len(dense):
+        raise UsageError(f"{len(names)} initializers for {len(dense)} dense layers")
     arrays: list[dict[str, Array]] = []
     for i, layer in enumerate(network.layers):
-        p = {
-            name: np.zeros(shape) for name, shape in (*layer.shapes.items(), *layer.buffers.items())
-        }
+        p: dict[str, Array] = {}
+        for name, shape in (*layer.shapes.items(), *layer.buffers.items()):
+            p[name] = np.ones(shape) if name in layer.begins_at_1 else np.zeros(shape)
         if isinstance(layer, Dense):
-            following = network.layers[i + 1] if i + 1 < len(network.layers) else None
-            suited = following if isinstance(following, Activation) else Activation
             key = step_keys(seed, Purpose.WEIGHTS, i, range(1))[0]
-            name = initializer or suited.initializer
-            p["W"] = initial_weights(name, key, layer.fan_in, layer.fan_out)
-        if isinstance(layer, Standardize):
-            p["scale"] = np.ones(layer.columns)
+            p["W"] = initial_weights(names[dense.index(i)], key, layer.fan_in, layer.fan_out)
         arrays.append(p)
     return arrays
+
+
+def _suited(behind: Sequence[Layer]) -> str:
+    """The initializer that suits the activation behind a dense layer, before the next one."""
+    for layer in behind:
+        if isinstance(layer, Dense):
+            break
+        if isinstance(layer, Activation):
+            return layer.initializer
+    return Activation.initializer
 
 
 def check_seed(seed: int) -> int:
@@ -411,10 +478,21 @@ def _plain(label: Any) -> Label:
     raise UsageError(f"label {label!r}: expected a whole number or a name")
 
 
-def _check_labels(labels: tuple[Label, ...], output: str, fan_out: int) -> None:
-    expected = 0 if output == "identity" else max(fan_out, 2)
+def _classes(output: str, fan_out: int, multilabel: bool) -> int:
+    """How many labels there are."""
+    if output in ("identity", "exp"):
+        return 0
+    return fan_out if multilabel else max(fan_out, 2)
+
+
+def _check_labels(
+    labels: tuple[Label, ...], output: str, fan_out: int, multilabel: bool = False
+) -> None:
+    expected = _classes(output, fan_out, multilabel)
     if output == "softmax" and fan_out < 2:
         raise UsageError('softmax over one output is always 1; use output="sigmoid"')
+    if multilabel and output != "sigmoid":
+        raise UsageError(f"several labels a sample need output 'sigmoid', not {output!r}")
     if len(labels) != expected or len(set(labels)) != expected:
         raise UsageError(f"{len(set(labels))} different labels for {expected} classes")
     if len({type(label) for label in labels}) > 1:

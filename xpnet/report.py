@@ -11,8 +11,9 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from xpnet import run as runs
 from xpnet.datasets import Samples
 from xpnet.device import Device
+from xpnet.evaluation import Evaluation
 from xpnet.model import Model
-from xpnet.train import Epoch, Evaluation, Result
+from xpnet.train import Epoch, Result
 
 
 class Report:

@@ -1,12 +1,12 @@
-"""Training: one step, many steps (`fit`), and how good the result is (`evaluate`).
+"""Training: one step, and many steps (`fit`).
 
 Between the first and the last step of an epoch nothing is copied between host and device, and
 nothing waits: the order of the samples, the table of each step's scalars and the keys of
-dropout go up before the first, and the sums of loss and hits come down after the last.
+layers that draw go up before the first, and the sums of loss and hits come down after the last.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from math import isfinite
 from time import perf_counter
 from typing import Any
@@ -14,32 +14,30 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from xpnet.data import (
-    BLOCK,
-    Dataset,
-    blocks,
-    encode_targets,
-    encode_weights,
-    split,
-    standardization,
-)
-from xpnet.device import namespace, on_device_of, put, to_numpy, without_history
-from xpnet.errors import DataError, DivergedError, UsageError, at_least, choose
-from xpnet.layers import Array, Arrays, Standardize
+from xpnet.data import BLOCK, Dataset, Label, class_weights, encode_weights, split
+from xpnet.device import namespace, on_device_of, put, to_numpy
+from xpnet.errors import DivergedError, UsageError, at_least, choose, construct
+from xpnet.evaluation import outputs, sums
+from xpnet.layers import Array
 from xpnet.losses import LOSSES, OUTPUTS, Loss, SoftmaxCrossEntropy
-from xpnet.metrics import correct, interval
-from xpnet.model import Model, check_seed, predicted_columns
+from xpnet.model import Model, check_seed
 from xpnet.network import Network
-from xpnet.optimizers import OPTIMIZERS, Optimizer, State, clip_by_norm
+from xpnet.optimizers import AVERAGES, OPTIMIZERS, Average, Optimizer, State, clip_by_norm
+from xpnet.preparation import in_standard_units, prepare, rescale, standardize
 from xpnet.random import Purpose, permutation, step_keys
-from xpnet.schedules import SCHEDULES, Schedule
+from xpnet.schedules import SCHEDULES, ReduceOnPlateau, Schedule, Warmup
 
 HostArray = npt.NDArray[Any]
+Batch = tuple[Array, Array, Array | None]  # x, t, w
+WORST = (float("-inf"), float("-inf"))
 
 
 @dataclass(frozen=True)
 class Epoch:
     """What one epoch came to.
+
+    Losses of a regression are in units of the targets' deviation (`layers.Rescale`): for the
+    squared error the part of their variance that is left.
 
     Attributes
     ----------
@@ -48,7 +46,8 @@ class Epoch:
     loss : float
         Mean training loss over the epoch, as minimised (with label smoothing, if any).
     validation_loss, validation_accuracy : float or None
-        After the epoch; None where there is nothing to validate on, or no classes.
+        After the epoch, with averaged weights, if any; None where there is nothing to validate on,
+        or no classes.
     learning_rate : float
         Of the epoch's last step.
     seconds : float
@@ -64,6 +63,30 @@ class Epoch:
 
 
 @dataclass(frozen=True)
+class Progress:
+    """Where training stands: all that a step changes.
+
+    Attributes
+    ----------
+    theta, buffers : floating-point arrays
+        After the last step.
+    state : tuple of arrays
+        The optimizer's.
+    average : (array, array) or None
+        The averages of theta and buffers, where they are asked for.
+    steps, epochs : int
+        How many are done.
+    """
+
+    theta: Array
+    buffers: Array
+    state: State
+    average: tuple[Array, Array] | None = None
+    steps: int = 0
+    epochs: int = 0
+
+
+@dataclass(frozen=True)
 class Result:
     """What `fit` gives.
 
@@ -74,32 +97,14 @@ class Result:
     history : tuple of Epoch
     best_epoch : int
         The epoch that `model` is of; 0 if there was none.
+    progress : Progress or None
+        Where it ended, for `fit(..., initial=result)`.
     """
 
     model: Model
     history: tuple[Epoch, ...] = ()
     best_epoch: int = 0
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """How good a model is on some samples.
-
-    Attributes
-    ----------
-    samples : int
-    loss : float
-        Mean loss: cross-entropy in nats, or squared error.
-    accuracy : float or None
-        Part of the samples whose label was predicted; None for regression.
-    interval : (float, float) or None
-        Its 95 % confidence interval (`metrics.interval`).
-    """
-
-    samples: int
-    loss: float
-    accuracy: float | None
-    interval: tuple[float, float] | None
+    progress: Progress | None = field(default=None, repr=False)
 
 
 def train_step(
@@ -109,11 +114,11 @@ def train_step(
     theta: Array,
     state: State,
     buffers: Array,
-    batch: tuple[Array, Array, Array | None],
+    batch: Batch,
     scalars: Array,
     keys: Array | None = None,
     clip_norm: float | None = None,
-) -> tuple[Array, State, Array]:
+) -> tuple[Array, State, Array, Array]:
     """One update from one batch: arrays in, arrays out.
 
     Parameters
@@ -133,19 +138,43 @@ def train_step(
 
     Returns
     -------
-    theta, state, loss
+    theta, state, buffers, loss
         The next ones, and the loss of this batch before the update, a 0-d array.
     """
+    g, next_buffers, value = gradient(network, loss, theta, buffers, batch, keys)
+    theta, state = update(network, optimizer, theta, g, state, buffers, scalars, clip_norm)
+    return theta, state, next_buffers, value
+
+
+def gradient(
+    network: Network, loss: Loss, theta: Array, buffers: Array, batch: Batch, keys: Array | None
+) -> tuple[Array, Array, Array]:
+    """∂L/∂θ of one batch, the next buffers, and L; see `train_step`."""
     x, t, w = batch
     params = network.unpack(theta, buffers, keys)
     z, caches = network.forward(params, x)
     value, cache = loss.forward(z, t, w)
     _, grads = network.backward(params, caches, loss.backward(cache))
-    g = network.pack(grads)
+    if network.refreshing:
+        buffers = network.refresh(params, caches)
+    return network.pack(grads), buffers, value
+
+
+def update(
+    network: Network,
+    optimizer: Optimizer,
+    theta: Array,
+    g: Array,
+    state: State,
+    buffers: Array,
+    scalars: Array,
+    clip_norm: float | None,
+) -> tuple[Array, State]:
+    """The next θ, within its bounds, and state; see `train_step`."""
     if clip_norm is not None:
         g = clip_by_norm(g, clip_norm)
     theta, state = optimizer.update(theta, g, state, scalars, network.decayed_size)
-    return theta, state, value
+    return (network.constrain(theta, buffers) if network.constrained else theta), state
 
 
 def fit(
@@ -154,28 +183,34 @@ def fit(
     y: Any,
     *,
     sample_weight: Any = None,
+    class_weight: str | Mapping[Label, float] | None = None,
     epochs: int = 10,
     batch_size: int = 128,
+    accumulate: int = 1,
     optimizer: str | Optimizer = "nesterov",
     learning_rate: float | None = None,
     weight_decay: float | None = None,
     schedule: str | Schedule = "one-cycle",
+    warmup: float = 0.0,
     clip_norm: float | None = None,
+    average: str | Average | None = None,
     loss: str | Loss | None = None,
     label_smoothing: float = 0.0,
     validation: float = 1 / 6,
     patience: int | None = None,
     limit: int | None = None,
     seed: int = 0,
+    initial: Result | None = None,
     on_step: Callable[[int], None] | None = None,
-    on_epoch: Callable[[Epoch, Result], None] | None = None,
+    on_epoch: Callable[[Epoch, Result], bool | None] | None = None,
 ) -> Result:
     """Train a model; the one passed in stays as it is.
 
     Where x lies decides where it is computed: NumPy arrays and lists on the CPU, CuPy arrays on
     their GPU, others by their library.  A scaling layer that is still the identity first gets its
     constants from the training samples: one mean and scale for all pixels of images (samples of
-    more than one axis, or of uint8), else one for each column.
+    more than one axis, or of uint8), else one for each column.  So does one for the targets of a
+    regression, which is the last layer.
 
     Parameters
     ----------
@@ -187,18 +222,30 @@ def fit(
         Labels or targets (`data.encode_targets`).
     sample_weight : array or list (n,), optional
         How much each sample counts in training; scaled to a mean of one over those trained on.
+    class_weight : "balanced" or mapping of label to number, optional
+        How much each class counts (`data.class_weights`); multiplies sample weights.  torch's
+        losses divide by the sum of the weights in each batch, not over all samples.
     epochs : int, default 10
         How often each sample is seen.
     batch_size : int, default 128
-        Samples per step; an epoch's last batch may be smaller.
+        Samples per batch; an epoch's last batch may be smaller.
+    accumulate : int, default 1
+        Batches per step: their gradients are added up.  Up to rounding it is a batch of so many
+        times the size, in the memory of one; but BatchNorm sees one batch at a time.
     optimizer : str or Optimizer, default "nesterov"
         One of `optimizers.OPTIMIZERS` by name, or one made to measure.
     learning_rate, weight_decay : float, optional
         Replace the optimizer's own.
     schedule : str or Schedule, default "one-cycle"
         The learning rate's course, by name (`schedules.SCHEDULES`) or as a function.
+    warmup : float, default 0.0
+        The first part of the run, in which the learning rate rises (`schedules.Warmup`).
     clip_norm : float, optional
         Shorten longer gradients to this length.
+    average : str or callable, optional
+        Averaged weights are validated and given back (`optimizers.AVERAGES`): "ema" over the
+        steps, the older the less; "last" over the last part of the run.  Running statistics are
+        averaged likewise.
     loss : str or Loss, optional
         One of `losses.LOSSES` by name, or one made to measure, that fits the model's output; by
         default the one in `losses.OUTPUTS`.
@@ -211,11 +258,15 @@ def fit(
     limit : int, optional
         Train on the first so many of the training samples only.
     seed : int, default 0
-        Of the split, the order of samples, and dropout.
+        Of the split, the order of samples, and what layers draw.
+    initial : Result, optional
+        Go on from where this fit ended, with its weights, optimizer state, numbers of steps and
+        epochs, history and best model; `model` has to be of its network.  The schedule, and an
+        average over the last part, run over the epochs that are added.
     on_step : callable, optional
         Called with the number of steps done.
     on_epoch : callable, optional
-        Called with the epoch's numbers and the result so far.
+        Called with the epoch's numbers and the result so far; if it gives True, training ends.
 
     Returns
     -------
@@ -233,29 +284,39 @@ def fit(
     """
     optimizer = _choose_optimizer(optimizer, learning_rate, weight_decay)
     if isinstance(schedule, str):
-        schedule = SCHEDULES[choose("schedule", schedule, SCHEDULES)]()
+        schedule = construct("schedule", schedule, SCHEDULES)
+    if warmup:
+        schedule = Warmup(schedule, warmup)
+    if isinstance(average, str):
+        average = construct("average", average, AVERAGES)
     if clip_norm is not None and not 0 < clip_norm < float("inf"):
         raise UsageError(f"clip_norm {clip_norm}: expected a number above 0")
-    counts = {"epochs": epochs, "batch_size": batch_size, "patience": patience, "limit": limit}
+    counts = {
+        "epochs": epochs, "batch_size": batch_size, "accumulate": accumulate,
+        "patience": patience, "limit": limit,
+    }  # fmt: skip
     for name, value in counts.items():
         if value is not None:
             at_least(name, value, 1)
     check_seed(seed)
     loss, validation_loss = _choose_losses(model.output, loss, label_smoothing)
-    data, model = prepare(model, x, y)
+    if initial is not None:
+        model = _continued(model, initial, optimizer)
+    data, model = prepare(model, x, y, loss)
     rows, validation_rows = split(data.x.shape[0], validation, seed)
-    if patience is not None and not len(validation_rows):
-        raise UsageError("patience needs samples to validate on; expected validation above 0")
+    for name, wanted in (("patience", patience), ("schedule plateau", _plateau(schedule))):
+        if wanted is not None and not len(validation_rows):
+            raise UsageError(f"{name} needs samples to validate on; expected validation above 0")
     rows = rows[:limit]
-    if sample_weight is not None:
-        w = encode_weights(sample_weight, data.x.shape[0], rows)
-        data = replace(data, w=put(w.astype(model.dtype), data.x))
+    data = _weigh(data, model, rows, sample_weight, class_weight)
     with on_device_of(data.x), np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        model = rescale(standardize(model, data.x, rows), data.t, rows)
+        inner, data = in_standard_units(model, data)
         run = _Run(
-            standardize(model, data.x, rows), data, rows, validation_rows, loss, validation_loss,
-            optimizer, schedule, clip_norm, epochs, batch_size, seed,
+            model, inner.network, data, rows, validation_rows, loss, validation_loss, optimizer, schedule,
+            clip_norm, average, epochs, batch_size, accumulate, seed,
         )  # fmt: skip
-        return run.to_the_end(patience, on_step, on_epoch)
+        return run.to_the_end(initial, patience, on_step, on_epoch)
 
 
 @dataclass(frozen=True)
@@ -263,6 +324,7 @@ class _Run:
     """All that `fit` is given, checked and in its place."""
 
     model: Model
+    network: Network  # without the last scaling, in whose units it is trained
     data: Dataset
     rows: HostArray
     validation_rows: HostArray
@@ -271,101 +333,171 @@ class _Run:
     optimizer: Optimizer
     schedule: Schedule
     clip_norm: float | None
+    average: Average | None
     epochs: int
     batch_size: int
+    accumulate: int
     seed: int
 
     @property
+    def samples_per_step(self) -> int:
+        return self.batch_size * self.accumulate
+
+    @property
     def steps_per_epoch(self) -> int:
-        return -(-len(self.rows) // self.batch_size)
+        return -(-len(self.rows) // self.samples_per_step)
+
+    @property
+    def steps(self) -> int:
+        return self.epochs * self.steps_per_epoch
 
     def to_the_end(
         self,
+        initial: Result | None,
         patience: int | None,
         on_step: Callable[[int], None] | None,
-        on_epoch: Callable[[Epoch, Result], None] | None,
+        on_epoch: Callable[[Epoch, Result], bool | None] | None,
     ) -> Result:
-        theta, state = self.model.theta, self.optimizer.init(self.model.theta)
-        result, best = Result(self.model), (float("-inf"), float("-inf"))
-        for number in range(self.epochs):
+        result, progress = self.begin(initial)
+        first = progress.steps
+        best = max((self.score(e) for e in result.history if e.epoch == result.best_epoch),
+                   default=WORST)  # fmt: skip
+        for _ in range(self.epochs):
             start = perf_counter()
-            theta, state, total = self.train_epoch(number, theta, state, on_step)
+            factors = self.factors(progress.steps - first, result.history)
+            progress, total = self.train_epoch(progress, factors, first, on_step)
+            theta, buffers = progress.average or (progress.theta, progress.buffers)
             xp = namespace(theta)
-            total = total + xp.sum(theta - theta)  # 0, or NaN if θ is no longer finite
+            total = total + xp.sum(progress.theta - progress.theta)  # 0, or NaN if θ isn't finite
             # Here, once per epoch, the device is waited for.
-            sums = to_numpy(xp.stack([total, *self.validate(theta)])).tolist()
-            epoch = self.summary(number, sums, perf_counter() - start)
-            if not all(isfinite(s) for s in sums):
+            numbers = to_numpy(xp.stack([total, *self.validate(theta, buffers)])).tolist()
+            epoch = self.summary(progress.epochs, numbers, factors[-1], perf_counter() - start)
+            if not all(isfinite(number) for number in numbers):
                 raise DivergedError(self.diverged(epoch, result), result)
             score = self.score(epoch)
             if score > best or not len(self.validation_rows):
                 best = score
-                model = replace(self.model, theta=theta)
-                result = Result(model, result.history, epoch.epoch)
-            result = replace(result, history=(*result.history, epoch))
-            if on_epoch is not None:
-                on_epoch(epoch, result)
+                model = replace(self.model, theta=theta, buffers=buffers)
+                result = replace(result, model=model, best_epoch=epoch.epoch)
+            result = replace(result, history=(*result.history, epoch), progress=progress)
+            if on_epoch is not None and on_epoch(epoch, result):
+                break
             if patience is not None and epoch.epoch - result.best_epoch >= patience:
                 break
         return result
 
+    def begin(self, initial: Result | None) -> tuple[Result, Progress]:
+        """The result so far, and where it goes on."""
+        if initial is None or initial.progress is None:
+            theta, buffers = self.model.theta, self.model.buffers
+            progress = Progress(theta, buffers, self.optimizer.init(theta))
+            result = Result(self.model)
+        else:
+            result, progress = initial, _moved(initial.progress, self.model.theta)
+        if self.average is None:
+            return result, replace(progress, average=None)
+        start = progress.average or (progress.theta, progress.buffers)
+        return result, replace(progress, average=start)
+
+    def factors(self, done: int, history: Sequence[Epoch]) -> list[float]:
+        """The factor of the learning rate at each step of the next epoch."""
+        parts = [(done + i) / self.steps for i in range(self.steps_per_epoch)]
+        plateau = _plateau(self.schedule)
+        losses = [e.validation_loss for e in history if e.validation_loss is not None]
+        reduced = 1.0 if plateau is None else plateau.after(losses)
+        return [float(self.schedule(part)) * reduced for part in parts]
+
     def train_epoch(
-        self, number: int, theta: Array, state: State, on_step: Callable[[int], None] | None
-    ) -> tuple[Array, State, Array]:
-        """Every training sample once; the sum of their losses comes with the new arrays."""
-        network, steps = self.model.network, self.steps_per_epoch
-        first = number * steps
-        rows, table, keys = self.upload(number, range(first, first + steps))
+        self,
+        progress: Progress,
+        factors: Sequence[float],
+        first: int,
+        on_step: Callable[[int], None] | None,
+    ) -> tuple[Progress, Array]:
+        """Every training sample once; the sum of their losses comes with where it ended."""
+        rows, scalars, weights, keys = self.upload(progress, factors, first)
         total: Array = 0.0
-        for i in range(steps):
-            start = i * self.batch_size
-            batch_rows = rows[start : min(start + self.batch_size, len(self.rows))]
-            theta, state, value = train_step(
-                network, self.loss, self.optimizer, theta, state, self.model.buffers,
-                self.data.gather(batch_rows), table[i, :], None if keys is None else keys[i, ...],
+        for i in range(self.steps_per_epoch):
+            start = i * self.samples_per_step
+            batch = rows[start : min(start + self.samples_per_step, len(self.rows))]
+            progress, value = self.step(
+                progress, batch, scalars[i, :], None if keys is None else keys[i, ...]
+            )
+            if progress.average is not None:
+                progress = _averaged(progress, weights[i], self.model.network.refreshing)
+            total = total + value * batch.shape[0]
+            if on_step is not None:
+                on_step(progress.steps)
+        return replace(progress, epochs=progress.epochs + 1), total
+
+    def step(
+        self, progress: Progress, rows: Array, scalars: Array, keys: Array | None
+    ) -> tuple[Progress, Array]:
+        """One update from the samples of these rows, in one batch or several; and their loss."""
+        network, p, n = self.model.network, progress, rows.shape[0]
+        if n <= self.batch_size:
+            theta, state, buffers, value = train_step(
+                network, self.loss, self.optimizer, p.theta, p.state, p.buffers,
+                self.data.gather(rows), scalars, None if keys is None else keys[0, ...],
                 self.clip_norm,
             )  # fmt: skip
-            total = total + value * batch_rows.shape[0]
-            if on_step is not None:
-                on_step(first + i + 1)
-        return theta, state, total
+            return replace(p, theta=theta, state=state, buffers=buffers, steps=p.steps + 1), value
+        g, value, buffers = 0.0, 0.0, p.buffers
+        for j, start in enumerate(range(0, n, self.batch_size)):
+            batch = rows[start : min(start + self.batch_size, n)]
+            part = batch.shape[0] / n
+            g_j, buffers, value_j = gradient(
+                network, self.loss, p.theta, buffers, self.data.gather(batch),
+                None if keys is None else keys[j, ...],
+            )  # fmt: skip
+            g, value = g + part * g_j, value + part * value_j
+        theta, state = update(
+            network, self.optimizer, p.theta, g, p.state, buffers, scalars, self.clip_norm
+        )
+        return replace(p, theta=theta, state=state, buffers=buffers, steps=p.steps + 1), value
 
-    def upload(self, number: int, steps: range) -> tuple[Array, Array, Array | None]:
-        """The epoch's order of samples, each step's scalars and dropout keys, on the device."""
+    def upload(
+        self, progress: Progress, factors: Sequence[float], first: int
+    ) -> tuple[Array, Array, Array, Array | None]:
+        """The epoch's order, each step's scalars, average and keys, on the device."""
+        number, x, average = progress.epochs, self.data.x, self.average
         order_key = step_keys(self.seed, Purpose.PERMUTATION, 0, range(number, number + 1))[0]
         order = self.rows[permutation(order_key, len(self.rows))].astype(np.int32)
-        table = [self.scalars(step) for step in steps]
-        scalars = np.asarray(table, dtype=self.model.dtype)
+        steps = range(progress.steps, progress.steps + len(factors))
+        pairs = list(zip(factors, steps, strict=True))
+        scalars = [self.optimizer.scalars(factor, step + 1) for factor, step in pairs]
+        weights = [1.0 if average is None else average(s + 1 - first, self.steps) for s in steps]
+        table = np.asarray([(*row, a) for row, a in zip(scalars, weights, strict=True)])
+        table = put((table if average else table[:, :-1]).astype(self.model.dtype), x)
+        averages = table[:, table.shape[1] - 1]
+        return put(order, x), table[:, : len(scalars[0])], averages, self.keys(steps)
+
+    def keys(self, steps: range) -> Array | None:
+        """A key for each step, batch of it, and layer that draws (`random.mask_units`)."""
         drawing = self.model.network.drawing
-        x = self.data.x
         if not drawing:
-            return put(order, x), put(scalars, x), None
-        words = [step_keys(self.seed, Purpose.UNITS, layer, steps) for layer in drawing]
-        keys = np.zeros((len(steps), len(drawing), 3), dtype=np.int32)  # the batch's first row: 0
-        keys[:, :, :2] = np.stack(words, axis=1)
-        return put(order, x), put(scalars, x), put(keys, x)
+            return None
+        keys = np.zeros((len(steps), self.accumulate, len(drawing), 3), dtype=np.int32)
+        for i, layer in enumerate(drawing):
+            keys[:, :, i, :2] = step_keys(self.seed, Purpose.UNITS, layer, steps)[:, np.newaxis]
+        keys[..., 2] = np.arange(self.accumulate)[:, np.newaxis] * self.batch_size
+        return put(keys, self.data.x)
 
-    def scalars(self, step: int) -> tuple[float, ...]:
-        part = step / (self.epochs * self.steps_per_epoch)
-        return self.optimizer.scalars(float(self.schedule(part)), step + 1)
-
-    def validate(self, theta: Array) -> Sequence[Array]:
+    def validate(self, theta: Array, buffers: Array) -> Sequence[Array]:
         """The sums of losses and of hits over the validation samples, on the device.
 
         Without any, over some training samples: they tell whether the last step spoilt the model.
         """
         rows = self.validation_rows if len(self.validation_rows) else self.rows[:BLOCK]
-        network = self.model.network
-        params = network.unpack(theta, self.model.buffers)
-        return _sums(network, self.validation_loss, params, replace(self.data, w=None), rows)
+        params = self.network.unpack(theta, buffers[: self.network.buffer_size])
+        found = outputs(self.network, params, replace(self.data, w=None), rows)
+        return sums(found, self.validation_loss, self.model.multilabel)
 
-    def summary(self, number: int, sums: Sequence[float], seconds: float) -> Epoch:
+    def summary(self, number: int, sums: Sequence[float], factor: float, seconds: float) -> Epoch:
         """The epoch's means, from the sums of `train_epoch` and `validate`."""
         n, held = len(self.rows), len(self.validation_rows)
-        last = (number + 1) * self.steps_per_epoch - 1
-        factor = float(self.schedule(last / (self.epochs * self.steps_per_epoch)))
         return Epoch(
-            epoch=number + 1,
+            epoch=number,
             loss=sums[0] / n,
             validation_loss=sums[1] / held if held else None,
             validation_accuracy=min(sums[2] / held, 1.0) if held and len(sums) > 2 else None,
@@ -389,6 +521,70 @@ class _Run:
         )
 
 
+def _plateau(schedule: Schedule) -> ReduceOnPlateau | None:
+    """The schedule, or what a warm-up leads to, if it depends on the validation losses."""
+    if isinstance(schedule, Warmup):
+        schedule = schedule.schedule
+    return schedule if isinstance(schedule, ReduceOnPlateau) else None
+
+
+def _averaged(progress: Progress, a: Array, refreshing: bool) -> Progress:
+    """A + a (θ - A) for the average of θ, and for that of the buffers where they change."""
+    assert progress.average is not None
+    theta, buffers = progress.average
+    theta = theta + a * (progress.theta - theta)
+    if refreshing:
+        buffers = buffers + a * (progress.buffers - buffers)
+    return replace(progress, average=(theta, buffers))
+
+
+def _moved(progress: Progress, like: Array) -> Progress:
+    """The same, where `like` is."""
+
+    def move(array: Array) -> Array:
+        return put(to_numpy(array).astype(to_numpy(like[:0]).dtype), like)
+
+    average = progress.average
+    return replace(
+        progress,
+        theta=move(progress.theta),
+        buffers=move(progress.buffers),
+        state=tuple(map(move, progress.state)),
+        average=None if average is None else (move(average[0]), move(average[1])),
+    )
+
+
+def _continued(model: Model, initial: Result, optimizer: Optimizer) -> Model:
+    """The model to go on with, checked."""
+    if initial.model.network != model.network or initial.model.labels != model.labels:
+        raise UsageError(
+            f"initial is a fit of {initial.model.network} and the model is {model.network}; "
+            "expected the same network and labels"
+        )
+    progress = initial.progress
+    if progress is not None and len(progress.state) != len(optimizer.init(progress.theta)):
+        raise UsageError("initial was trained by another kind of optimizer; give the same one")
+    return initial.model
+
+
+def _weigh(
+    data: Dataset,
+    model: Model,
+    rows: HostArray,
+    sample_weight: Any,
+    class_weight: str | Mapping[Label, float] | None,
+) -> Dataset:
+    """The data with the weight of each sample, if any is given."""
+    if sample_weight is None and class_weight is None:
+        return data
+    n = data.x.shape[0]
+    w = np.ones(n) if sample_weight is None else encode_weights(sample_weight, n, rows)
+    if class_weight is not None:
+        by_class = class_weights(class_weight, to_numpy(data.t), model.labels, rows)
+        w = encode_weights(w * by_class, n, rows)
+    return replace(data, w=put(w.astype(model.dtype), data.x))
+
+
 def _choose_optimizer(
     optimizer: str | Optimizer, learning_rate: float | None, weight_decay: float | None
 ) -> Optimizer:
@@ -408,7 +604,7 @@ def _choose_losses(
 ) -> tuple[Loss, Loss]:
     """What is minimised, and what is validated with: the same without smoothing."""
     if isinstance(loss, str):
-        loss = LOSSES[choose("loss", loss, LOSSES)]()
+        loss = construct("loss", loss, LOSSES)
     loss = loss or OUTPUTS[output]()
     if loss.output != output:
         raise UsageError(
@@ -419,84 +615,3 @@ def _choose_losses(
     if loss != SoftmaxCrossEntropy():
         raise UsageError(f"label_smoothing is for SoftmaxCrossEntropy(), and the loss is {loss}")
     return SoftmaxCrossEntropy(label_smoothing), loss
-
-
-def prepare(model: Model, x: Any, y: Any) -> tuple[Dataset, Model]:
-    """Samples and targets where x is, checked; and the model with its arrays there.
-
-    Raises
-    ------
-    UsageError, DataError
-        x or y isn't what it should be.
-    """
-    x = without_history(model.flatten(x))
-    n, xp = x.shape[0], namespace(x)
-    t = encode_targets(y, model.output, model.labels, model.network.fan_out)
-    if len(t) != n or not n:
-        raise DataError(f"{n} samples in x and {len(t)} in y; expected as many, and at least one")
-    if t.dtype != np.int32 and np.max(np.abs(t)) > np.finfo(model.dtype).max:
-        raise DataError(f"y has numbers that {model.dtype} cannot hold; scale it, or use float64")
-    with on_device_of(x):
-        if xp.isdtype(x.dtype, "real floating") and not bool(xp.all(xp.isfinite(x))):
-            raise DataError("x holds NaN or infinite numbers; expected finite ones")
-        data = Dataset(x, put(t if t.dtype == np.int32 else t.astype(model.dtype), x))
-        return data, model.like(x)
-
-
-def standardize(model: Model, x: Array, rows: HostArray) -> Model:
-    """The model with the constants of x in its scaling layer, if that is still the identity.
-
-    Pixels share one mean and one scale: x is taken for pixels if the model's samples have more
-    than one axis, or if x is of uint8.  Otherwise each column has its own.
-    """
-    network = model.network
-    params = network.unpack(to_numpy(model.theta), to_numpy(model.buffers))
-    if not network.layers or not isinstance(network.layers[0], Standardize):
-        return model
-    first = params[0]
-    if np.any(first["mean"] != 0) or np.any(first["scale"] != 1):
-        return model
-    pixels = len(model.input_shape) > 1 or x.dtype == namespace(x).uint8
-    mean, scale = (a.astype(model.dtype) for a in standardization(x, rows, pixels))
-    if not (np.all(np.isfinite(mean)) and np.all(np.isfinite(scale)) and np.all(scale > 0)):
-        raise DataError(f"x has numbers that {model.dtype} cannot hold; scale it, or use float64")
-    params[0] = {"mean": mean, "scale": scale}
-    return replace(model, buffers=put(network.pack_buffers(params), x))
-
-
-def evaluate(model: Model, x: Any, y: Any) -> Evaluation:
-    """How good the model is on some samples, where x lies.
-
-    Raises
-    ------
-    UsageError, DataError
-        x or y isn't what it should be.
-    """
-    data, model = prepare(model, x, y)
-    n = data.x.shape[0]
-    with on_device_of(data.x):
-        sums = _sums(model.network, OUTPUTS[model.output](), model.params, data, np.arange(n))
-        total, *hits = to_numpy(namespace(data.x).stack(sums)).tolist()
-    if not hits:
-        return Evaluation(n, total / n, None, None)
-    hit = min(round(hits[0]), n)  # above 2^24 samples float32 may have rounded up
-    return Evaluation(n, total / n, hit / n, interval(hit, n))
-
-
-def _sums(
-    network: Network, loss: Loss, params: Sequence[Arrays], data: Dataset, rows: HostArray
-) -> list[Array]:
-    """The sum of the losses and, for labels, of the hits over some rows; nothing waits."""
-    total: Array = 0.0
-    hits: Array = 0
-    labels = len(data.t.shape) == 1  # rows of softmax have a most probable label, others none
-    classes = loss.output == "softmax" or (loss.output == "sigmoid" and labels)
-    for index in blocks(rows, data.x):
-        x, t, w = data.gather(index)
-        z = network.infer(params, x)
-        value, _ = loss.forward(z, t, w)
-        total = total + value * x.shape[0]
-        if classes:
-            label = t if labels else namespace(t).argmax(t, axis=1)
-            hits = hits + correct(label, predicted_columns(z))
-    return [total, namespace(z).asarray(hits, dtype=total.dtype)] if classes else [total]

@@ -1,0 +1,117 @@
+"""Preparation: samples and targets checked and put where they are computed, and their scaling."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from xpnet.data import Dataset, encode_targets, standardization
+from xpnet.device import namespace, on_device_of, put, to_numpy, without_history
+from xpnet.errors import DataError
+from xpnet.layers import Array, Rescale, Standardize
+from xpnet.losses import OUTPUTS, Loss
+from xpnet.model import Model
+
+HostArray = npt.NDArray[Any]
+
+
+def prepare(model: Model, x: Any, y: Any, loss: Loss | None = None) -> tuple[Dataset, Model]:
+    """Samples and targets where x is, checked; and the model with its arrays there.
+
+    Parameters
+    ----------
+    model : Model
+    x, y : arrays or lists
+        As for `train.fit`.
+    loss : Loss, optional
+        What the targets are for; by default the one that fits the model's output.
+
+    Raises
+    ------
+    UsageError, DataError
+        x or y isn't what it should be.
+    """
+    loss = loss or OUTPUTS[model.output]()
+    x = without_history(model.flatten(x))
+    n, xp = x.shape[0], namespace(x)
+    t = encode_targets(
+        y, model.output, model.labels, model.network.fan_out, model.multilabel, loss.spreads
+    )
+    if len(t) != n or not n:
+        raise DataError(f"{n} samples in x and {len(t)} in y; expected as many, and at least one")
+    if t.dtype != np.int32 and np.max(np.abs(t)) > np.finfo(model.dtype).max:
+        raise DataError(f"y has numbers that {model.dtype} cannot hold; scale it, or use float64")
+    with on_device_of(x):
+        if xp.isdtype(x.dtype, "real floating") and not bool(xp.all(xp.isfinite(x))):
+            raise DataError("x holds NaN or infinite numbers; expected finite ones")
+        data = Dataset(x, put(t if t.dtype == np.int32 else t.astype(model.dtype), x))
+        return data, model.like(x)
+
+
+def standardize(model: Model, x: Array, rows: HostArray) -> Model:
+    """The model with the constants of x in its scaling layer, if that is still the identity.
+
+    Pixels share one mean and one scale: x is taken for pixels if the model's samples have more
+    than one axis, or if x is of uint8.  Otherwise each column has its own.
+
+    Parameters
+    ----------
+    model : Model
+    x : numeric array (n, width)
+    rows : integer array
+        The training samples.
+    """
+    if not _is_identity(model, 0, Standardize):
+        return model
+    pixels = len(model.input_shape) > 1 or x.dtype == namespace(x).uint8
+    return _with_constants(model, 0, "x", *standardization(x, rows, pixels))
+
+
+def rescale(model: Model, t: Array, rows: HostArray) -> Model:
+    """The model with the constants of targets t in its last layer, if that is an idle `Rescale`.
+
+    Parameters
+    ----------
+    model : Model
+    t : floating-point array (n, outputs)
+    rows : integer array
+        The training samples.
+    """
+    last = len(model.network.layers) - 1
+    if not _is_identity(model, last, Rescale):
+        return model
+    return _with_constants(model, last, "y", *standardization(t, rows, pixels=False))
+
+
+def in_standard_units(model: Model, data: Dataset) -> tuple[Model, Dataset]:
+    """Without a `Rescale` at its end, the model; and without its constants, the targets.
+
+    Where there is none, both stay as they are.
+    """
+    network = model.network
+    if not network.layers or not isinstance(network.layers[-1], Rescale):
+        return model, data
+    p, inner = model.params[-1], replace(network, layers=network.layers[:-1])
+    model = replace(model, network=inner, buffers=model.buffers[: inner.buffer_size])
+    return model, replace(data, t=(data.t - p["mean"]) / p["scale"])
+
+
+def _is_identity(model: Model, i: int, kind: type[Standardize] | type[Rescale]) -> bool:
+    """Whether layer i is of this kind, with mean 0 and scale 1."""
+    if not model.network.layers or not isinstance(model.network.layers[i], kind):
+        return False
+    p = model.network.unpack(to_numpy(model.theta), to_numpy(model.buffers))[i]
+    return bool(np.all(p["mean"] == 0) and np.all(p["scale"] == 1))
+
+
+def _with_constants(model: Model, i: int, name: str, mean: HostArray, scale: HostArray) -> Model:
+    """The model with these constants in layer i."""
+    mean, scale = mean.astype(model.dtype), scale.astype(model.dtype)
+    if not (np.all(np.isfinite(mean)) and np.all(np.isfinite(scale)) and np.all(scale > 0)):
+        raise DataError(
+            f"{name} has numbers that {model.dtype} cannot hold; scale it, or use float64"
+        )
+    params = model.network.unpack(to_numpy(model.theta), to_numpy(model.buffers))
+    params[i] = {**params[i], "mean": mean, "scale": scale}
+    return replace(model, buffers=put(model.network.pack_buffers(params), model.theta))
