@@ -13,7 +13,7 @@ from xpnet.errors import UsageError
 from xpnet.explain import Explanation, explain, tiny
 from xpnet.gradcheck import check
 from xpnet.layers import Dense, Dropout, Standardize
-from xpnet.losses import LOSSES
+from xpnet.losses import LOSSES, SoftmaxSquaredError
 from xpnet.model import Model, mlp
 from xpnet.preparation import standardize
 from xpnet.train import fit
@@ -140,6 +140,9 @@ def test_real_digits() -> None:
     (k, j) = next(q.at for q in found.quantities if q.name == "dW" and q.layer == 1)
     assert f"[{k}] " in text
     assert f"dW[{k}, {j}] = Σ_i x[i, {k}] dy[i, {j}]" in text
+    assert "\n  x (2 x 784) (11 of 784 columns)\n" in text
+    assert "\n  W (784 x 3) (7 of 784 rows) ← W - 0.5 dW\n" in text
+    assert "\n  W (3 x 10)\n" in text
 
 
 def test_json_holds_every_array_in_full() -> None:
@@ -162,8 +165,8 @@ def test_small_and_large_numbers_are_shown_in_units() -> None:
 
 
 def test_many_columns_rows_and_terms_are_cut_to_those_around_the_chain() -> None:
-    x = RNG.normal(size=(20, 40))
-    found = explain(mlp(40, 30, 12, activation="tanh", dtype="float64"), x, np.arange(20) % 12)
+    x, t = RNG.normal(size=(20, 40)), np.arange(20) % 12
+    found = explain(mlp(40, 30, 12, dtype="float64"), x, t, SoftmaxSquaredError())
     text = found.text()
     assert max(map(len, text.splitlines())) <= 80
     assert "16 smaller" in text
@@ -172,6 +175,8 @@ def test_many_columns_rows_and_terms_are_cut_to_those_around_the_chain() -> None
     row, column = next(q.at for q in found.quantities if q.part == "forward" and q.name == "x")
     assert f"[{row}]" in text
     assert f"[{column}]" in text
+    assert f"[{column}]" in text.split("(7 of 20 rows, 10 of 40 columns)\n")[1].splitlines()[0]
+    assert "\n      = p ∘ (e - Σ_c e_c p_c),  e = 2 (p - t) / n" in text
 
 
 def test_every_layer_and_loss_has_its_formulas() -> None:

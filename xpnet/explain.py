@@ -137,8 +137,11 @@ class Explanation:
     def text(self) -> str:
         """For a terminal of 80 columns; of a large array the part that the chain goes through."""
         lines = [] if self.images is None else [*_drawing(self.images), ""]
-        lines += ["y of a layer is x of the next, the last y is z; dx of a layer is dy of the one"]
-        lines += ["before; xᵀ is x transposed; ∘ multiplies element by element."]
+        lines += [
+            "y of a layer is x of the next, the last y is z; dx of a layer is dy of the one",
+            "before; xᵀ is x transposed; ∘ multiplies element by element.  Of a large array",
+            "the part around the chain is printed; [180] is row or column 180, from 0.",
+        ]
         heading = ""
         for q in self.quantities:
             where = "" if q.layer is None else f"  layer {q.layer}, {self.network.layers[q.layer]}"
@@ -148,7 +151,7 @@ class Explanation:
         lines += ["", f"CHAIN  from the loss to {self.chain[-1].name}, the largest of its layer"]
         for link in self.chain:
             where = f"loss, {self.loss}" if link.layer is None else f"layer {link.layer}"
-            lines += [f"  {link.name} = {link.formula}    ({where})"]
+            lines += _lines(f"  {link.name} = {link.formula}", f"    ({where})")
             number = (
                 f"{_sum(link.terms)} = {_number(link.value)}"
                 if link.terms
@@ -410,13 +413,17 @@ def _sum(terms: Sequence[tuple[float, float]]) -> str:
     return " + ".join(f"{a + 0.0:.4g} · {b + 0.0:.4g}" for a, b in shown) + more
 
 
+def _lines(start: str, end: str) -> list[str]:
+    """One line, or two if it is too long."""
+    return [start + end] if len(start + end) <= WIDTH else [start, f"     {end}"]
+
+
 def _block(q: Quantity) -> list[str]:
     """A heading with name, shape and formula, and the numbers around the chain below it."""
     shape = " x ".join(map(str, q.value.shape))
-    heading = f"  {q.name} ({shape})" if shape else f"  {q.name}"
-    heading += f" {'←' if q.part == 'update' else '='} {q.formula}" if q.formula else ""
+    formula = f" {'←' if q.part == 'update' else '='} {q.formula}" if q.formula else ""
     if not shape:
-        return [f"{heading} = {_number(float(q.value))}"]
+        return [f"  {q.name}{formula} = {_number(float(q.value))}"]
     a = np.atleast_2d(q.value)
     row, column = (0, *q.at)[-2:]
     exponent = _exponent(a)
@@ -427,9 +434,11 @@ def _block(q: Quantity) -> list[str]:
         width = max(width, len(f"[{a.shape[1]}]") + 1)
         fits = (WIDTH - MARGIN) // width
     rows, columns = _window(len(a), ROWS, row), _window(a.shape[1], fits, column)
-    if exponent:
-        heading += f"    in units of 1e{exponent}"
-    lines = [heading]
+    axes = (len(rows), len(a), "rows"), (len(columns), a.shape[1], "columns")
+    cut = ", ".join(f"{some} of {every} {axis}" for some, every, axis in axes if some < every)
+    part = f" ({cut})" if cut else ""
+    unit = f"    in units of 1e{exponent}" if exponent else ""
+    lines = _lines(f"  {q.name} ({shape}){part}", f"{formula}{unit}")
     if len(columns) < a.shape[1]:
         lines.append(" " * MARGIN + "".join(f"{f'[{c}]':>{width}}" for c in columns))
     for r in rows:
