@@ -891,6 +891,8 @@ def test_gradcheck_says_what_is_right(capsys: pytest.CaptureFixture[str]) -> Non
     assert out.startswith("4-7-3-2, tanh,relu, squared-error, 5 samples, on cpu, against differ")
     assert "\nright: the largest relative error is " in out
     assert "layers.1.W        4 x 7      0/28" in out
+    assert run(["gradcheck", "--dropout", "0.9", "--seed", "3", "--device", "cpu"]) == 0
+    assert "layers.1.W        6 x 8 not tested: " in capsys.readouterr().out
 
 
 def test_gradcheck_finds_what_is_wrong_in_a_file(capsys: pytest.CaptureFixture[str]) -> None:

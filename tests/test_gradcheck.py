@@ -97,12 +97,48 @@ def test_nan_in_a_formula_is_wrong() -> None:
     (found,) = compare(lambda p: np.sum(p["a"]), lambda p: {"a": A * np.nan}, {"a": A})
     assert len(found.wrong) == 4
     assert json.dumps(summary("x", [found]), allow_nan=False)
-    assert "wrong" in verdict([found])
+    assert verdict([found]) == "wrong: a"
+    assert table([found]).splitlines()[1].endswith(" -")
 
 
 def test_a_derivative_of_0_is_right_where_the_formula_gives_0() -> None:
     (found,) = compare(lambda p: np.asarray(3.0), lambda p: {"a": 0 * A}, {"a": A})
-    assert (found.wrong, found.angle) == ([], 0.0)
+    assert (found.wrong, found.angle, found.tested) == ([], 0.0, False)
+
+
+def test_what_is_0_by_both_is_not_tested() -> None:
+    """With the one unit dropped nothing behind it has a derivative but the last bias."""
+    found = check(model("softmax-cross-entropy", 1, dropout=0.9), SoftmaxCrossEntropy(), seed=1)
+    tested = {"logits", "layers.4.b"}
+    assert {c.name for c in found if c.tested} == tested
+    told = verdict(found)
+    assert told.startswith("right: ")
+    assert "; not tested: layers.1.b, layers.4.W, layers.1.W, x (all their derivatives" in told
+    assert "not tested" in table(found).splitlines()[3]
+    assert {a["name"] for a in summary("x", found)["arrays"] if a["tested"]} == tested
+
+
+def test_rounding_is_no_test() -> None:
+    """a / |a| has length 1, up to rounding; a formula of zeros would pass whatever its mistake."""
+
+    def length_of_unit_vector(p):
+        return np.linalg.norm(p["a"] / np.linalg.norm(p["a"]))
+
+    (found,) = compare(length_of_unit_vector, lambda p: {"a": 0 * A}, {"a": A})
+    assert np.any(found.reference)
+    assert verdict([found]).startswith("not tested: a (all its derivatives are 0 here; try")
+
+
+def test_a_formula_of_zeros_is_named() -> None:
+    (found,) = compare(lambda p: np.sum(p["a"] ** 2), lambda p: {"a": 0 * p["a"]}, {"a": A})
+    assert verdict([found]) == "wrong: a (the formula gives only zeros)"
+    assert table([found]).splitlines()[1].endswith(" -")
+
+
+def test_a_wrong_length_is_said() -> None:
+    (found,) = compare(lambda p: np.sum(p["a"] ** 3), lambda p: {"a": 2 * p["a"] ** 2}, {"a": A})
+    told = "wrong: a; all together the direction is off by 0.0°, and its length is 0.667 of the"
+    assert verdict([found]).startswith(told)
 
 
 def test_angles() -> None:

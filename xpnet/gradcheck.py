@@ -169,6 +169,17 @@ class Comparison:
         ]
 
     @property
+    def tested(self) -> bool:
+        """Whether a derivative is more than 0, by either; where all are 0, any factor passes."""
+        largest = np.max(np.abs([self.formula, self.reference]))
+        return not largest <= self.tolerance * self.scale  # NaN counts
+
+    @property
+    def only_zeros(self) -> bool:
+        """Whether the formula is 0 everywhere, and should not be."""
+        return bool(self.wrong) and not np.any(self.formula)
+
+    @property
     def worst(self) -> tuple[int, ...]:
         """The element with the largest error."""
         return tuple(int(i) for i in np.unravel_index(np.argmax(self.errors), self.errors.shape))
@@ -356,6 +367,7 @@ def summary(title: str, comparisons: Sequence[Comparison]) -> dict[str, Any]:
         {
             "name": c.name,
             "shape": list(c.formula.shape),
+            "tested": c.tested,
             "wrong": len(c.wrong),
             "error": _finite(c.error),
             "at": list(c.worst),
@@ -381,10 +393,14 @@ def table(comparisons: Sequence[Comparison]) -> str:
     wrong = []
     for c in comparisons:
         shape = " x ".join(map(str, c.formula.shape))
+        if not c.tested:
+            lines.append(f"{c.name:<12} {shape:>10} not tested: all its derivatives are 0")
+            continue
+        degrees = f"{c.angle:.1f}°" if np.isfinite(c.angle) else "-"
         lines.append(
             f"{c.name:<12} {shape:>10} {f'{len(c.wrong)}/{c.formula.size}':>9} {c.error:7.0e} "
             f"{_index(c.worst):>9} {c.formula[c.worst]:10.3e} {c.reference[c.worst]:10.3e} "
-            f"{c.angle:5.1f}°"
+            f"{degrees:>6}"
         )
         for place in c.wrong[:SHOWN]:
             formula, true = c.formula[place], c.reference[place]
@@ -400,20 +416,40 @@ def table(comparisons: Sequence[Comparison]) -> str:
 def verdict(comparisons: Sequence[Comparison]) -> str:
     """Right or wrong, in a line."""
     bad = [c for c in comparisons if c.wrong]
-    if not bad:
-        worst = max(comparisons, key=lambda c: c.error)
-        return (
+    tested = [c for c in comparisons if c.tested]
+    told = []
+    if bad:
+        names = [c.name + " (the formula gives only zeros)" * c.only_zeros for c in bad]
+        told += [f"wrong: {', '.join(names)}", *_all_together(comparisons)]
+    elif tested:
+        worst = max(tested, key=lambda c: c.error)
+        told += [
             f"right: the largest relative error is {worst.error:.1e}, in {worst.name} "
             f"({worst.tolerance:.0e} would pass)"
-        )
+        ]
+    untested = [c.name for c in comparisons if not c.tested]
+    if untested:
+        told += [
+            f"not tested: {', '.join(untested)} (all {'their' if untested[1:] else 'its'} "
+            "derivatives are 0 here; try another --seed, or other values)"
+        ]
+    return "; ".join(told)
+
+
+def _all_together(comparisons: Sequence[Comparison]) -> list[str]:
+    """How far off the direction and the length are; nothing if there is none."""
     formulas, references = (
         np.concat([np.ravel(a) for a in arrays])
         for arrays in zip(*((c.formula, c.reference) for c in comparisons), strict=True)
     )
-    return (
-        f"wrong: {', '.join(c.name for c in bad)}; all together the direction is off by "
-        f"{angle(formulas, references):.1f}°"
-    )
+    degrees = angle(formulas, references)
+    if not np.isfinite(degrees):
+        return []
+    ratio = np.linalg.norm(formulas) / np.linalg.norm(references)
+    return [
+        f"all together the direction is off by {degrees:.1f}°, "
+        f"and its length is {ratio:.3g} of the right one"
+    ]
 
 
 def _index(place: tuple[int, ...]) -> str:
