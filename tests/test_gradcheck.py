@@ -14,6 +14,7 @@ from xpnet.device import select
 from xpnet.errors import DataError, UsageError
 from xpnet.gradcheck import (
     REFERENCES,
+    YIELDED,
     angle,
     central_differences,
     check,
@@ -247,14 +248,26 @@ def test_tables_fit_a_terminal() -> None:
 FILES = {
     "": "has no function gradchecks",
     "x = 1 / 0": "line 1: ZeroDivisionError",
-    "x = (": "line 1: SyntaxError",
-    "def gradchecks():\n    yield 1": "TypeError",
+    "x = (": r"mine.py, line 1: SyntaxError: '\(' was never closed$",
+    "gradchecks = 3": "has no function gradchecks",
+    "def gradchecks():\n    yield 1": f"yields int; expected {YIELDED}",
+    "def gradchecks():\n    yield 't', abs, abs": r"yields \(str, builtin_function_or_method, bu",
+    "def gradchecks():\n    yield 't', abs, abs, [1.0]": f"method, list\\); expected {YIELDED}",
+    "def gradchecks():\n    yield 't', abs, 2, {'a': 2.0}": r"od, int, dict of float\); expected",
+    "def gradchecks():\n    yield 't', abs, abs, {'a': 2.0}": "dict of float",
+    "def gradchecks():\n    yield 'four'": "yields str; expected",
+    "def gradchecks():\n    return 't', abs, 2, {}": f"returns .*expected it to yield {YIELDED}",
+    "def gradchecks():\n    pass": "returns NoneType; expected it to yield",
     "def gradchecks():\n    yield 't', abs, abs, {}\n": "TypeError",
     "def gradchecks():\n    return []": "yields nothing",
     "raise SystemExit(3)": "line 1: SystemExit",
     "def gradchecks():\n    yield 't', lambda p: 1.0, lambda p: {}, {}": "no array is given",
     "import numpy as np\ndef gradchecks():\n"
     "    yield 't', lambda p: p['a'], lambda p: {'b': 1.0}, {'a': np.asarray(1.0)}": "one for each",
+    "import numpy as np\ndef gradchecks():\n"
+    "    yield 't', lambda p: p['a'], lambda p: p['a'], {'a': np.asarray(1.0)}": "a dict of arrays",
+    "import numpy as np\ndef gradchecks():\n"
+    "    yield 't', lambda p: None, lambda p: p, {'a': np.asarray(1.0)}": "object; expected one",
     "import numpy as np\ndef gradchecks():\n"
     "    yield 't', lambda p: p['a'] * np.inf, lambda p: p, {'a': np.asarray(1.0)}": "loss is inf",
     "import numpy as np\ndef gradchecks():\n"
@@ -290,6 +303,8 @@ def test_a_file_may_import_its_neighbours(tmp_path: Path) -> None:
 def test_no_file() -> None:
     with pytest.raises(DataError, match="no such file"):
         list(check_file("gone.py"))
+    with pytest.raises(DataError, match="is a folder; expected a Python file with gradchecks"):
+        list(check_file("."))
 
 
 @pytest.mark.parametrize("library", ["jax", "torch"])

@@ -487,10 +487,19 @@ def gradcheck_command(
     formula's direction and the right one.
     """
     if file is not None:
-        _refuse_others(context, f"{file} brings its own network", "file", "as_json")
+        if choose("reference", against, REFERENCES) != "differences":
+            raise UsageError(
+                f"--against {against}: formulas in a file are compared with differences only"
+            )
+        taken = "file", "as_json", "against"
+        _refuse_others(context, f"{file} brings its own network", *taken)
         checks = check_file(file)
     else:
         output = LOSSES[choose("loss", loss, LOSSES)].output
+        if outputs == 1 and output == "softmax":
+            raise UsageError(
+                "--outputs 1: softmax over one output is always 1; try --loss binary-cross-entropy"
+            )
         model = mlp(
             inputs, *_widths(hidden), outputs, activation=_each(activation), dropout=dropout,
             output=output, seed=seed, dtype="float64",

@@ -12,7 +12,7 @@ import importlib
 import runpy
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +36,7 @@ Gradients = Callable[[Arrays], Arrays]  # ∂L/∂a of each of them, by the same
 STEP = 1e-3
 MARGIN = 10 * STEP  # an element of x or W below 2 moves a unit by less, and it moves the next less
 SHOWN = 3  # wrong entries of an array that are printed
+YIELDED = "a title, a function of arrays by name, its gradients by hand, and arrays"
 
 
 def central_differences(function: Function, at: Arrays) -> dict[str, HostArray]:
@@ -231,18 +232,23 @@ def compare(
     """
     reference, tolerance = REFERENCES[choose("reference", against, REFERENCES)]
     value = to_numpy(function(at))
-    if value.shape:
-        raise UsageError(f"the loss has shape {value.shape}; expected one number")
+    if value.shape or value.dtype == object:
+        raise UsageError(
+            f"the loss has shape {value.shape} and type {value.dtype}; expected one number"
+        )
     L = float(value)
     if not np.isfinite(L):
         raise DataError(f"the loss is {L}; expected a finite number to differentiate")
-    found = {name: np.asarray(to_numpy(g), dtype=np.float64) for name, g in gradients(at).items()}
+    given = gradients(at)
+    if not isinstance(given, Mapping):
+        raise UsageError(f"the gradients are {_kinds(given)}; expected a dict of arrays by name")
+    found = {name: np.asarray(to_numpy(g), dtype=np.float64) for name, g in given.items()}
     shapes = {name: tuple(a.shape) for name, a in at.items()}
     if not shapes:
         raise UsageError("no array is given; expected one at least, by name")
     if {name: g.shape for name, g in found.items()} != shapes:
-        given = {name: g.shape for name, g in found.items()}
-        raise UsageError(f"the formulas give arrays {given}; expected one for each of {shapes}")
+        theirs = {name: g.shape for name, g in found.items()}
+        raise UsageError(f"the formulas give arrays {theirs}; expected one for each of {shapes}")
     for name, shape in shapes.items():
         if 0 in shape:
             raise UsageError(f"{name} has no elements; expected one at least")
@@ -322,8 +328,11 @@ def check_file(path: str) -> Iterator[tuple[str, list[Comparison]]]:
     Raises
     ------
     DataError
-        There is no such file or function, or the file's code fails: with the line.
+        There is no such file or function, it yields something else, or the file's code fails:
+        with the line.
     """
+    if Path(path).is_dir():
+        raise DataError(f"{path} is a folder; expected a Python file with gradchecks()")
     if not Path(path).is_file():
         raise DataError(f"{path}: no such file; expected one of Python, with gradchecks()")
     with _blamed(path):
@@ -332,17 +341,40 @@ def check_file(path: str) -> Iterator[tuple[str, list[Comparison]]]:
             definitions = runpy.run_path(path, run_name="formulas")
         finally:
             del sys.path[0]
-        if "gradchecks" not in definitions:
-            raise DataError(
-                "has no function gradchecks(); expected one that yields a title, a function of "
-                "arrays by name, its gradients by hand, and arrays"
-            )
+        gradchecks = definitions.get("gradchecks")
+        if not callable(gradchecks):
+            raise DataError(f"has no function gradchecks(); expected one that yields {YIELDED}")
+        found = gradchecks()
+        if not isinstance(found, Iterator | list):
+            raise DataError(f"gradchecks() returns {_kinds(found)}; expected it to yield {YIELDED}")
         empty = True
-        for title, function, gradients, at in definitions["gradchecks"]():
+        for one in found:
+            title, function, gradients, at = _four(one)
             yield title, compare(function, gradients, at)
             empty = False
         if empty:
             raise DataError("gradchecks() yields nothing to check")
+
+
+def _four(one: Any) -> tuple[str, Function, Gradients, Arrays]:
+    """What `gradchecks()` yielded, if it is what `compare` takes; otherwise a DataError."""
+    match one:
+        case [title, function, gradients, Mapping() as at] if (
+            callable(function)
+            and callable(gradients)
+            and all(hasattr(a, "shape") for a in at.values())
+        ):
+            return title, function, gradients, at
+    raise DataError(f"gradchecks() yields {_kinds(one)}; expected {YIELDED}")
+
+
+def _kinds(one: Any) -> str:
+    """The type of an object, with those of the parts."""
+    if isinstance(one, tuple):
+        return f"({', '.join(map(_kinds, one))})"
+    if isinstance(one, dict):
+        return f"dict of {', '.join(map(_kinds, one.values())) or 'nothing'}"
+    return type(one).__name__
 
 
 @contextmanager
@@ -355,10 +387,11 @@ def _blamed(path: str) -> Iterator[None]:
     except (Exception, SystemExit) as error:
         frames = traceback.extract_tb(error.__traceback__)
         lines = [frame.lineno for frame in frames if frame.filename == path]
+        message = str(error)
         if isinstance(error, SyntaxError) and error.filename == path:
-            lines = [error.lineno]
+            lines, message = [error.lineno], error.msg
         where = f"{path}, line {lines[-1]}" if lines else path
-        raise DataError(f"{where}: {type(error).__name__}: {error}") from error
+        raise DataError(f"{where}: {type(error).__name__}: {message}") from error
 
 
 def summary(title: str, comparisons: Sequence[Comparison]) -> dict[str, Any]:
