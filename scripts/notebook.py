@@ -1,11 +1,9 @@
 """The notebook that xpnet began with, reproduced, and corrected step by step.
 
-    python scripts/notebook.py [--seeds 5] [--device cpu] [--picture notebook.png]
-
-784-128-10 on MNIST in plain array code, to be read from top to bottom.  The original is
-MNIST_only_numpy.ipynb and, finished, Mnist_nums_numpy_only.ipynb, of github.com/afaale/ML, after
-the guide "MNIST handwritten digits classification from scratch using Python numpy" on
-towardsdatascience.  What they do is done again here; none of it is copied.
+784-128-10 on MNIST in plain array code, to be read from top to bottom; --help has the options.  The
+original is MNIST_only_numpy.ipynb and, finished, Mnist_nums_numpy_only.ipynb, of
+github.com/afaale/ML, after the guide "MNIST handwritten digits classification from scratch using
+Python numpy" on towardsdatascience.  What they do is done again here; none of it is copied.
 
     h = hidden(x l1 + b1)     z = h l2 + b2     y = output(z)     L = loss(y, t)
 
@@ -13,6 +11,7 @@ x (n, 784) are images, t (n, 10) their targets; on a GPU they are CuPy's, and np
 """
 
 import argparse
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -21,6 +20,7 @@ from threadpoolctl import threadpool_limits
 
 from xpnet.datasets import load
 from xpnet.device import select
+from xpnet.errors import at_least, choose
 
 
 # Outputs y (n, 10) of the logits z.
@@ -36,9 +36,9 @@ def softmax(z):
     return e / e.sum(axis=1, keepdims=True)
 
 
+@np.errstate(over="ignore")  # where e^-z is beyond the largest number, σ(z) is 0
 def sigmoid(z):
-    with np.errstate(over="ignore"):  # where e^-z is beyond the largest number, σ(z) is 0
-        return 1 / (1 + np.exp(-z))
+    return 1 / (1 + np.exp(-z))
 
 
 # Losses, and what is taken for their derivatives dL/dz.
@@ -66,7 +66,7 @@ def difference(y, t):
     return (y - t) / len(y)
 
 
-# What is compared: each variant is the one before it with one change.
+# What is compared: each variant is the one before it with one change; c8, c9, d also its rate.
 @dataclass(frozen=True)
 class Variant:
     """One way to do it; the defaults are the notebook as it stands."""
@@ -146,8 +146,7 @@ def train(v, x, labels, seed, iterations, device):
         g = gradients(v, w, x[rows], targets(v, labels[rows], identity))
         rate = v.learning_rate * (1 - i / iterations if v.falling else 1)
         for k in w:
-            decay = v.weight_decay if w[k].ndim > 1 else 0  # of the weights, not the biases
-            m[k] = v.momentum * m[k] + g[k] + decay * w[k]
+            m[k] = v.momentum * m[k] + g[k] + v.weight_decay * (w[k].ndim > 1) * w[k]  # not of b
             w[k] = w[k] - rate * m[k]
         yield w
 
@@ -190,59 +189,60 @@ def images(v, device, dtype="float32"):
     return [(device.put(x[part]), device.put(labels[part])) for part in parts]
 
 
-def draw(curves, path):
+def draw(curves, shown, path):
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(9, 7), layout="constrained")
-    axes = figure.subplots()
-    axes.set(xlabel="iteration", ylabel="validation accuracy", yscale="logit", ylim=(0.05, 0.99))
+    axes = Figure(figsize=(9, 7), layout="constrained").subplots(subplot_kw={"yscale": "logit"})
+    axes.set(xlabel="iteration", ylabel="validation accuracy (logit scale)", ylim=(0.05, 0.99))
     axes.set_yticks(ticks := [0.1, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98], [f"{y:.0%}" for y in ticks])
     axes.minorticks_off()
     for number, (key, runs) in enumerate(curves.items()):
         i, style = EVERY * np.arange(1, runs.shape[1] + 1), "-" if number < 10 else "--"
         axes.plot(i, runs.mean(axis=0) / 100, style, label=f"({key}) {VARIANTS[key].name}")
         axes.fill_between(i, runs.min(axis=0) / 100, runs.max(axis=0) / 100, alpha=0.2)
-    axes.plot(list(TRACE), [a / 100 for a in TRACE.values()], "k.", label="the notebook's trace")
-    figure.legend(loc="outside lower center", ncols=3, fontsize="small")
-    figure.savefig(path)
+    axes.plot(shown, [TRACE[i] / 100 for i in shown], "k.", label="the notebook's trace")
+    axes.figure.legend(loc="outside lower center", ncols=3, fontsize="small")
+    axes.figure.savefig(path)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--only", default=",".join(VARIANTS), help="variants, as in b,c10")
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--iterations", type=int, default=13000)
+    parser.add_argument("--seeds", type=int, default=5, help="runs of each variant, by default 5")
+    parser.add_argument("--iterations", type=int, default=13000, help="of a run, by default 13000; "
+        "c9, c10 and d change throughout, as their rate falls to 0 by the last")  # fmt: skip
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     parser.add_argument("--picture", help="draw the curves into it; pip install '.[plots]' for it")
     given = parser.parse_args()
-    keys, shown, curves = given.only.split(","), [i for i in TRACE if i <= given.iterations], {}
-    if not set(keys) <= set(VARIANTS) or min(given.seeds, given.iterations) < 1:
-        parser.error(f"--only takes {','.join(VARIANTS)}; --seeds and --iterations 1 or more")
+    warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"
     try:
-        device = select(given.device)
+        keys = [choose("variant", key, VARIANTS) for key in given.only.split(",")]
+        seeds = range(at_least("--seeds", given.seeds, 1))
+        shown = [i for i in TRACE if i <= at_least("--iterations", given.iterations, 1)]
+        device, curves = select(given.device), {}
         if given.picture:
-            draw(curves, given.picture)  # what could fail fails now, not after the training
+            draw(curves, shown, given.picture)  # what could fail fails now, not after the training
     except (ImportError, ValueError, OSError) as error:
-        parser.error(f"{error}; see --help")
+        no_folder = f"--picture {given.picture}: there is no such folder"
+        parser.error(f"{no_folder if isinstance(error, FileNotFoundError) else error}; see --help")
     print("|", "validation accuracy in % after iteration", *shown, "test |", sep=" | ")
     print("|---|---", "--:|" * (len(shown) + 1), sep="|")
     print("|", "the notebook's own trace", *[TRACE[i] for i in shown], f"{TEST} |", sep=" | ")
     for key in keys:
-        v, runs, tests = VARIANTS[key], [], []
+        v, tests = VARIANTS[key], []
+        curves[key] = runs = np.zeros((given.seeds, given.iterations // EVERY))
         fitted, held, test = images(v, device)
-        for seed in range(given.seeds):
-            runs.append([])
+        for seed in seeds:
             for i, w in enumerate(train(v, *fitted, seed, given.iterations, device), start=1):
                 if i % EVERY == 0:
-                    runs[-1].append(accuracy(v, w, *held))
+                    runs[seed, i // EVERY - 1] = accuracy(v, w, *held)
             tests.append(accuracy(v, w, *test))
-        curves[key] = np.asarray(runs)
-        cells = [*(curves[key][:, i // EVERY - 1] for i in shown), np.asarray(tests)]
+        cells = [*(runs[:, i // EVERY - 1] for i in shown), np.asarray(tests)]
         spread = [f" ± {c.std(ddof=1):.2f}" if given.seeds > 1 else "" for c in cells]
         texts = [f"{c.mean():.2f}{s}" for c, s in zip(cells, spread, strict=True)]
         print(f"| {key}", v.name, *texts, sep=" | ", end=" |\n", flush=True)
         if given.picture:
-            draw(curves, given.picture)
+            draw(curves, shown, given.picture)
 
 
 if __name__ == "__main__":

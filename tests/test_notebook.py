@@ -177,6 +177,21 @@ def test_20_corrected_steps_are_those_of_xpnet(notebook: ModuleType, key: str) -
         assert np.max(np.abs(a - start[name])) > 0
 
 
+def test_the_picture_has_the_trace_as_far_as_the_curves(
+    notebook: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    figure = pytest.importorskip("matplotlib.figure").Figure
+    drawn = []
+    monkeypatch.setattr(figure, "savefig", lambda self, path: drawn.append(self))
+    notebook.draw({"b": np.full((2, 10), 60.0)}, [500, 1000], "curves.png")
+    (axes,) = drawn[0].axes
+    curve, trace = axes.lines
+    assert curve.get_xdata().tolist() == list(range(100, 1001, 100))
+    assert [*trace.get_xdata()] == [500, 1000]
+    assert [*trace.get_ydata()] == [0.6257, 0.7058]
+    assert (axes.get_yscale(), axes.get_ylabel()) == ("logit", "validation accuracy (logit scale)")
+
+
 @pytest.mark.cuda
 @pytest.mark.parametrize("key", ["a", "b", "c1", "c3", "c7", "c10", "d"])
 def test_300_iterations_on_cupy_are_those_on_numpy(notebook: ModuleType, key: str) -> None:

@@ -1,5 +1,6 @@
 """Each script runs in its small mode, and prints its table."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -35,6 +36,15 @@ def test_a_script_says_what_it_is_for(script: str) -> None:
     assert "usage:" in done.stdout
 
 
+def test_the_notebook_says_what_depends_on_the_iterations() -> None:
+    command = [sys.executable, str(SCRIPTS / "notebook.py"), "--help"]
+    told = " ".join(
+        subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    )
+    assert "by default 5 " in told
+    assert "by default 13000; c9, c10 and d change throughout, as their rate falls to 0" in told
+
+
 def test_the_notebook_draws_its_curves(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     picture = tmp_path / "curves.png"
@@ -47,10 +57,11 @@ def test_the_notebook_draws_its_curves(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--only", "b,x"], "--only takes a,b,c1"),
-        (["--seeds", "0"], "--seeds"),
+        (["--only", "b,x"], "unknown variant 'x'; expected one of these: (a, b, c1"),
+        (["--seeds", "0"], "--seeds 0: expected a whole number, 1 or more"),
+        (["--iterations", "-3"], "--iterations -3: expected"),
         (["--device", "cdua"], "did you mean 'cuda'"),
-        (["--picture", "gone/x.png"], "gone/x.png"),
+        (["--picture", "gone/x.png"], "--picture gone/x.png: there is no such folder"),
     ],
 )
 def test_the_notebook_answers_a_mistake_before_it_trains(options: list[str], message: str) -> None:
@@ -62,3 +73,12 @@ def test_the_notebook_answers_a_mistake_before_it_trains(options: list[str], mes
     assert message in done.stderr
     assert "Traceback" not in done.stderr
     assert done.stdout == ""
+
+
+def test_the_notebook_falls_back_with_one_plain_line() -> None:
+    options = ["--only", "b", "--seeds", "1", "--iterations", "1", "--device", "cuda"]
+    command = [sys.executable, str(SCRIPTS / "notebook.py"), *options]
+    env = os.environ | {"CUDA_VISIBLE_DEVICES": ""}
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=env)
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("warning: cuda cannot be used, so the CPU is")
