@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from xpnet.datasets import hold_out, load, load_samples, parse_idx
+from xpnet.datasets import Samples, hold_out, load, load_samples, parse_idx
 from xpnet.errors import DataError
 
 IDX_CODES = {"u1": 8, "i1": 9, "i2": 11, "i4": 12, "f4": 13, "f8": 14}
@@ -229,14 +229,19 @@ BAD_NPZ = {
     "unequal-test": ({**FOUR, "y_test": Y[:4]}, "10 samples in x_test and 4 labels in y_test"),
     "nan": ({"x": with_(X, (3, 1), np.nan), "y": Y}, r"x: element \(3, 1\) is nan"),
     "inf": ({**FOUR, "x_test": with_(X, (0, 2), np.inf)}, r"x_test: element \(0, 2\) is inf"),
-    "negative-label": ({"x": X, "y": with_(Y, 4, -3)}, "label -3 is out of range"),
-    "half-a-label": ({"x": X, "y": Y + 0.5}, "expected whole numbers or names"),
-    "nan-label": ({"x": X, "y": with_(Y * 1.0, 2, np.nan)}, "expected whole numbers or names"),
-    "huge-label": ({"x": X, "y": Y * 1e30}, "label|whole"),
-    "complex-label": ({"x": X, "y": Y * 1j}, "expected whole numbers or names"),
+    "nan-label": ({"x": X, "y": with_(Y * 1.0, 2, np.nan)}, r"y: element \(2,\) is nan"),
+    "inf-label": ({"x": X, "y": with_(np.eye(2)[Y], (3, 1), np.inf)}, r"element \(3, 1\) is inf"),
+    "complex-label": ({"x": X, "y": Y * 1j}, "y is complex128 .* expected numbers, or a name"),
     "latin-label": ({"x": X, "y": np.asarray([b"\xe9", b"a"])[Y]}, "y"),
-    "one-hot": ({"x": X, "y": np.eye(2)[Y]}, r"y has shape \(10, 2\); expected one label"),
-    "unknown-test-label": ({**FOUR, "y_test": with_(Y, 0, 7)}, "test label 7 is out of range"),
+    "two-names": ({"x": X, "y": np.full((10, 2), "a")}, r"\(10, 2\); expected .* a name for each"),
+    "labels-of-three-axes": ({"x": X, "y": np.zeros((10, 1, 1))}, r"y has shape \(10, 1, 1\)"),
+    "labels-of-no-axis": ({"x": X, "y": np.float64(3)}, r"y has shape \(\)"),
+    "no-labels-each": ({"x": X, "y": np.zeros((10, 0))}, r"y has shape \(10, 0\); expected \(n,\)"),
+    "other-label-shape": ({**FOUR, "y_test": np.eye(2)[Y]}, r"labels of shape \(\) and .* \(2,\)"),
+    "unknown-test-name": (
+        {**FOUR, "y_train": Y.astype(str), "y_test": with_(Y, 0, 7).astype(str)},
+        "test label '7' is out of range",
+    ),
     "other-test-kind": ({**FOUR, "y_test": Y.astype(str)}, "test label '0' is out of range"),
     "flat-x": ({"x": X[:, 0], "y": Y}, r"x has shape \(10,\); expected a sample per row"),
     "no-samples": ({"x": X[:0], "y": Y[:0]}, "it is empty"),
@@ -277,6 +282,33 @@ def test_labels_become_integers_or_names(tmp_path: Path, y: np.ndarray, expected
     train, _ = hold_out(10)
     same = y[train].astype(str) if expected == "U" else y[train]
     np.testing.assert_array_equal(samples.y_train, same)
+
+
+@pytest.mark.parametrize(
+    ("y", "dtype"),
+    [
+        (Y + 0.5, "f8"),
+        ((Y - 7.25).astype(">f4"), "f4"),
+        (with_(Y, 4, -3), "i8"),
+        (Y * 1e30, "f8"),
+        (np.eye(2)[Y], "f8"),
+        (np.eye(2, dtype=bool)[Y], "u1"),
+        (np.eye(3, dtype=np.int16)[Y] - 5, "i2"),
+    ],
+    ids=["halves", "big-endian", "negative", "huge", "floats-of-two", "flags", "integers-of-three"],
+)
+def test_numbers_to_predict_stay_as_they_are(tmp_path: Path, y: np.ndarray, dtype: str) -> None:
+    samples = load(npz(tmp_path / "good.npz", x=X, y=y))
+    assert samples.y_train.dtype == np.dtype(dtype)
+    np.testing.assert_array_equal(samples.y_train, y[hold_out(10)[0]])
+
+
+@pytest.mark.parametrize("whole", ["y_train", "y_test"])
+def test_numbers_to_predict_are_of_one_type_in_both_parts(tmp_path: Path, whole: str) -> None:
+    arrays = {**FOUR, "y_train": Y / 2, "y_test": Y / 2, whole: Y}
+    samples = load(npz(tmp_path / "four.npz", **arrays))
+    assert samples.y_train.dtype == samples.y_test.dtype == np.float64
+    np.testing.assert_array_equal(getattr(samples, whole), Y)
 
 
 @pytest.mark.parametrize("dtype", [">f8", ">f4", ">i2", ">u4"])
@@ -347,6 +379,186 @@ def test_a_damaged_header_of_an_npy_is_a_data_error(tmp_path: Path, old: bytes) 
         load_samples(str(path))
 
 
+# CSV
+
+
+def csv_file(folder: Path, content: str | bytes) -> str:
+    path = folder / "table.csv"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return str(path)
+
+
+def rows_of(samples: Samples, part: str) -> np.ndarray:
+    """The rows of both parts of y or x in the order of the file."""
+    train, test = hold_out(len(samples.x_train) + len(samples.x_test))
+    both = np.concatenate([getattr(samples, f"{part}_train"), getattr(samples, f"{part}_test")])
+    return both[np.argsort([*train, *test])]
+
+
+TABLE = "age,label,height\n31,0,1.5\n27,1,-2e3\n45,1,0.1\n"
+VARIANTS = {
+    "plain": TABLE,
+    "crlf": TABLE.replace("\n", "\r\n"),
+    "bom": "\ufeff" + TABLE,
+    "no-final-newline": TABLE.removesuffix("\n"),
+    "quoted": TABLE.replace("age", '"age"').replace("31", '"31"').replace(",1,", ',"1",'),
+    "spaces": TABLE.replace(",", " , "),
+    "blank-lines": "\n" + TABLE.replace("\n", "\n\n"),
+}
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_a_table_is_read(tmp_path: Path, variant: str) -> None:
+    path = csv_file(tmp_path, VARIANTS[variant])
+    samples = load(path)
+    assert samples.name == "table"
+    assert samples.columns == ("age", "height")
+    assert samples.labels == ()
+    assert samples.files == {"table.csv": hashlib.sha256(Path(path).read_bytes()).hexdigest()}
+    x, y = rows_of(samples, "x"), rows_of(samples, "y")
+    assert (x.dtype, y.dtype) == (np.float64, np.int64)
+    assert x.tolist() == [[31, 1.5], [27, -2000], [45, 0.1]]
+    assert y.tolist() == [0, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("values", "y", "dtype"),
+    [
+        (["1", "-2", "1.0"], [1, -2, 1], "i8"),
+        (["0.5", "1", "2"], [0.5, 1, 2], "f8"),
+        (['"x, y"', '"the ""z"""', " x"], ["x, y", 'the "z"', "x"], "U7"),
+        (["7", "8", "A"], ["7", "8", "A"], "U1"),
+    ],
+    ids=["classes", "numbers", "names", "names-with-digits"],
+)
+def test_a_target_is_classes_numbers_or_names(tmp_path: Path, values, y, dtype: str) -> None:
+    rows = "".join(f"{i},{value}\n" for i, value in enumerate(values * 3))
+    both = rows_of(load(csv_file(tmp_path, f"a,the class\n{rows}"), target="the class"), "y")
+    assert both.dtype == np.dtype(dtype)
+    assert both.tolist() == y * 3
+
+
+@pytest.mark.parametrize(
+    ("target", "y", "dtype"),
+    [("a,b", [[1, 0.5], [-2, 1]], "f8"), ("c, a", [[3, 1], [4, -2]], "i8")],
+)
+def test_several_targets_are_columns_of_y_in_their_order(tmp_path, target, y, dtype: str) -> None:
+    samples = load(csv_file(tmp_path, "a,b,x,c\n1,0.5,7,3\n-2,1,8,4\n"), target=target)
+    both = rows_of(samples, "y")
+    assert both.dtype == np.dtype(dtype)
+    assert both.tolist() == y
+    assert rows_of(samples, "x")[:, samples.columns.index("x")].tolist() == [7, 8]
+
+
+@pytest.mark.parametrize(
+    ("count", "last", "shape", "dtype"),
+    [
+        (4, "255", (2, 2), "u1"),
+        (3, "255", (3,), "u1"),
+        (4, "256", (4,), "f8"),
+        (4, "-1", (4,), "f8"),
+        (4, "0.5", (4,), "f8"),
+    ],
+)
+def test_pixels_are_bytes_and_images(tmp_path: Path, count, last: str, shape, dtype: str) -> None:
+    names = ",".join(f"pixel{i}" for i in range(count))
+    row = ",".join([*map(str, range(count - 1)), last])
+    samples = load(csv_file(tmp_path, f"label,{names}\n" + f"3,{row}\n" * 5))
+    assert samples.x_train.dtype == np.dtype(dtype)
+    assert samples.x_train.shape == (4, *shape)
+    expected = [*range(count - 1), float(last)]
+    assert samples.x_train[0].ravel().tolist() == expected
+
+
+def test_other_bytes_than_pixels_stay_columns(tmp_path: Path) -> None:
+    samples = load(csv_file(tmp_path, "label,pixel0,pixels,a,b\n" + "1,2,3,4,5\n" * 5))
+    assert samples.x_train.dtype == np.float64
+    assert samples.x_train.shape == (4, 4)
+
+
+BAD_CSV = {
+    "empty": ("", "is empty; expected a line with the names of the columns"),
+    "blank": ("\n\n", "is empty"),
+    "no-header": ("1,2\n3,4\n", "line 1 holds numbers alone; expected the names"),
+    "no-rows": ("label,a\n", "has no row after"),
+    "blank-rows": ("label,a\n\n \n", "has no row after"),
+    "latin": ("label,a\n1,2\n1,\xe9\n".encode("latin-1"), "line 3 is not UTF-8; save"),
+    "same-names": ("label,a,a\n1,2,3\n", "two columns are named 'a'"),
+    "no-name": (",label,a\n0,1,2\n", "column 1 has no name"),
+    "target-alone": ("label\n1\n2\n", "has no column but label"),
+    "missing": ("label,a,b\n1,2,3\n1,,3\n", "line 3: column 'a' has no value"),
+    "missing-target": ("label,a\n1,2\n ,3\n", "line 3: column 'label' has no value"),
+    "text": ("label,a,b\n1,2,3\n\n1,2,x\n", "line 4: column 'b' is 'x'; expected a number"),
+    "crlf-text": ("label,a\r\n1,2\r\n1,x\r\n", "line 3: column 'a' is 'x'"),
+    "line-break": ('label,a\n"b\nc",2\nd,3\n', "line 3: column 'label' has a line break"),
+    "nan": ("label,a\n1,nan\n", "line 2: column 'a' is nan; expected a finite number"),
+    "inf": ("label,a\n1,3\n1,-inf\n", "line 3: column 'a' is -inf; expected a finite number"),
+    "nan-target": ("label,a\n1,3\nNaN,1\n", "line 3: column 'label' is NaN; expected a finite"),
+    "short": ("label,a,b\n1,2,3\n1,2\n", "line 3 has 2 values; expected 3, one for each column"),
+    "long": ("label,a\n1,2\n1,2,3\n", "line 3 has 3 values; expected 2"),
+    "all-long": ("label,a\n1,2,3\n1,2,3\n", "line 2 has 3 values; expected 2"),
+    "all-short": ("a,label\n1\n2\n", "line 2 has 1 values; expected 2"),
+    "open-quote": ('a,label\n1,2\n1,"2\n3,4\n', "line 4: unexpected end of data"),
+    "open-quote-in-the-header": ('label,"a\n1,2\n', "unexpected end of data"),
+    "underscore": ("label,a\n1,1_0\n", "cannot be read as a table of numbers"),
+    "one-row": ("label,a\n1,2\n", "holds 1 sample"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_CSV)
+def test_a_bad_table_is_named_with_what_is_wrong(tmp_path: Path, case: str) -> None:
+    content, message = BAD_CSV[case]
+    with pytest.raises(DataError, match=message) as caught:
+        load(csv_file(tmp_path, content))
+    assert str(caught.value).startswith("table")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        ("lable", "has no column 'lable' to predict; it has label, a$"),
+        ("label,b", "has no column 'b' to predict"),
+        ("", "has no column '' to predict"),
+        ("label,a", "has no column but label, a; expected features"),
+    ],
+)
+def test_a_target_that_is_no_column_is_named(tmp_path: Path, target: str, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        load(csv_file(tmp_path, "a,label\n1,2\n3,4\n"), target=target)
+
+
+def test_of_many_columns_the_nearest_are_named(tmp_path: Path) -> None:
+    names = ",".join(["digit", *(f"pixel{i}" for i in range(20))])
+    with pytest.raises(DataError, match=r"'digits' to predict; it has digit, .* and 13 more$"):
+        load(csv_file(tmp_path, f"{names}\n" + "1," * 20 + "1\n"), target="digits")
+
+
+def test_text_in_one_of_several_targets_is_no_number(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="line 3: column 'b' is 'x'; expected a number"):
+        load(csv_file(tmp_path, "a,b,c\n1,2,3\n1,x,3\n"), target="a,b")
+
+
+def test_samples_of_a_table_are_all_columns_but_those_to_drop(tmp_path: Path) -> None:
+    path = csv_file(tmp_path, "a,label,b\n1,,2\n3,cat,4\n")
+    assert load_samples(path).tolist() == [[1, 2], [3, 4]]
+    assert load_samples(path, drop=("label", "b", "c")).tolist() == [[1], [3]]
+    with pytest.raises(DataError, match=r"table\.csv: line 2: column 'label' has no value"):
+        load_samples(path, drop=())
+
+
+def test_a_fault_beside_a_dropped_column_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="line 3: column 'b' is 'x'"):
+        load_samples(csv_file(tmp_path, "label,b\n,1\n,x\n"))
+
+
+def test_samples_of_pixels_are_images(tmp_path: Path) -> None:
+    path = csv_file(tmp_path, "pixel0,pixel1,pixel2,pixel3\n0,1,2,3\n")
+    samples = load_samples(path)
+    assert samples.dtype == np.uint8
+    assert samples.tolist() == [[[0, 1], [2, 3]]]
+
+
 # Names
 
 
@@ -354,7 +566,7 @@ def test_a_damaged_header_of_an_npy_is_a_data_error(tmp_path: Path, old: bytes) 
     ("source", "message"),
     [
         ("mnits", "mnits: no such file or folder; did you mean 'mnist'?"),
-        ("nowhere", "nowhere: no such file or folder; --data takes mnist, a folder or an .npz"),
+        ("nowhere", "nowhere: no such file or folder; --data takes mnist, .* or a .csv"),
         ("gone.npz", r"gone.npz: no such file"),
     ],
 )
@@ -367,9 +579,9 @@ def test_what_is_not_there_is_named(
 
 
 def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "table.csv"
+    path = tmp_path / "table.xls"
     path.write_text("1,2\n")
-    with pytest.raises(DataError, match=r"table\.csv: expected a folder of IDX files or an \.npz"):
+    with pytest.raises(DataError, match=r"table\.xls: expected a folder of IDX files, an \.npz or"):
         load(str(path))
 
 
@@ -390,8 +602,8 @@ def test_hold_out_stays_what_it_is() -> None:
 
 
 def test_a_label_that_only_the_held_out_rows_have_is_refused_on_reading(tmp_path: Path) -> None:
-    y = with_(np.arange(20) % 2 + 1, hold_out(20)[1][0], 0)
-    with pytest.raises(DataError, match="label 0"):
+    y = with_(np.arange(20) % 2 + 1, hold_out(20)[1][0], 0).astype(str)
+    with pytest.raises(DataError, match="label '0'"):
         load(npz(tmp_path / "rare.npz", x=np.ones((20, 2)), y=y))
 
 
