@@ -243,6 +243,12 @@ BAD_NPZ = {
         "test label '7' is out of range",
     ),
     "other-test-kind": ({**FOUR, "y_test": Y.astype(str)}, "test label '0' is out of range"),
+    "other-test-kind-of-many": (
+        {name: np.tile(array, 30) for name, array in FOUR.items() if name[0] == "y"}
+        | {"x_train": np.ones((300, 1)), "x_test": np.ones((300, 1))}
+        | {"y_test": np.tile(Y, 30).astype(str)},
+        "test label '0' is out of range",
+    ),
     "flat-x": ({"x": X[:, 0], "y": Y}, r"x has shape \(10,\); expected a sample per row"),
     "no-samples": ({"x": X[:0], "y": Y[:0]}, "it is empty"),
     "no-columns": ({"x": X[:, :0], "y": Y}, "it is empty"),
@@ -399,6 +405,7 @@ TABLE = "age,label,height\n31,0,1.5\n27,1,-2e3\n45,1,0.1\n"
 VARIANTS = {
     "plain": TABLE,
     "crlf": TABLE.replace("\n", "\r\n"),
+    "cr": TABLE.replace("\n", "\r"),
     "bom": "\ufeff" + TABLE,
     "no-final-newline": TABLE.removesuffix("\n"),
     "quoted": TABLE.replace("age", '"age"').replace("31", '"31"').replace(",1,", ',"1",'),
@@ -426,7 +433,7 @@ def test_a_table_is_read(tmp_path: Path, variant: str) -> None:
     [
         (["1", "-2", "1.0"], [1, -2, 1], "i8"),
         (["0.5", "1", "2"], [0.5, 1, 2], "f8"),
-        (['"x, y"', '"the ""z"""', " x"], ["x, y", 'the "z"', "x"], "U7"),
+        (['"x, y"', '"the ""z"""', " x#1"], ["x, y", 'the "z"', "x#1"], "U7"),
         (["7", "8", "A"], ["7", "8", "A"], "U1"),
     ],
     ids=["classes", "numbers", "names", "names-with-digits"],
@@ -471,9 +478,11 @@ def test_pixels_are_bytes_and_images(tmp_path: Path, count, last: str, shape, dt
 
 
 def test_other_bytes_than_pixels_stay_columns(tmp_path: Path) -> None:
-    samples = load(csv_file(tmp_path, "label,pixel0,pixels,a,b\n" + "1,2,3,4,5\n" * 5))
+    samples = load(csv_file(tmp_path, "label,pixel0,pixels,2020,b\n" + "1,2,3,4,5\n" * 5))
     assert samples.x_train.dtype == np.float64
     assert samples.x_train.shape == (4, 4)
+    samples = load(csv_file(tmp_path, "label,pixels\n" + "1,2\n" * 5))
+    assert samples.x_train.dtype == np.float64
 
 
 BAD_CSV = {
