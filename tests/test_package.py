@@ -14,7 +14,7 @@ MODULES = sorted(path.stem for path in SOURCE.glob("*.py"))
 ROWS = [
     {"errors"},
     {"device"},
-    {"random"},
+    {"random", "downloads"},
     {"special"},
     {"layers", "normalization", "activations", "losses", "initializers", "schedules", "metrics"},
     {"network", "optimizers", "datasets"},
@@ -44,6 +44,8 @@ USERS = {
     "rich": {"report"},
     "threadpoolctl": {"cli"},
     "jax": {"gradcheck"},
+    "pooch": {"downloads"},
+    "tqdm": {"downloads"},
     "torch": {"gradcheck"},
 }
 LIBRARIES = {"numpy", "np", "cupy", "cupyx", "torch", "jax", "jnp", "array_api_compat",

@@ -1,4 +1,4 @@
-"""Readers: the MNIST in the package, folders of IDX files, .npz, .npy and .csv files.
+"""Readers: MNIST in the package, downloads, folders of IDX files, .npz, .npy and .csv files.
 
 All give arrays on the host, and check them once: sizes, labels, finite numbers.  No reader
 unpickles anything.
@@ -23,11 +23,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from xpnet.downloads import PUBLISHED, arrange, fetch
 from xpnet.errors import DataError
 from xpnet.random import Purpose, permutation, step_keys
 
 HostArray = npt.NDArray[Any]
-NAMED = ("mnist",)
+NAMED = ("mnist", *PUBLISHED)
 
 MOST_SAMPLES = 2**31 - 1  # rows are counted in int32
 
@@ -65,20 +66,24 @@ class Samples:
     labels: tuple[int | str, ...] = ()
 
 
-def load(source: str, target: str = "label") -> Samples:
+def load(source: str, target: str = "label", folder: str | None = None) -> Samples:
     """The data set that `--data` names.
 
     Parameters
     ----------
     source : str
-        `mnist`; a folder of IDX files, gzipped or not, named as MNIST's are; an .npz file with
-        `x_train, y_train, x_test, y_test`, or with `x, y`; or a .csv file with a header line.
+        `mnist`; another of `NAMED`, which is downloaded once; a folder of IDX files, gzipped or
+        not, named as MNIST's are; an .npz file with `x_train, y_train, x_test, y_test`, or with
+        `x, y`; or a .csv file with a header line.
         Where there is no test set, every fifth sample of a fixed random order becomes it
         (`hold_out`).
     target : str
         The column of a .csv file to predict, or several, separated by commas.  All other columns
         are features, of numbers; those named pixel0, pixel1, ... are bytes, and where their number
         is a square, images.
+    folder : str, optional
+        Where downloaded files are kept; by default the environment variable XPNET_DATA, or else
+        the user's folder for caches.
 
     Raises
     ------
@@ -87,8 +92,12 @@ def load(source: str, target: str = "label") -> Samples:
     """
     path = Path(source).expanduser()
     columns: tuple[str, ...] = ()
-    if source in NAMED:
+    labels: tuple[str, ...] = ()
+    if source == "mnist":
         name, arrays, hashes = source, *_read_idx_folder(files("xpnet") / source)
+    elif source in PUBLISHED:
+        name, (arrays, hashes) = source, _read_published(source, folder)
+        labels = PUBLISHED[source].labels
     elif path.is_dir():
         name, arrays, hashes = path.resolve().name, *_read_idx_folder(path)
     elif path.suffix == ".npz":
@@ -104,7 +113,7 @@ def load(source: str, target: str = "label") -> Samples:
         takes = f"--data takes {', '.join(NAMED)}, a folder, an .npz or a .csv"
         hint = f"did you mean '{near[0]}'?" if near else takes
         raise DataError(f"{source}: no such file or folder; {hint}")
-    return _checked(name, arrays, hashes, columns)
+    return _checked(name, arrays, hashes, columns, labels)
 
 
 def load_samples(source: str, drop: Collection[str] = ("label",)) -> HostArray:
@@ -249,6 +258,15 @@ def _find(there: Mapping[str, object], prefixes: tuple[str, ...], kind: str, axe
                 if name in there:
                     return name
     return ""
+
+
+def _read_published(name: str, folder: str | None) -> tuple[dict[str, HostArray], dict[str, str]]:
+    """The arrays of a data set that is downloaded, and its files' hashes."""
+    arrays = {
+        part: parse_idx(content, file, "images" if part.startswith("x") else "")
+        for part, (file, content) in fetch(name, folder).items()
+    }
+    return arrange(name, arrays), dict(PUBLISHED[name].files)
 
 
 def _read_npy(name: str, stream: Any) -> HostArray:
@@ -466,6 +484,7 @@ def _checked(
     arrays: Mapping[str, HostArray],
     hashes: Mapping[str, str],
     columns: tuple[str, ...] = (),
+    labels: tuple[str, ...] = (),
 ) -> Samples:
     """The data set, if sizes, labels and numbers are in order."""
     if "x_train" in arrays and not {"x_test", "y_test"} & set(arrays):
@@ -501,7 +520,7 @@ def _checked(
     elif "f" in kinds:
         dtype = np.result_type(y_train, y_test)
         y_train, y_test = y_train.astype(dtype), y_test.astype(dtype)
-    return Samples(name, x_train, y_train, x_test, y_test, hashes, columns)
+    return Samples(name, x_train, y_train, x_test, y_test, hashes, columns, labels)
 
 
 def _check_pair(x: HostArray, y: HostArray, name: str, part: str) -> tuple[HostArray, HostArray]:
