@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import io
+import logging
 import sys
 import threading
 import zipfile
@@ -220,10 +221,16 @@ def test_two_at_once_both_get_it(server: Server, fashion, tmp_path: Path) -> Non
 def test_a_terminal_shows_progress_and_nothing_else_is_written(
     server, fashion, terminal: bool, capsys, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    import pooch
+
+    # Its logger has a stream of its own, the standard error of when it was imported.
+    monkeypatch.setattr(pooch.get_logger(), "level", logging.INFO)
+    monkeypatch.setattr(pooch.get_logger(), "handlers", [logging.StreamHandler(sys.stderr)])
     monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
     load("fashion-mnist")
     written = capsys.readouterr()
     assert written.out == ""
+    assert "Downloading" not in written.err
     assert ("100%" in written.err) == terminal
     assert terminal or written.err == ""
 
@@ -296,6 +303,16 @@ def test_where_all_mirrors_fail_one_sentence_says_what_to_do(
     assert cached(tmp_path) == [MNIST_FILES[0]]
 
 
+def test_the_place_is_named_in_full(
+    server: Server, fashion, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.files.clear()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError) as caught:
+        load("fashion-mnist", folder="near")
+    assert f"into {tmp_path / 'near' / 'fashion-mnist'}, for" in str(caught.value)
+
+
 def test_a_wrong_file_put_there_by_hand_is_told(server: Server, fashion, tmp_path: Path) -> None:
     server.files.clear()
     place = tmp_path / "cache" / "fashion-mnist"
@@ -329,14 +346,21 @@ def test_a_cache_that_cannot_be_written_is_named(server: Server, fashion, tmp_pa
         load("fashion-mnist")
 
 
-def test_a_full_disk_is_no_fault_of_the_mirror(
-    server: Server, fashion, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("error", "why"),
+    [
+        (OSError(28, "No space left on device"), "No space left on device"),
+        (PermissionError("Pooch could not write"), "no permission"),
+    ],
+)
+def test_what_the_disk_refuses_is_no_fault_of_the_mirror(
+    server: Server, fashion, monkeypatch: pytest.MonkeyPatch, error: OSError, why: str
 ) -> None:
-    def full(self: downloads._Capped, chunk: bytes) -> None:
-        raise OSError(28, "No space left on device")
+    def refused(self: downloads._Capped, chunk: bytes) -> None:
+        raise error
 
-    monkeypatch.setattr(downloads._Capped, "write", full)
-    with pytest.raises(DataError, match=r"images-idx3-ubyte\.gz: cannot be written: No space left"):
+    monkeypatch.setattr(downloads._Capped, "write", refused)
+    with pytest.raises(DataError, match=rf"images-idx3-ubyte\.gz: cannot be written: {why}$"):
         load("fashion-mnist")
     assert len(server.asked) == 1
 

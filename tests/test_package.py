@@ -159,6 +159,12 @@ def test_training_on_numpy_takes_numpy_alone() -> None:
     assert not after & optional
 
 
+def test_reading_takes_no_downloader() -> None:
+    after = loaded("from xpnet.datasets import load; load('mnist')")
+    assert "numpy" in after
+    assert not after & {"pooch", "requests", "tqdm"}
+
+
 def test_every_public_function_and_class_is_described() -> None:
     for module in MODULES:
         tree = ast.parse((SOURCE / f"{module}.py").read_text(encoding="utf-8"))
