@@ -70,7 +70,7 @@ def test_the_tiny_step_by_hand() -> None:
 def test_the_tiny_text() -> None:
     text = explain(*tiny()).text()
     for line in (
-        "FORWARD  layer 0, Dense(fan_in=3, fan_out=2, bias=True)",
+        "FORWARD  layer 0, Dense(fan_in=3, fan_out=2, bias=True, max_norm=0.0)",
         "  y (1 x 2) = σ(x)",
         "           0.4626 0.6457",
         "  L = -(1/n) Σ_ic t_ic log p_ic = 0.978236",
@@ -89,7 +89,7 @@ def test_the_tiny_text() -> None:
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_the_chain_leads_from_the_loss_to_the_weight(activation: str, loss: str) -> None:
     output = LOSSES[loss].output
-    y = np.eye(4)[Y] if output == "identity" else Y
+    y = np.eye(4)[Y] if output in ("identity", "exp") else Y
     found = explain(model(4, 3, activation=activation, output=output), X, y, LOSSES[loss]())
     assert [link.layer for link in found.chain] == [None, 5, 4, 3, 2, 1]
     values = named(found)

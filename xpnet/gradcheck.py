@@ -27,6 +27,7 @@ from xpnet.layers import Array, Arrays
 from xpnet.losses import Loss
 from xpnet.model import Model
 from xpnet.network import by_layer, named
+from xpnet.normalization import BatchNorm, LayerNorm
 from xpnet.random import Purpose, step_keys, uniform
 
 HostArray = npt.NDArray[Any]
@@ -34,7 +35,8 @@ Function = Callable[[Arrays], Array]  # L, a number, of arrays by name
 Gradients = Callable[[Arrays], Arrays]  # ∂L/∂a of each of them, by the same names
 
 STEP = 1e-3
-MARGIN = 10 * STEP  # an element of x or W below 2 moves a unit by less, and it moves the next less
+FLAT = 200 * STEP
+MARGIN = 10 * STEP  # two steps of W move a unit by less where x is below 5; it grows with x
 SHOWN = 3  # wrong entries of an array that are printed
 YIELDED = "a title, a function of arrays by name, its gradients by hand, and arrays"
 
@@ -513,7 +515,7 @@ class _Case:
             self.at["x"][bad] = self.draw(-1, 1, int(bad.sum()), network.fan_in)
         raise UsageError(
             "found no inputs at which every unit is away from the kinks of its activation, where "
-            "there is no derivative; try fewer or smaller layers, or tanh"
+            "there is no derivative; try fewer or smaller layers, more samples, or tanh"
         )
 
     def draw(self, low: float, high: float, *shape: int) -> HostArray:
@@ -531,14 +533,23 @@ class _Case:
         return [{**p, **own} for p, own in zip(params, trained, strict=True)]
 
     def near_a_kink(self) -> HostArray:
-        """Which rows have a unit within MARGIN of a kink of its activation."""
+        """Which rows have a unit within reach of a kink, of its activation or of the loss.
+
+        Or are nearly constant where they are normalized: there a small step is a large one.
+        """
         x = self.at["x"]
-        near = np.zeros(len(x), dtype=bool)
+        near, margin = np.zeros(len(x), dtype=bool), MARGIN
         for layer, p in zip(self.network.layers, self.params(self.at), strict=True):
             for kink in getattr(layer, "kinks", ()):
-                near |= np.any(np.abs(x - kink) < MARGIN, axis=1)
+                near |= np.any(np.abs(x - kink) < margin, axis=1)
+            if isinstance(layer, BatchNorm):
+                near |= np.any(np.std(x, axis=0) < FLAT)
+            elif isinstance(layer, LayerNorm):
+                near |= np.std(x, axis=1) < FLAT
+            margin = max(margin, MARGIN * float(np.max(np.abs(x))) / 2)
             x, _ = layer.forward(p, x)
-        return near
+        distances = self.loss.kinks(x, self.t)
+        return near if distances is None else near | np.any(np.abs(distances) < margin, axis=1)
 
     def logits(self, at: Arrays) -> Array:
         return self.network.forward(self.params(at), at["x"])[0]

@@ -313,8 +313,8 @@ def fit(
         model = rescale(standardize(model, data.x, rows), data.t, rows)
         inner, data = in_standard_units(model, data)
         run = _Run(
-            model, inner.network, data, rows, validation_rows, loss, validation_loss, optimizer, schedule,
-            clip_norm, average, epochs, batch_size, accumulate, seed,
+            model, inner.network, data, rows, validation_rows, loss, validation_loss, optimizer,
+            schedule, clip_norm, average, epochs, batch_size, accumulate, seed,
         )  # fmt: skip
         return run.to_the_end(initial, patience, on_step, on_epoch)
 
