@@ -1,6 +1,6 @@
 """Evaluation: how good a model is on some samples."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,9 +11,17 @@ from xpnet.data import Dataset, blocks
 from xpnet.device import namespace, on_device_of, to_numpy
 from xpnet.layers import Array, Arrays
 from xpnet.losses import OUTPUTS, Loss
-from xpnet.metrics import correct, interval
+from xpnet.metrics import (
+    balanced_accuracy,
+    calibration_error,
+    correct,
+    interval,
+    mean_absolute_error,
+    precision_recall_f1,
+    r2,
+)
 from xpnet.model import Model, predicted_columns
-from xpnet.network import Network
+from xpnet.network import Network, join
 from xpnet.preparation import prepare
 
 HostArray = npt.NDArray[Any]
@@ -33,12 +41,17 @@ class Evaluation:
         regression.
     interval : (float, float) or None
         Its 95 % confidence interval (`metrics.interval`).
+    metrics : mapping of str to float
+        By the names of `xpnet.metrics`: of classes balanced_accuracy, calibration_error, and
+        precision, recall and f1, means over the classes; of several labels a sample f1_micro and
+        f1_macro; of numbers r2 and mean_absolute_error.
     """
 
     samples: int
     loss: float
     accuracy: float | None
     interval: tuple[float, float] | None
+    metrics: Mapping[str, float]
 
 
 def evaluate(model: Model, x: Any, y: Any, loss: Loss | None = None) -> Evaluation:
@@ -62,14 +75,41 @@ def evaluate(model: Model, x: Any, y: Any, loss: Loss | None = None) -> Evaluati
     data, model = prepare(model, x, y, loss)
     n = data.x.shape[0]
     with on_device_of(data.x):
-        found = outputs(model.network, model.params, data, np.arange(n))
-        total, *hits = to_numpy(
-            namespace(data.x).stack(sums(found, loss, model.multilabel))
-        ).tolist()
+        found = list(outputs(model.network, model.params, data, np.arange(n)))
+        z = join([z for z, _, _ in found])
+        xp, measured = namespace(z), _measure(model, z, data.t)
+        total, *hits = sums(found, loss, model.multilabel)
+        numbers = xp.stack([total, *hits, *(xp.astype(a, z.dtype) for a in measured.values())])
+        # Here, once, the device is waited for.
+        total, *rest = to_numpy(numbers).tolist()
+    values = dict(zip(measured, rest[len(hits) :], strict=True))
     if not hits:
-        return Evaluation(n, total / n, None, None)
-    hit = min(round(hits[0]), n)  # above 2^24 samples float32 may have rounded up
-    return Evaluation(n, total / n, hit / n, interval(hit, n))
+        return Evaluation(n, total / n, None, None, values)
+    hit = min(round(rest[0]), n)  # above 2^24 samples float32 may have rounded up
+    return Evaluation(n, total / n, hit / n, interval(hit, n), values)
+
+
+def _measure(model: Model, z: Array, t: Array) -> dict[str, Array]:
+    """The metrics of logits z (n, m) and targets t, each a 0-d array."""
+    if not model.labels:
+        y = OUTPUTS[model.output]().probabilities(z)
+        return {"r2": r2(t, y), "mean_absolute_error": mean_absolute_error(t, y)}
+    xp, classes = namespace(z), len(model.labels)
+    predicted = predicted_columns(z, model.multilabel)
+    if model.multilabel:
+        t = xp.astype(t > 0.5, xp.int32)
+        averages = ("micro", "macro")
+        return {f"f1_{a}": precision_recall_f1(t, predicted, classes, a)[2] for a in averages}
+    if len(t.shape) == 2:
+        if model.output == "sigmoid":
+            return {}  # rows of probabilities, with no most probable label
+        t = xp.argmax(t, axis=1)
+    names = ("precision", "recall", "f1")
+    return {
+        "balanced_accuracy": balanced_accuracy(t, predicted, classes),
+        **dict(zip(names, precision_recall_f1(t, predicted, classes), strict=True)),
+        "calibration_error": calibration_error(t, model.probabilities(z)),
+    }
 
 
 def outputs(

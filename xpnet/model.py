@@ -112,8 +112,7 @@ class Model:
             raise UsageError("a model for regression has no probabilities; call predict")
         z = self(x)
         with on_device_of(z):
-            p = OUTPUTS[self.output]().probabilities(z)
-            return namespace(p).concat([1 - p, p], axis=1) if self._binary else p
+            return self.probabilities(z)
 
     def predict(self, x: Any) -> Array:
         """The most probable label of each sample (n,).
@@ -142,9 +141,11 @@ class Model:
         """Labels that are numbers, as an int32 array where the model is."""
         return put(np.asarray(self.labels, dtype=np.int32), self.theta)
 
-    @property
-    def _binary(self) -> bool:
-        return self.output == "sigmoid" and self.network.fan_out == 1 and not self.multilabel
+    def probabilities(self, z: Array) -> Array:
+        """The probability of each label (n, len(labels)), from logits z (n, m)."""
+        p = OUTPUTS[self.output]().probabilities(z)
+        binary = self.output == "sigmoid" and z.shape[1] == 1 and not self.multilabel
+        return namespace(p).concat([1 - p, p], axis=1) if binary else p
 
     @property
     def dtype(self) -> str:

@@ -126,12 +126,7 @@ class Network:
 
     def _pack(self, slots: tuple[Slot, ...], arrays: Sequence[Arrays]) -> Array:
         flat = [arrays[i][name] for i, name, _ in slots]
-        xp = namespace(flat[0])
-        vectors = [xp.reshape(a, (-1,)) for a in flat]
-        # By eights: to join more, a GPU's library may first upload a table of their addresses.
-        while len(vectors) > 8:
-            vectors = [xp.concat(vectors[i : i + 8]) for i in range(0, len(vectors), 8)]
-        return xp.concat(vectors)
+        return join([namespace(a).reshape(a, (-1,)) for a in flat])
 
     def forward(self, params: Sequence[Arrays], x: Array) -> tuple[Array, list[Any]]:
         """The logits while training, and each layer's cache."""
@@ -176,6 +171,15 @@ class Network:
         for layer, p in zip(self.layers, params, strict=True):
             x = layer.infer(p, x)
         return x
+
+
+def join(arrays: Sequence[Array]) -> Array:
+    """The arrays one after the other, along their first axis."""
+    xp, joined = namespace(arrays[0]), list(arrays)
+    # By eights: to join more, a GPU's library may first upload a table of their addresses.
+    while len(joined) > 8:
+        joined = [xp.concat(joined[i : i + 8]) for i in range(0, len(joined), 8)]
+    return xp.concat(joined)
 
 
 def named(slots: Sequence[Slot], params: Sequence[Mapping[str, Array]]) -> dict[str, Array]:
