@@ -263,14 +263,14 @@ def test_predict_gives_a_label_and_probabilities(
     assert run(["predict", *arguments, "--json", "--device", "cpu"]) == 0
     printed = capsys.readouterr()
     rows = json.loads(printed.out)
-    assert [row["image"] for row in rows] == [0, 1, 2, 3, 4]
+    assert [row["sample"] for row in rows] == [0, 1, 2, 3, 4]
     assert [row["label"] for row in rows] == expected.argmax(axis=1).tolist()
     np.testing.assert_allclose([row["probabilities"] for row in rows], expected, rtol=1e-5)
     np.testing.assert_allclose([sum(row["probabilities"]) for row in rows], 1, rtol=1e-5)
     assert ("tiny-1" in printed.err) == (arguments == ["samples.npy"])
     assert run(["predict", *arguments, "--device", "cpu"]) == 0
     table = capsys.readouterr().out.splitlines()
-    assert table[0].split() == ["file", "image", "label", "probability"]
+    assert table[0].split() == ["file", "sample", "label", "probability"]
     assert [line.split()[2] for line in table[1:]] == [str(row["label"]) for row in rows]
     assert table[1].split()[3] == f"{expected[0].max():.4f}"
 
@@ -286,7 +286,7 @@ def test_predict_takes_several_files_and_the_labels_by_name(
     assert code == 0
     rows = json.loads(capsys.readouterr().out)
     places = [("a.npy", 0), ("a.npy", 1), ("a.npy", 2), ("b.npz", 0), ("b.npz", 1)]
-    assert [(row["file"], row["image"]) for row in rows] == places
+    assert [(row["file"], row["sample"]) for row in rows] == places
     expected = load("runs/named-1").predict(X[:5])
     assert [row["label"] for row in rows] == expected.tolist()
 
@@ -364,7 +364,7 @@ def test_lines_are_plain_where_there_is_no_terminal(setting: dict[str, str]) -> 
     assert done.stderr == ""
     assert ESCAPE not in done.stdout
     assert "\r" not in done.stdout
-    assert len(done.stdout.splitlines()) == 3 + 8 + 5
+    assert len(done.stdout.splitlines()) == 4 + 8 + 7
 
 
 def start_on_terminal(*arguments: str, **setting: str) -> tuple[subprocess.Popen[bytes], int]:
@@ -527,7 +527,24 @@ TRAIN = {
     "--optimizer adma": (2, NEAR + "'adam'"),
     "--schedule one-cylce": (2, NEAR + "'one-cycle'"),
     "--loss softmax-cross-entrpy": (2, NEAR + "'softmax-cross-entropy'"),
-    "--loss squared-error": (2, "unknown loss 'squared-error'"),
+    "--loss squared-error --task classification": (2, "squared-error is not for classification"),
+    "--loss hinge:3": (2, "hinge takes no number"),
+    "--loss softmax-squared-error --label-smoothing 0.1": (2, "label_smoothing is for Softmax"),
+    "--task clasification": (2, "did you mean 'classification'"),
+    "--task multilabel": (1, "a target is 2; multilabel needs 0 or 1"),
+    "--normalization btach": (2, "did you mean 'batch'"),
+    "--noise -1": (2, "noise -1.0"),
+    "--max-norm -1": (2, "max_norm -1.0"),
+    "--initializer he": (2, "unknown initializer 'he'"),
+    "--initializer zeros,zeros,zeros": (2, "3 initializers for 2 dense layers"),
+    "--activation leaky-relu:2": (2, "expected 0 < slope < 1"),
+    "--accumulate 0": (2, "accumulate 0"),
+    "--warmup 1": (2, "warmup 1.0 is outside"),
+    "--clip-norm 0": (2, "clip_norm 0.0"),
+    "--average emu": (2, "did you mean 'ema'"),
+    "--average ema:1": (2, "decay 1.0 is outside"),
+    "--class-weight equal": (2, "class_weight 'equal'"),
+    "--schedule plateau --validation 0": (2, "schedule plateau needs samples to validate on"),
     "--loss binary-cross-entropy --label-smoothing 0.1": (2, "label_smoothing is for Softmax"),
     "--dtype float23": (2, NEAR + "'float32'"),
     "--device cdua": (2, NEAR + "'cuda'"),
@@ -828,7 +845,7 @@ def test_ctrl_c_anywhere_exits_130_in_one_line(
         raise KeyboardInterrupt
 
     mlp(4, 3).save("model.safetensors")
-    monkeypatch.setattr(f"xpnet.cli.{place}", interrupted)
+    monkeypatch.setattr(f"xpnet.cli.use.{place}", interrupted)
     refused(capsys, run(["evaluate", "model.safetensors", "--data", "tiny.npz"]), 130, "interrupt")
 
 
@@ -945,8 +962,8 @@ LEARNERS = {
     "gradcheck --against numpy": (2, "unknown reference 'numpy'"),
     "gradcheck --seed -1": (2, "seed -1"),
     "explain --samples 0": (2, "samples 0"),
-    "explain --loss squared-error": (2, "unknown loss"),
-    "explain --tiny --loss squared-error": (2, "unknown loss"),
+    "explain --loss squared": (2, "unknown loss"),
+    "explain --tiny --loss squared": (2, "unknown loss"),
     "explain --tiny --hidden 4": (2, "--hidden has no effect"),
     "explain --tiny --samples 3": (2, "--samples has no effect"),
     "explain --tiny --learning-rate 0": (2, "learning rate 0"),

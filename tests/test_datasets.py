@@ -494,7 +494,7 @@ BAD_CSV = {
     "latin": ("label,a\n1,2\n1,\xe9\n".encode("latin-1"), "line 3 is not UTF-8; save"),
     "same-names": ("label,a,a\n1,2,3\n", "two columns are named 'a'"),
     "no-name": (",label,a\n0,1,2\n", "column 1 has no name"),
-    "target-alone": ("label\n1\n2\n", "has no column but label"),
+    "target-alone": ("label\n1\n2\n", "has no column but those to predict"),
     "missing": ("label,a,b\n1,2,3\n1,,3\n", "line 3: column 'a' has no value"),
     "missing-target": ("label,a\n1,2\n ,3\n", "line 3: column 'label' has no value"),
     "text": ("label,a,b\n1,2,3\n\n1,2,x\n", "line 4: column 'b' is 'x'; expected a number"),
@@ -529,7 +529,7 @@ def test_a_bad_table_is_named_with_what_is_wrong(tmp_path: Path, case: str) -> N
         ("lable", "has no column 'lable' to predict; it has label, a$"),
         ("label,b", "has no column 'b' to predict"),
         ("", "has no column '' to predict"),
-        ("label,a", "has no column but label, a; expected features"),
+        ("label,a", "has no column but those to predict"),
     ],
 )
 def test_a_target_that_is_no_column_is_named(tmp_path: Path, target: str, message: str) -> None:
@@ -548,17 +548,27 @@ def test_text_in_one_of_several_targets_is_no_number(tmp_path: Path) -> None:
         load(csv_file(tmp_path, "a,b,c\n1,2,3\n1,x,3\n"), target="a,b")
 
 
-def test_samples_of_a_table_are_all_columns_but_those_to_drop(tmp_path: Path) -> None:
+def test_samples_of_a_table_are_the_columns_that_are_named(tmp_path: Path) -> None:
+    """In their order, whatever others hold; all where none is named."""
     path = csv_file(tmp_path, "a,label,b\n1,,2\n3,cat,4\n")
-    assert load_samples(path).tolist() == [[1, 2], [3, 4]]
-    assert load_samples(path, drop=("label", "b", "c")).tolist() == [[1], [3]]
+    assert load_samples(path, columns=("b", "a")).tolist() == [[2, 1], [4, 3]]
     with pytest.raises(DataError, match=r"table\.csv: line 2: column 'label' has no value"):
-        load_samples(path, drop=())
+        load_samples(path)
+    with pytest.raises(DataError, match="has no column 'c' that the model takes; it has"):
+        load_samples(path, columns=("a", "c"))
 
 
-def test_a_fault_beside_a_dropped_column_is_named(tmp_path: Path) -> None:
+def test_a_table_may_give_its_features_in_another_order(tmp_path: Path) -> None:
+    path = csv_file(tmp_path, "b,note,label,a\n1,x,0,2\n3,,1,4\n5,y,0,6\n")
+    samples = load(path, columns=("a", "b"))
+    assert samples.columns == ("a", "b")
+    rows = np.concat([samples.x_train, samples.x_test]).tolist()
+    assert sorted(rows) == [[2, 1], [4, 3], [6, 5]]
+
+
+def test_a_fault_beside_an_unused_column_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="line 3: column 'b' is 'x'"):
-        load_samples(csv_file(tmp_path, "label,b\n,1\n,x\n"))
+        load_samples(csv_file(tmp_path, "label,b\n,1\n,x\n"), columns=("b",))
 
 
 def test_samples_of_pixels_are_images(tmp_path: Path) -> None:

@@ -202,7 +202,7 @@ def test_the_tiny_network_is_right_and_takes_every_loss() -> None:
 
 
 def test_other_arguments_are_refused() -> None:
-    with pytest.raises(UsageError, match="without dropout"):
+    with pytest.raises(UsageError, match="explain takes dense layers"):
         explain(model(dropout=0.5), X, Y)
     with pytest.raises(UsageError, match="is for output='identity'"):
         explain(model(), X, Y, LOSSES["squared-error"]())

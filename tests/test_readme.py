@@ -10,7 +10,7 @@ import pytest
 from typer.main import get_command
 
 import xpnet
-from xpnet.cli import app
+from xpnet.cli.options import app
 from xpnet.gradcheck import check_file
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
@@ -71,7 +71,9 @@ def test_every_command_is_named(command: str) -> None:
 def test_options_are_the_arguments_of_fit_and_mlp() -> None:
     arguments = set(inspect.signature(xpnet.fit).parameters)
     arguments |= set(inspect.signature(xpnet.mlp).parameters)
-    of_the_command_line = {"data", "hidden", "device", "strict_device", "output", "quiet"}
+    of_the_command_line = {
+        "data", "hidden", "device", "strict_device", "output", "quiet", "target", "task", "data_dir"
+    }  # fmt: skip
     options = {parameter.name for parameter in COMMANDS["train"].params}
     assert options - of_the_command_line <= arguments
 

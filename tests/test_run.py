@@ -171,22 +171,39 @@ def test_manifest_comes_back(folder: Path, source: str) -> None:
     manifest = {"data": {"source": source}, "validation": None, "seed": 2**64 - 1}
     run.write_manifest(folder, manifest)
     assert json.loads((folder / "run.json").read_text(encoding="utf-8")) == manifest
-    assert run.data_source(folder) == source
+    assert run.read_manifest(folder) == run.Run(source, "label", None)
 
 
 def test_the_data_of_a_folder_without_a_manifest_are_unknown(folder: Path) -> None:
-    assert run.data_source(folder) is None
+    assert run.read_manifest(folder) is None
 
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"{", b"\xff", b"{}", b"[]", b"5", b'{"data": 5}', b'{"data": {"source": 5}}'],
+    [
+        b"",
+        b"{",
+        b"\xff",
+        b"{}",
+        b"[]",
+        b"5",
+        b'{"data": 5}',
+        b'{"data": {"source": 5}}',
+        b'{"data": {"source": "a", "target": 5}}',
+        b'{"data": {"source": "a"}, "loss": 5}',
+    ],
     ids=repr,
 )
 def test_a_damaged_manifest_is_told(folder: Path, content: bytes) -> None:
     (folder / "run.json").write_bytes(content)
     with pytest.raises(DataError, match=r"run\.json: damaged"):
-        run.data_source(folder)
+        run.read_manifest(folder)
+
+
+def test_target_and_loss_are_read(folder: Path) -> None:
+    data = {"source": "a.csv", "target": "price"}
+    run.write_manifest(folder, {"data": data, "loss": "huber:0.5"})
+    assert run.read_manifest(folder) == run.Run("a.csv", "price", "huber:0.5")
 
 
 def test_newest_is_the_model_written_last() -> None:

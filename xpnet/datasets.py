@@ -4,15 +4,13 @@ All give arrays on the host, and check them once: sizes, labels, finite numbers.
 unpickles anything.
 """
 
-import csv
 import gzip
 import hashlib
 import io
 import math
-import re
 import zipfile
 import zlib
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib.abc import Traversable
@@ -26,6 +24,7 @@ import numpy.typing as npt
 from xpnet.downloads import PUBLISHED, arrange, fetch
 from xpnet.errors import DataError
 from xpnet.random import Purpose, permutation, step_keys
+from xpnet.tables import read_features, read_table, whole
 
 HostArray = npt.NDArray[Any]
 NAMED = ("mnist", *PUBLISHED)
@@ -66,7 +65,9 @@ class Samples:
     labels: tuple[int | str, ...] = ()
 
 
-def load(source: str, target: str = "label", folder: str | None = None) -> Samples:
+def load(
+    source: str, target: str = "label", folder: str | None = None, columns: Sequence[str] = ()
+) -> Samples:
     """The data set that `--data` names.
 
     Parameters
@@ -84,6 +85,8 @@ def load(source: str, target: str = "label", folder: str | None = None) -> Sampl
     folder : str, optional
         Where downloaded files are kept; by default the environment variable XPNET_DATA, or else
         the user's folder for caches.
+    columns : sequence of str
+        The features to take of a .csv file, in this order; by default all columns but `target`.
 
     Raises
     ------
@@ -91,7 +94,7 @@ def load(source: str, target: str = "label", folder: str | None = None) -> Sampl
         It isn't there, or is not what it should be.
     """
     path = Path(source).expanduser()
-    columns: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
     if source == "mnist":
         name, arrays, hashes = source, *_read_idx_folder(files("xpnet") / source)
@@ -105,7 +108,7 @@ def load(source: str, target: str = "label", folder: str | None = None) -> Sampl
         name, arrays = path.stem, _read_npz(path.name, content)
     elif path.suffix == ".csv":
         content, hashes = _read(path)
-        name, (arrays, columns) = path.stem, _read_csv(path.name, content, target)
+        name, (arrays, names) = path.stem, read_table(path.name, content, target, columns)
     elif path.exists():
         raise DataError(f"{source}: expected a folder of IDX files, an .npz or a .csv file")
     else:
@@ -113,10 +116,10 @@ def load(source: str, target: str = "label", folder: str | None = None) -> Sampl
         takes = f"--data takes {', '.join(NAMED)}, a folder, an .npz or a .csv"
         hint = f"did you mean '{near[0]}'?" if near else takes
         raise DataError(f"{source}: no such file or folder; {hint}")
-    return _checked(name, arrays, hashes, columns, labels)
+    return _checked(name, arrays, hashes, names, labels)
 
 
-def load_samples(source: str, drop: Collection[str] = ("label",)) -> HostArray:
+def load_samples(source: str, columns: Sequence[str] = ()) -> HostArray:
     """Unlabelled samples to predict, from an .npy, .npz, .csv or IDX file.
 
     Parameters
@@ -124,8 +127,8 @@ def load_samples(source: str, drop: Collection[str] = ("label",)) -> HostArray:
     source : str
         An .npy file; an .npz with one array, or with one named `x` or `x_test`; a .csv with a
         header line; or an IDX file of images, gzipped or not.
-    drop : collection of str
-        Columns of the .csv that are not read, where it has them: those to be predicted.
+    columns : sequence of str
+        Those of the .csv that are read, in this order; by default all.
 
     Returns
     -------
@@ -148,9 +151,7 @@ def load_samples(source: str, drop: Collection[str] = ("label",)) -> HostArray:
     elif path.suffix == ".npy":
         x = _read_npy(source, io.BytesIO(content))
     elif path.suffix == ".csv":
-        table = _open_table(source, content)
-        there = [column for column in drop if column in table.columns]
-        x, _ = _features(table, _parse(table, there, needed=False)[0], there)
+        x = read_features(source, content, columns)
     else:
         x = parse_idx(content, source)
     return _check_x(x, source)
@@ -300,174 +301,6 @@ def _read_npz(name: str, content: bytes) -> dict[str, HostArray]:
     return arrays
 
 
-@dataclass(frozen=True)
-class _Table:
-    """A CSV file, not yet read beyond its header: `rows` follow after so many lines."""
-
-    name: str
-    columns: list[str]
-    rows: str
-    lines: int
-
-
-def _read_csv(
-    name: str, content: bytes, target: str
-) -> tuple[dict[str, HostArray], tuple[str, ...]]:
-    """x and y of a table, and the names of the features."""
-    table = _open_table(name, content)
-    targets = list(dict.fromkeys(part.strip() for part in target.split(",")))
-    for column in targets:
-        if column not in table.columns:
-            near = get_close_matches(column, table.columns, n=8, cutoff=0)
-            more = len(table.columns) - len(near)
-            raise DataError(
-                f"{name}: has no column {column!r} to predict; it has {', '.join(near)}"
-                + (f" and {more} more" if more else "")
-            )
-    if len(targets) == 1:
-        numbers, texts = _parse(table, targets)
-        y = _classes_or_numbers(texts[targets[0]])
-        if y.dtype.kind == "f" and not np.all(np.isfinite(y)):
-            raise _fault(table, ())
-    else:
-        numbers, _ = _parse(table, ())
-        y = _whole(numbers[:, [table.columns.index(column) for column in targets]])
-    x, features = _features(table, numbers, targets)
-    return {"x": x, "y": y}, features
-
-
-def _open_table(name: str, content: bytes) -> _Table:
-    """A table, if it has a header line with a name for each column, and rows."""
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1
-        raise DataError(f"{name}: line {line} is not UTF-8; save the table as UTF-8") from None
-    stream = io.StringIO(text, newline="")
-    reader = csv.reader(stream, strict=True)
-    try:
-        columns = [column.strip() for column in next(filter(None, reader), [])]
-    except csv.Error as error:
-        raise DataError(f"{name}: line {reader.line_num}: {error}") from None
-    if not columns:
-        raise DataError(f"{name}: is empty; expected a line with the names of the columns")
-    if all(map(_is_number, columns)):
-        raise DataError(
-            f"{name}: line {reader.line_num} holds numbers alone; expected the names of the columns"
-        )
-    for i, column in enumerate(columns):
-        if not column:
-            raise DataError(f"{name}: column {i + 1} has no name; name it or leave it out")
-        if column in columns[:i]:
-            raise DataError(f"{name}: two columns are named {column!r}; expected different names")
-    rows = stream.read()
-    if not rows.strip():
-        raise DataError(f"{name}: has no row after the names of the columns")
-    return _Table(name, columns, rows, reader.line_num)
-
-
-def _parse(
-    table: _Table, aside: Collection[str], needed: bool = True
-) -> tuple[HostArray, dict[str, list[str]]]:
-    """All columns as float64 (n, columns), but for those set aside as text, which are 0 there.
-
-    float64 keeps every digit that a table has; a model turns its input into its own dtype.
-    """
-    texts: dict[str, list[str]] = {column: [] for column in aside}
-
-    def keeper(column: str) -> Callable[[str], float]:
-        def keep(value: str) -> float:
-            texts[column].append(value.strip())
-            return 0.0
-
-        return keep
-
-    try:
-        numbers = np.loadtxt(
-            io.StringIO(table.rows, newline=""),
-            delimiter=",",
-            quotechar='"',
-            comments=None,
-            converters={table.columns.index(column): keeper(column) for column in aside},
-            ndmin=2,
-        )
-    except ValueError:
-        numbers = np.empty((0, 0))
-    kept = [text for column in texts.values() for text in column]
-    bad = needed and not all(text and "\n" not in text for text in kept)
-    if bad or numbers.shape[1] != len(table.columns) or not np.all(np.isfinite(numbers)):
-        raise _fault(table, aside, needed)
-    return numbers, texts
-
-
-def _fault(table: _Table, aside: Collection[str], needed: bool = True) -> DataError:
-    """The first thing that is wrong with a table.  loadtxt is fast, but counts no lines."""
-    reader = csv.reader(io.StringIO(table.rows, newline=""), strict=True)
-    try:
-        for row in filter(None, reader):
-            where = f"{table.name}: line {table.lines + reader.line_num}"
-            if len(row) != len(table.columns):
-                return DataError(
-                    f"{where} has {len(row)} values; expected {len(table.columns)}, "
-                    "one for each column"
-                )
-            for column, value in zip(table.columns, row, strict=True):
-                if column in aside and not needed:
-                    continue
-                if not value.strip():
-                    wrong = "has no value; fill it in or leave the row out"
-                elif "\n" in value.strip():
-                    wrong = "has a line break in its value; is a quote missing?"
-                elif column in aside:
-                    continue
-                elif not _is_number(value):
-                    wrong = f"is {value[:40]!r}; expected a number"
-                elif not math.isfinite(float(value)):
-                    wrong = f"is {value.strip()}; expected a finite number"
-                else:
-                    continue
-                return DataError(f"{where}: column {column!r} {wrong}")
-    except csv.Error as error:
-        return DataError(f"{table.name}: line {table.lines + reader.line_num}: {error}")
-    return DataError(f"{table.name}: cannot be read as a table of numbers")
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _classes_or_numbers(texts: list[str]) -> HostArray:
-    """Numbers, if all of them are; otherwise names."""
-    return np.asarray([*map(float, texts)] if all(map(_is_number, texts)) else texts)
-
-
-def _whole(y: HostArray) -> HostArray:
-    """int64, if every number is whole; otherwise y."""
-    whole = y.dtype.kind == "f" and np.all(np.abs(y) < 2**53) and np.all(y == np.floor(y))
-    return y.astype(np.int64) if whole else y
-
-
-def _features(
-    table: _Table, numbers: HostArray, aside: Collection[str]
-) -> tuple[HostArray, tuple[str, ...]]:
-    """The columns that are not set aside, as bytes or images if they are pixels; their names."""
-    places = [i for i, column in enumerate(table.columns) if column not in aside]
-    names = tuple(table.columns[i] for i in places)
-    if not names:
-        raise DataError(f"{table.name}: has no column but {', '.join(aside)}; expected features")
-    x = numbers[:, places]
-    pixels = all(re.fullmatch(r"pixel\d+", name) for name in names)
-    if pixels and np.all((x >= 0) & (x <= 255) & (x == np.floor(x))):
-        side = math.isqrt(len(names))
-        shape = (side, side) if side**2 == len(names) else (len(names),)
-        x = x.astype(np.uint8).reshape(-1, *shape)
-    return x, names
-
-
 def hold_out(n: int) -> tuple[HostArray, HostArray]:
     """The rows to train on and the rows to test on, where a set comes without a test set.
 
@@ -543,7 +376,7 @@ def _check_pair(x: HostArray, y: HostArray, name: str, part: str) -> tuple[HostA
         )
     _check_finite(y, where)
     y = y.astype(np.uint8) if y.dtype.kind == "b" else y.astype(y.dtype.newbyteorder("="))
-    return x, _whole(y) if y.ndim == 1 else y
+    return x, whole(y) if y.ndim == 1 else y
 
 
 def _check_x(x: HostArray, where: str) -> HostArray:

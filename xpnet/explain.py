@@ -18,12 +18,13 @@ import numpy.typing as npt
 
 from xpnet.activations import ACTIVATIONS
 from xpnet.device import namespace, on_device_of, put, to_numpy
-from xpnet.errors import UsageError, choose
+from xpnet.errors import UsageError, construct
 from xpnet.gradcheck import central_differences
 from xpnet.layers import Array, Arrays, Dense
 from xpnet.losses import LOSSES, OUTPUTS, Loss, dense_targets
 from xpnet.model import Model
 from xpnet.network import Network
+from xpnet.normalization import BatchNorm, LayerNorm
 from xpnet.optimizers import SGD
 from xpnet.preparation import in_standard_units, prepare
 from xpnet.train import train_step
@@ -173,7 +174,7 @@ def explain(
     Parameters
     ----------
     model : Model
-        With a dense layer, and without dropout.
+        With a dense layer; without dropout, noise and normalization.
     x : array or list (n, ...)
         Samples, a few.
     y : array or list
@@ -190,8 +191,9 @@ def explain(
     network, loss = model.network, loss or OUTPUTS[model.output]()
     if loss.output != model.output:
         raise UsageError(f"{loss} is for output={loss.output!r}, not for {model.output!r}")
-    if network.drawing or not any(isinstance(layer, Dense) for layer in network.layers):
-        raise UsageError("explain takes a model with a dense layer and without dropout")
+    normalized = any(isinstance(layer, BatchNorm | LayerNorm) for layer in network.layers)
+    if network.drawing or normalized or not any(isinstance(a, Dense) for a in network.layers):
+        raise UsageError("explain takes dense layers, one at least, scaling and activations alone")
     data, model = prepare(model, x, y, loss)
     model, data = in_standard_units(model, data)
     network = model.network
@@ -374,8 +376,8 @@ def tiny(
     UsageError
         There is no such activation or loss.
     """
-    hidden = ACTIVATIONS[choose("activation", activation, ACTIVATIONS)]()
-    output = LOSSES[choose("loss", loss, LOSSES)].output
+    hidden = construct("activation", activation, ACTIVATIONS)
+    output = construct("loss", loss, LOSSES).output
     network = Network(3, (Dense(3, 2), hidden, Dense(2, 2)))
     arrays = [
         {"W": [[0.1, 0.4], [0.5, -0.2], [-0.3, 0.2]], "b": [0.1, -0.1]},
@@ -383,7 +385,7 @@ def tiny(
         {"W": [[0.2, -0.4], [0.5, 0.3]], "b": [0.1, 0.0]},
     ]
     theta = network.pack([{k: np.asarray(a) for k, a in p.items()} for p in arrays])
-    labels = () if output == "identity" else (0, 1)
+    labels = () if output in ("identity", "exp") else (0, 1)
     model = Model(network, theta, np.zeros(0), labels, (3,), output)
     return model, np.asarray([[1.0, 0.5, 2.0]]), np.asarray([[0.0, 1.0]])
 

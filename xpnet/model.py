@@ -57,6 +57,8 @@ class Model:
         tells two classes apart); values; logarithms of expected counts.
     multilabel : bool
         Whether a sample may have any number of the labels ("sigmoid" only); else it has one.
+    columns : tuple of str
+        The names of the input's columns, where it comes from a table; else empty.
     """
 
     network: Network
@@ -66,6 +68,7 @@ class Model:
     input_shape: tuple[int, ...]
     output: str = "softmax"
     multilabel: bool = False
+    columns: tuple[str, ...] = ()
     _copies: dict[Any, "Model"] = field(default_factory=dict, repr=False, init=False)
 
     def __post_init__(self) -> None:
@@ -204,6 +207,7 @@ class Model:
             "input_shape": list(self.input_shape),
             "output": self.output,
             "multilabel": self.multilabel,
+            "columns": list(self.columns),
         }
         arrays = named(network.slots + network.buffer_slots, params)
         checkpoint.write_arrays(Path(path), arrays, metadata)
@@ -213,7 +217,7 @@ class Model:
         if not isinstance(other, Model):
             return NotImplemented
         mine, theirs = (
-            (m.network, m.labels, m.input_shape, m.output, m.multilabel, m.dtype)
+            (m.network, m.labels, m.input_shape, m.output, m.multilabel, m.columns, m.dtype)
             for m in (self, other)
         )
         return mine == theirs and all(
@@ -227,7 +231,7 @@ class Model:
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickles and copies hold NumPy arrays: they need no GPU and no other library."""
         arrays = (np.array(to_numpy(a)) for a in (self.theta, self.buffers))
-        rest = self.labels, self.input_shape, self.output, self.multilabel
+        rest = self.labels, self.input_shape, self.output, self.multilabel, self.columns
         return Model, (self.network, *arrays, *rest)
 
 
@@ -280,6 +284,7 @@ def load(path: str | PathLike[str]) -> Model:
         raise DataError(f"{file}: its arrays hold NaN, infinity or a scale that is not above 0")
     labels, shape = metadata.get("labels"), metadata.get("input_shape")
     output, multilabel = metadata.get("output"), metadata.get("multilabel", False)
+    columns = metadata.get("columns", [])
     if (
         not isinstance(labels, list)
         or not all(type(label) in (int, str) for label in labels)
@@ -288,14 +293,18 @@ def load(path: str | PathLike[str]) -> Model:
         or prod(shape) != network.fan_in
         or output not in tuple(OUTPUTS)
         or type(multilabel) is not bool
+        or not isinstance(columns, list)
+        or not all(type(column) is str for column in columns)
+        or len(columns) not in (0, network.fan_in)
     ):
-        raise DataError(f"{file}: its labels, input shape or output are damaged")
+        raise DataError(f"{file}: its labels, input shape, output or columns are damaged")
     try:
         _check_labels(tuple(labels), output, network.fan_out, multilabel)
     except UsageError as error:
         raise DataError(f"{file}: {error}") from None
     theta, buffers = _pack_host(network, by_layer(network, arrays), dtypes.pop())
-    return Model(network, theta, buffers, tuple(labels), tuple(shape), output, multilabel)
+    rest = tuple(labels), tuple(shape), output, multilabel, tuple(columns)
+    return Model(network, theta, buffers, *rest)
 
 
 def mlp(

@@ -12,7 +12,9 @@ from xpnet import run as runs
 from xpnet.datasets import Samples
 from xpnet.device import Device
 from xpnet.evaluation import Evaluation
+from xpnet.losses import Loss
 from xpnet.model import Model
+from xpnet.tasks import Task, name_of
 from xpnet.train import Epoch, Result
 
 
@@ -24,16 +26,17 @@ class Report:
     model : Model
     name : str
         Of the data.
-    images : int
+    samples : int
         How many are trained on.
     epochs : int
     quiet : bool
         Print nothing.
     """
 
-    def __init__(self, model: Model, name: str, images: int, epochs: int, quiet: bool) -> None:
-        self.model, self.name, self.images = model, name, images
+    def __init__(self, model: Model, name: str, samples: int, epochs: int, quiet: bool) -> None:
+        self.model, self.name, self.samples = model, name, samples
         self.epochs, self.quiet = epochs, quiet
+        self.unit = "images" if len(model.input_shape) > 1 else "samples"
         self.begun, self.status = perf_counter(), ""
 
     def say(self, what: str, text: str) -> None:
@@ -41,15 +44,14 @@ class Report:
         if not self.quiet:
             print(f"{what:<14} {text}", flush=True)
 
-    def start(self, samples: Samples, device: Device) -> None:
-        """Data, network and device."""
+    def start(self, samples: Samples, task: Task, device: Device) -> None:
+        """Data, task, network and device."""
         train, test = len(samples.x_train), len(samples.x_test)
         shape = " x ".join(map(str, self.model.input_shape))
-        self.say(
-            "data",
-            f"{self.name}: {train:,} training and {test:,} test samples of {shape}, "
-            f"{len(self.model.labels)} classes",
-        )
+        self.say("data", f"{self.name}: {train:,} training and {test:,} test samples of {shape}")
+        self.say("task", f"{task.name} ({task.why})")
+        if samples.labels:
+            self.say("classes", ", ".join(map(str, samples.labels)))
         network = self.model.network
         self.say("network", f"{network}, {network.size:,} parameters")
         self.say("device", f"{device} ({device.why})")
@@ -62,7 +64,7 @@ class Report:
         if self.quiet or not console.is_terminal or console.is_dumb_terminal:
             yield None
             return
-        steps = -(-self.images // max(batch_size, 1))
+        steps = -(-self.samples // max(batch_size, 1))
         columns = (TextColumn("{task.description}"), BarColumn(20), TimeRemainingColumn())
         with Progress(*columns, console=console, transient=True) as progress:
             task = progress.add_task("epoch 1", total=max(steps * self.epochs, 1))
@@ -86,19 +88,26 @@ class Report:
             self.status += f"  accuracy {epoch.validation_accuracy:.2%}"
         elif epoch.validation_loss is not None:
             self.status += f"  validation {show_loss(epoch.validation_loss)}"
-        speed = f"{self.images / epoch.seconds:,.0f} images/s"
+        speed = f"{self.samples / epoch.seconds:,.0f} {self.unit}/s"
         number = f"epoch {epoch.epoch:>3}/{self.epochs}"
         self.say(number, f"{self.status}  {speed}  {left:.0f} s left")
 
     def end(
-        self, result: Result, test: Evaluation, seconds: float, device: Device, folder: Path
+        self,
+        result: Result,
+        test: Evaluation,
+        loss: Loss,
+        seconds: float,
+        device: Device,
+        folder: Path,
     ) -> None:
         """What it came to, and where it is."""
-        self.say("test accuracy", show_accuracy(test))
-        self.say("test loss", show_loss(test.loss))
+        for what, text in shown(self.model, test, loss):
+            self.say(what, text)
         epochs = len(result.history)
-        speed = self.images * epochs / sum(epoch.seconds for epoch in result.history)
-        self.say("time", f"{seconds:.1f} s for {epochs} epochs, {speed:,.0f} images/s, on {device}")
+        speed = self.samples * epochs / sum(epoch.seconds for epoch in result.history)
+        took = f"{seconds:.1f} s for {epochs} epochs"
+        self.say("time", f"{took}, {speed:,.0f} {self.unit}/s, on {device}")
         self.say("best epoch", f"{result.best_epoch} of {epochs}")
         self.say("files", f"{folder}: {runs.MODEL}, {runs.HISTORY}, {runs.MANIFEST}")
 
@@ -108,12 +117,29 @@ def show_loss(loss: float) -> str:
     return f"{loss:.4f}" if abs(loss) < 1e4 else f"{loss:.4g}"
 
 
-def show_accuracy(evaluation: Evaluation) -> str:
-    """In per cent, of how many samples, with its interval."""
-    if evaluation.accuracy is None or evaluation.interval is None:
-        return "none: the model has no classes"
-    low, high = evaluation.interval
-    return (
-        f"{evaluation.accuracy:.2%} of {evaluation.samples:,} samples "
+def shown(model: Model, test: Evaluation, loss: Loss) -> list[tuple[str, str]]:
+    """What a model came to on a test set, in a line each: what it is, and the text."""
+    metrics = test.metrics
+    lines = [("test loss", f"{show_loss(test.loss)} ({name_of(loss)})")]
+    if test.accuracy is None or test.interval is None:
+        if "r2" in metrics:
+            lines.insert(0, ("test R²", f"{metrics['r2']:.4f} of {test.samples:,} samples"))
+            lines.append(("test error", f"{metrics['mean_absolute_error']:.4g} (mean absolute)"))
+        return lines
+    low, high = test.interval
+    what = " right in all labels" if model.multilabel else ""
+    accuracy = (
+        f"{test.accuracy:.2%} of {test.samples:,} samples{what} "
         f"(95 % interval: {low:.2%} to {high:.2%})"
     )
+    if model.multilabel:
+        means = f"F1 {metrics['f1_micro']:.2%} (micro), {metrics['f1_macro']:.2%} (macro)"
+        return [("test accuracy", accuracy), *lines, ("over labels", means)]
+    means = (
+        f"precision {metrics['precision']:.2%}, recall {metrics['recall']:.2%}, "
+        f"F1 {metrics['f1']:.2%}"
+    )
+    calibration = f"{metrics['calibration_error']:.2%} (calibration error)"
+    return [
+        ("test accuracy", accuracy), *lines, ("over classes", means), ("confidence", calibration)
+    ]  # fmt: skip

@@ -10,7 +10,7 @@ import io
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -101,8 +101,17 @@ def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
     write_atomically(folder / MANIFEST, text.encode(errors="backslashreplace"))
 
 
-def data_source(folder: Path) -> str | None:
-    """What a run was trained on, or None where there is no run.json.
+@dataclass(frozen=True)
+class Run:
+    """What a run was trained on and by, as far as `evaluate` needs it."""
+
+    source: str
+    target: str
+    loss: str | None
+
+
+def read_manifest(folder: Path) -> Run | None:
+    """What run.json says, or None where there is none.
 
     Raises
     ------
@@ -110,14 +119,18 @@ def data_source(folder: Path) -> str | None:
         It is damaged.
     """
     try:
-        source = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["data"]["source"]
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        data, loss = manifest["data"], manifest.get("loss")
+        source, target = data["source"], data.get("target", "label")
     except OSError:
         return None
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{folder / MANIFEST}: damaged ({error})") from None
     if not isinstance(source, str):
         raise DataError(f"{folder / MANIFEST}: damaged (its data is {source!r}); name it by --data")
-    return source
+    if not isinstance(target, str) or not isinstance(loss, str | None):
+        raise DataError(f"{folder / MANIFEST}: damaged (target {target!r}, loss {loss!r})")
+    return Run(source, target, loss)
 
 
 def newest() -> Path | None:

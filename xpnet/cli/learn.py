@@ -1,0 +1,151 @@
+"""`xpnet gradcheck` and `explain`."""
+
+import json
+from typing import Annotated
+
+import numpy as np
+import typer
+
+from xpnet.cli.options import (
+    EVERYDAY,
+    NETWORK,
+    TRAINING,
+    Activation,
+    AsJson,
+    Data,
+    DeviceOption,
+    Dropout,
+    Hidden,
+    Noise,
+    Normalization,
+    Strict,
+    Target,
+    app,
+    build,
+    each,
+    option,
+    or_none,
+    refuse_others,
+    widths,
+)
+from xpnet.datasets import load as load_data
+from xpnet.device import select
+from xpnet.errors import UsageError, at_least, choose, construct
+from xpnet.explain import explain
+from xpnet.explain import tiny as tiny_network
+from xpnet.gradcheck import REFERENCES, check, check_file, summary, table, verdict
+from xpnet.losses import LOSSES
+from xpnet.model import mlp
+from xpnet.preparation import prepare, rescale, standardize
+from xpnet.tasks import choose_task
+
+
+def add() -> None:
+    """Make the commands part of the application."""
+    app.command("gradcheck")(gradcheck_command)
+    app.command("explain")(explain_command)
+
+
+def gradcheck_command(
+    context: typer.Context,
+    file: Annotated[
+        str | None,
+        typer.Argument(
+            help="Formulas of one's own in a Python file, as in scripts/notebook.py; it is run.",
+            show_default="those of xpnet, for the network below",
+        ),
+    ] = None,
+    hidden: Hidden = "8",
+    activation: Activation = "relu",
+    normalization: Normalization = "none",
+    dropout: Dropout = 0.0,
+    noise: Noise = 0.0,
+    inputs: Annotated[int, option(NETWORK, "Columns of the input.")] = 6,
+    outputs: Annotated[int, option(NETWORK, "Columns of the output.")] = 4,
+    loss: Annotated[str, option(NETWORK, f"{', '.join(LOSSES)}.")] = "softmax-cross-entropy",
+    samples: Annotated[int, option(EVERYDAY, "Random ones, to try it on.")] = 5,
+    against: Annotated[
+        str, option(EVERYDAY, f"What is right: {', '.join(REFERENCES)}.")
+    ] = "differences",
+    seed: Annotated[int, option(EVERYDAY, "Of weights and samples.")] = 0,
+    as_json: AsJson = False,
+    device: DeviceOption = "auto",
+    strict_device: Strict = False,
+) -> int:
+    """Each derivative by its formula beside the right one; exit code 1 if one is wrong.
+
+    error: the largest difference, in parts of the array's largest derivative. angle: between the
+    formula's direction and the right one.
+    """
+    if file is not None:
+        if choose("reference", against, REFERENCES) != "differences":
+            raise UsageError(
+                f"--against {against}: formulas in a file are compared with differences only"
+            )
+        taken = "file", "as_json", "against"
+        refuse_others(context, f"{file} brings its own network", *taken)
+        checks = check_file(file)
+    else:
+        what = construct("loss", loss, LOSSES)
+        if outputs == 1 and what.output == "softmax":
+            raise UsageError(
+                "--outputs 1: softmax over one output is always 1; try --loss binary-cross-entropy"
+            )
+        model = mlp(
+            inputs, *widths(hidden), outputs, activation=each(activation),
+            normalization=or_none(normalization), dropout=dropout, noise=noise,
+            output=what.output, seed=seed, dtype="float64",
+        )  # fmt: skip
+        chosen = select(device, strict_device)
+        title = f"{model.network}, {activation}, {loss}, {samples} samples, on {chosen}"
+        found = check(model, what, samples, seed, against, chosen)
+        checks = iter([(f"{title}, against {against}", found)])
+    summaries = []
+    for title, comparisons in checks:
+        summaries.append(summary(title, comparisons))
+        if not as_json:
+            print(f"{title}\n{table(comparisons)}\n{verdict(comparisons)}\n", flush=True)
+    if as_json:
+        print(json.dumps(summaries))
+    return 0 if all(one["right"] for one in summaries) else 1
+
+
+def explain_command(
+    context: typer.Context,
+    tiny: Annotated[
+        bool, option(EVERYDAY, "A network 3-2-2 and one sample, for pencil and paper.", "--tiny")
+    ] = False,
+    data: Data = "mnist",
+    target: Target = "label",
+    samples: Annotated[int, option(EVERYDAY, "The first so many of the training set.")] = 2,
+    hidden: Hidden = "3",
+    activation: Activation = "sigmoid",
+    loss: Annotated[
+        str | None,
+        option(TRAINING, f"What is minimised: {', '.join(LOSSES)}.", default="the task's"),
+    ] = None,
+    learning_rate: Annotated[float, option(NETWORK, "Of the step.")] = 0.5,
+    seed: Annotated[int, option(NETWORK, "Of the initial weights.")] = 0,
+    as_json: AsJson = False,
+    device: DeviceOption = "auto",
+    strict_device: Strict = False,
+) -> None:
+    """One training step in numbers: every array, every derivative, from the loss to a weight."""
+    if tiny:
+        taken = "tiny", "activation", "loss", "learning_rate", "as_json", "device", "strict_device"
+        refuse_others(context, "--tiny has its own network and sample", *taken)
+        loss = loss or "softmax-cross-entropy"
+        what = construct("loss", loss, LOSSES)
+        model, x, y = tiny_network(activation, loss)
+    else:
+        at_least("samples", samples, 1)
+        known = load_data(data, target)
+        task = choose_task(known, loss=loss)
+        what, rows = task.loss, np.arange(len(known.x_train))
+        model = build(known, task, hidden, activation, "float64", seed)
+        whole, model = prepare(model, known.x_train, known.y_train, what)
+        model = rescale(standardize(model, whole.x, rows), whole.t, rows)
+        x, y = known.x_train[:samples], known.y_train[:samples]
+    chosen = select(device, strict_device)
+    result = explain(model.to(chosen), chosen.put(x), y, what, learning_rate)
+    print(json.dumps(result.json()) if as_json else result.text())

@@ -1,0 +1,111 @@
+"""What the commands share: the application, and options that several of them take."""
+
+import math
+from dataclasses import replace
+from typing import Annotated, Any
+
+import typer
+
+from xpnet.activations import ACTIVATIONS
+from xpnet.datasets import NAMED, Samples
+from xpnet.errors import UsageError
+from xpnet.model import Model, mlp
+from xpnet.normalization import NORMALIZATIONS
+from xpnet.tasks import Task
+
+app = typer.Typer(
+    name="xpnet",
+    help="A neural network from scratch: train it, evaluate it, predict with it.",
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+EVERYDAY, DATA, NETWORK, TRAINING = "Everyday", "Data", "Network", "Training"
+
+
+def option(panel: str, text: str, *names: str, default: str = "") -> Any:
+    """An option of a command: its panel in the help, its help, and how its default is shown."""
+    return typer.Option(*names, help=text, rich_help_panel=panel, show_default=default or True)
+
+
+Data = Annotated[
+    str,
+    option(EVERYDAY, f"{', '.join(NAMED)}; a folder of IDX files; an .npz or .csv file."),
+]
+Target = Annotated[str, option(DATA, "The column of a .csv to predict, or several: height,weight.")]
+DataDir = Annotated[
+    str | None,
+    option(DATA, "Where downloaded data sets are kept.", default="the user's cache, or XPNET_DATA"),
+]
+DeviceOption = Annotated[str, option(EVERYDAY, "auto, cpu, cuda or cuda:N.")]
+Strict = Annotated[
+    bool,
+    option(
+        EVERYDAY, "Fail where the GPU asked for cannot be used: no fall-back.", "--strict-device"
+    ),
+]
+AsJson = Annotated[bool, option(EVERYDAY, "Print JSON.", "--json")]
+Hidden = Annotated[str, option(EVERYDAY, "Widths of the hidden layers, as in 128,64; or none.")]
+Activation = Annotated[
+    str, option(NETWORK, f"One for all hidden layers, or one each: {', '.join(ACTIVATIONS)}.")
+]
+Normalization = Annotated[
+    str, option(NETWORK, f"Before each activation: none, {', '.join(NORMALIZATIONS)}.")
+]
+Dropout = Annotated[float, option(NETWORK, "Part of the hidden units dropped per step.")]
+Noise = Annotated[float, option(NETWORK, "Deviation of noise on the scaled input, per step.")]
+
+
+def widths(hidden: str) -> list[int]:
+    """The widths that --hidden gives."""
+    if hidden.strip().lower() == "none":
+        return []
+    try:
+        given = [int(width) for width in hidden.split(",")]
+    except ValueError:
+        given = [0]
+    if min(given) < 1:
+        raise UsageError(
+            f"--hidden {hidden}: expected widths above 0, as in 128 or 128,64; or none"
+        )
+    return given
+
+
+def build(
+    samples: Samples,
+    task: Task,
+    hidden: str,
+    activation: str,
+    dtype: str,
+    seed: int,
+    **options: Any,
+) -> Model:
+    """The network for these samples, with initial weights; `options` as for `mlp`."""
+    shape, initializer = samples.x_train.shape[1:], options.pop("initializer", None)
+    model = mlp(
+        math.prod(shape), *widths(hidden), task.outputs, activation=each(activation),
+        initializer=None if initializer is None else each(initializer),
+        output=task.loss.output, multilabel=task.name == "multilabel",
+        labels=task.labels or None, input_shape=shape, seed=seed, dtype=dtype, **options,
+    )  # fmt: skip
+    return replace(model, columns=samples.columns)
+
+
+def each(names: str) -> str | list[str]:
+    """One name for all layers, or a list of one each."""
+    return names.split(",") if "," in names else names
+
+
+def or_none(name: str) -> str | None:
+    """The name, or None for "none"."""
+    return None if name.strip().lower() == "none" else name
+
+
+def refuse_others(context: typer.Context, why: str, *taken: str) -> None:
+    """Refuse options that would have no effect."""
+    for name in context.params:
+        source = context.get_parameter_source(name)
+        if name not in taken and source is not None and source.name == "COMMANDLINE":
+            raise UsageError(f"--{name.replace('_', '-')} has no effect here: {why}")

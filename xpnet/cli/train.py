@@ -1,0 +1,248 @@
+"""`xpnet train`."""
+
+import shlex
+from datetime import UTC, datetime
+from pathlib import Path
+from time import perf_counter
+from typing import Annotated, Any
+
+import typer
+from threadpoolctl import threadpool_info, threadpool_limits
+
+from xpnet import run as runs
+from xpnet.cli.options import (
+    DATA,
+    EVERYDAY,
+    NETWORK,
+    TRAINING,
+    Activation,
+    Data,
+    DataDir,
+    DeviceOption,
+    Dropout,
+    Hidden,
+    Noise,
+    Normalization,
+    Strict,
+    Target,
+    app,
+    build,
+    option,
+    or_none,
+)
+from xpnet.data import split
+from xpnet.datasets import NAMED, Samples
+from xpnet.datasets import load as load_data
+from xpnet.device import Device, select, versions
+from xpnet.errors import DivergedError, XpnetError
+from xpnet.evaluation import evaluate
+from xpnet.initializers import INITIALIZERS
+from xpnet.losses import LOSSES
+from xpnet.model import Model
+from xpnet.optimizers import AVERAGES, OPTIMIZERS
+from xpnet.report import Report
+from xpnet.schedules import SCHEDULES
+from xpnet.tasks import TASKS, Task, choose_task, loss_to_test, name_of
+from xpnet.train import Epoch, Result, fit
+
+SMALL_PRODUCT = 2**25  # multiplications; 784 x 128 weights reach it at batches of 335
+
+
+class _InterruptedError(XpnetError):
+    """Ctrl-C in training: what is kept."""
+
+    exit_code = 130
+
+
+def add() -> None:
+    """Make the command part of the application."""
+    app.command("train")(train)
+
+
+def train(
+    context: typer.Context,
+    data: Data = "mnist",
+    hidden: Hidden = "128",
+    epochs: Annotated[int, option(EVERYDAY, "How often each sample is seen.")] = 10,
+    device: DeviceOption = "auto",
+    strict_device: Strict = False,
+    limit: Annotated[
+        int | None, option(EVERYDAY, "A quick try: train on the first N training samples.")
+    ] = None,
+    output: Annotated[
+        str | None,
+        option(EVERYDAY, "The run folder, new or empty.", default="runs/NAME-NUMBER"),
+    ] = None,
+    quiet: Annotated[bool, option(EVERYDAY, "Print nothing.", "--quiet", "-q")] = False,
+    target: Target = "label",
+    task: Annotated[
+        str | None, option(DATA, f"{', '.join(TASKS)}.", default="what the targets look like")
+    ] = None,
+    data_dir: DataDir = None,
+    activation: Activation = "relu",
+    normalization: Normalization = "none",
+    dropout: Dropout = 0.0,
+    noise: Noise = 0.0,
+    max_norm: Annotated[
+        float, option(NETWORK, "Bound of the weights into a hidden unit; 0 for none.")
+    ] = 0.0,
+    initializer: Annotated[
+        str | None,
+        option(
+            NETWORK,
+            f"One for all dense layers, or one each: {', '.join(INITIALIZERS)}.",
+            default="the activation's",
+        ),
+    ] = None,
+    dtype: Annotated[str, option(NETWORK, "float32 or float64.")] = "float32",
+    batch_size: Annotated[int, option(TRAINING, "Samples per batch.")] = 128,
+    accumulate: Annotated[int, option(TRAINING, "Batches per step.")] = 1,
+    optimizer: Annotated[str, option(TRAINING, f"{', '.join(OPTIMIZERS)}.")] = "nesterov",
+    learning_rate: Annotated[
+        float | None, option(TRAINING, "Its peak.", default="the optimizer's")
+    ] = None,
+    schedule: Annotated[
+        str, option(TRAINING, f"The learning rate's course: {', '.join(SCHEDULES)}.")
+    ] = "one-cycle",
+    warmup: Annotated[
+        float, option(TRAINING, "Part of the run in which the learning rate rises first.")
+    ] = 0.0,
+    weight_decay: Annotated[
+        float | None, option(TRAINING, "Pulls the weights towards 0.", default="the optimizer's")
+    ] = None,
+    clip_norm: Annotated[
+        float | None, option(TRAINING, "Shorten longer gradients to this length.")
+    ] = None,
+    average: Annotated[
+        str, option(TRAINING, f"Of the weights over the steps: none, {', '.join(AVERAGES)}.")
+    ] = "none",
+    loss: Annotated[
+        str | None,
+        option(TRAINING, f"What is minimised: {', '.join(LOSSES)}.", default="the task's"),
+    ] = None,
+    label_smoothing: Annotated[
+        float, option(TRAINING, "Of softmax-cross-entropy; at least 0, below 1.")
+    ] = 0.0,
+    class_weight: Annotated[
+        str, option(TRAINING, "none, or balanced: rare classes count as much as others.")
+    ] = "none",
+    validation: Annotated[
+        float | None,
+        option(
+            TRAINING,
+            "Samples held out to choose the best epoch: a part below 1, or a number.",
+            default="a sixth",
+        ),
+    ] = None,
+    patience: Annotated[
+        int | None, option(TRAINING, "Stop after so many epochs without a better one.")
+    ] = None,
+    seed: Annotated[int, option(TRAINING, "Of all that is random.")] = 0,
+) -> None:
+    """Train a network; by default 784-128-10 on the MNIST in the package.
+
+    Names such as leaky-relu, huber or ema may bring a number: leaky-relu:0.2.
+    """
+    validation = 1 / 6 if validation is None else validation
+    chosen = select(device, strict_device)
+    samples = load_data(data, target, data_dir)
+    found = choose_task(samples, task, loss, target.split(",") if samples.columns else ())
+    model = build(
+        samples, found, hidden, activation, dtype, seed, normalization=or_none(normalization),
+        dropout=dropout, noise=noise, max_norm=max_norm, initializer=initializer,
+    )  # fmt: skip
+    rows, _ = split(len(samples.x_train), validation, seed)
+    report = Report(model, samples.name, len(rows[:limit]), epochs, quiet)
+    report.start(samples, found, chosen)
+    folder, made = runs.create(output, samples.name)
+    threads = _threads(model, batch_size)
+    manifest = _manifest(context, samples, found, chosen, threads)
+    best = 0
+
+    def save(epoch: Epoch, result: Result) -> None:
+        nonlocal best
+        if result.best_epoch > best:
+            runs.write_model(folder, result.model)
+            best = result.best_epoch
+        runs.write_history(folder, result.history)
+        report.epoch(epoch)
+
+    status = "failed"
+    try:
+        runs.write_manifest(folder, manifest)
+        start = perf_counter()
+        x = chosen.put(samples.x_train)
+        limit_threads = threadpool_limits(threads, user_api="blas")
+        with limit_threads, report.live(batch_size * accumulate) as on_step:
+            result = fit(
+                model.to(chosen), x, samples.y_train, epochs=epochs, batch_size=batch_size,
+                accumulate=accumulate, optimizer=optimizer, learning_rate=learning_rate,
+                schedule=schedule, warmup=warmup, weight_decay=weight_decay, clip_norm=clip_norm,
+                average=or_none(average), loss=found.loss, label_smoothing=label_smoothing,
+                class_weight=or_none(class_weight), validation=validation, patience=patience,
+                limit=limit, seed=seed, on_step=on_step, on_epoch=save,
+            )  # fmt: skip
+        seconds = perf_counter() - start
+        measured = loss_to_test(result.model, found.loss)
+        test = evaluate(result.model, chosen.put(samples.x_test), samples.y_test, measured)
+        status = "finished"
+        manifest |= {
+            "test_accuracy": test.accuracy,
+            "test_accuracy_interval": test.interval,
+            "test_loss": test.loss,
+            "test_metrics": dict(test.metrics),
+            "seconds": seconds,
+            "epochs": len(result.history),
+            "best_epoch": result.best_epoch,
+        }
+    except DivergedError as error:
+        status = "diverged"
+        kept = f"; see {folder}" if best else ""
+        raise DivergedError(f"{error}{kept}", error.result) from None
+    except KeyboardInterrupt:
+        status = "interrupted"
+        kept = f"{folder} keeps the model of epoch {best}" if best else "nothing is kept"
+        raise _InterruptedError(f"interrupted; {kept}") from None
+    finally:
+        if best:
+            runs.write_manifest(folder, manifest | {"status": status})
+        else:
+            runs.discard(folder, made)
+    report.end(result, test, measured, seconds, chosen, folder)
+
+
+def _threads(model: Model, batch_size: int) -> int:
+    """Threads of the BLAS for training: one where the largest product is small.
+
+    A second thread gains little there, and where another program wants its core the products wait
+    for it, many times as long as they take.  A rule, not a timing, so that results are the same.
+    """
+    shapes = [shape for _, name, shape in model.network.slots if name == "W"]
+    if batch_size * max(rows * columns for rows, columns in shapes) < SMALL_PRODUCT:
+        return 1
+    return max((pool["num_threads"] for pool in threadpool_info()), default=1)
+
+
+def _manifest(
+    context: typer.Context, samples: Samples, task: Task, device: Device, threads: int
+) -> dict[str, Any]:
+    """What run.json says before the results."""
+    data, loss = context.params["data"], context.params["loss"]
+    return {
+        "status": "running",
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": shlex.join(["xpnet", *context.obj]),
+        "configuration": dict(context.params),
+        "versions": versions(),
+        "device": str(device),
+        "device_reason": device.why,
+        "threads": threads,
+        "seed": context.params["seed"],
+        "task": task.name,
+        "loss": loss or name_of(task.loss),
+        "data": {
+            "source": data if data in NAMED else str(Path(data).expanduser().resolve()),
+            "target": context.params["target"],
+            "sha256": dict(samples.files),
+        },
+    }

@@ -1,0 +1,181 @@
+"""`xpnet evaluate`, `predict` and `devices`."""
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from time import perf_counter
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+
+from xpnet import run as runs
+from xpnet.cli.options import (
+    DATA,
+    EVERYDAY,
+    AsJson,
+    DataDir,
+    DeviceOption,
+    Strict,
+    app,
+    option,
+)
+from xpnet.datasets import load as load_data
+from xpnet.datasets import load_samples
+from xpnet.device import Device, inventory, on_device_of, select, to_numpy
+from xpnet.errors import DataError, UsageError, construct
+from xpnet.evaluation import evaluate
+from xpnet.losses import LOSSES
+from xpnet.model import Model, load
+from xpnet.report import shown
+from xpnet.tasks import loss_to_test
+
+
+def add() -> None:
+    """Make the commands part of the application."""
+    app.command("evaluate")(evaluate_command)
+    app.command("predict")(predict)
+    app.command("devices")(devices)
+
+
+def evaluate_command(
+    model: Annotated[str, typer.Argument(help="A run folder or a .safetensors file.")],
+    data: Annotated[
+        str | None,
+        option(EVERYDAY, "As for train.", default="what the run was trained on, or mnist"),
+    ] = None,
+    target: Annotated[
+        str | None, option(DATA, "As for train.", default="the run's, or label")
+    ] = None,
+    data_dir: DataDir = None,
+    loss: Annotated[
+        str | None, option(EVERYDAY, "Of a regression, as for train.", default="the run's")
+    ] = None,
+    as_json: AsJson = False,
+    device: DeviceOption = "auto",
+    strict_device: Strict = False,
+) -> None:
+    """How good a model is on the test set of some data."""
+    loaded, path = load(model), Path(model)
+    run = runs.read_manifest(path if path.is_dir() else path.parent)
+    source = data or (run.source if run else "mnist")
+    target = target or (run.target if run else "label")
+    try:
+        samples = load_data(source, target, data_dir, loaded.columns)
+    except DataError as error:
+        if data is None:
+            raise DataError(f"{error} (the data of that run; name other data by --data)") from None
+        raise
+    spec = loss or (run.loss if run else None)
+    measured = loss_to_test(loaded, None if spec is None else construct("loss", spec, LOSSES))
+    if loss is not None and measured.output != loaded.output:
+        raise UsageError(f"--loss {loss} is for other outputs than the model's, {loaded.output}")
+    chosen = select(device, strict_device)
+    start = perf_counter()
+    try:
+        result = evaluate(loaded, chosen.put(samples.x_test), samples.y_test, measured)
+    except (UsageError, DataError) as error:
+        raise DataError(f"{source}: {error}") from None
+    seconds = perf_counter() - start
+    if as_json:
+        answer = {
+            "accuracy": result.accuracy, "interval": result.interval, "loss": result.loss,
+            "metrics": dict(result.metrics), "samples": result.samples, "seconds": seconds,
+            "device": str(chosen), "model": model, "data": source,
+        }  # fmt: skip
+        print(json.dumps(answer))
+        return
+    print(f"{'data':<14} {source}")
+    for what, text in shown(loaded, result, measured):
+        print(f"{what:<14} {text}")
+    print(f"{'time':<14} {seconds:.2f} s, on {chosen}")
+
+
+def predict(
+    files: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="FILE...",
+            help="Samples: .npy, .npz, .csv, IDX; a run folder or .safetensors first is the model.",
+        ),
+    ],
+    model: Annotated[
+        str | None,
+        option(EVERYDAY, "A run folder or .safetensors file.", default="the newest in runs"),
+    ] = None,
+    as_json: AsJson = False,
+    device: DeviceOption = "auto",
+    strict_device: Strict = False,
+) -> None:
+    """The label of each sample, and how probable it is; of a regression its values."""
+    is_model = Path(files[0]).is_dir() or files[0].endswith(".safetensors")
+    if model is None and is_model:
+        model, *files = files
+    if not files:
+        raise UsageError("predict: no file of samples is given")
+    if model is None:
+        newest = runs.newest()
+        if newest is None:
+            raise UsageError(
+                "no model: give one by --model (runs holds none; xpnet train makes one)"
+            )
+        model = str(newest)
+        print(f"xpnet: the model is {model}", file=sys.stderr)
+    loaded = load(model)
+    chosen = select(device, strict_device)
+    rows = [row for file in files for row in _predict_file(loaded, file, chosen)]
+    if as_json:
+        print(json.dumps(rows))
+        return
+    width = max(len(str(row["file"])) for row in rows)
+    answer = "label" if loaded.labels else "value"
+    what = "  probability" if loaded.labels and not loaded.multilabel else ""
+    print(f"{'file':<{width}}  {'sample':>6}  {answer:>8}{what}")
+    for row in rows:
+        print(f"{row['file']:<{width}}  {row['sample']:>6}  {_shown_answer(row)}")
+
+
+def _predict_file(model: Model, file: str, device: Device) -> Iterator[dict[str, Any]]:
+    """For each sample of a file: file, sample (its number from 0), and the answer.
+
+    The answer is label and probabilities; labels and probabilities; or values.
+    """
+    x = load_samples(file, model.columns)
+    if x.shape == model.input_shape and len(x.shape) > 1:
+        x = x[np.newaxis]
+    try:
+        z = model(device.put(x))
+    except UsageError as error:
+        raise DataError(f"{file}: {error}") from None
+    with on_device_of(z):
+        p = to_numpy(model.probabilities(z))
+    for i, row in enumerate(p):
+        found = {"file": file, "sample": i}
+        if not model.labels:
+            yield {**found, "values": row.tolist()}
+        elif model.multilabel:
+            labels = [a for a, yes in zip(model.labels, row > 0.5, strict=True) if yes]
+            yield {**found, "labels": labels, "probabilities": row.tolist()}
+        else:
+            label = model.labels[int(np.argmax(row))]
+            yield {**found, "label": label, "probabilities": row.tolist()}
+
+
+def _shown_answer(row: dict[str, Any]) -> str:
+    if "values" in row:
+        return "  ".join(f"{value:8.6g}" for value in row["values"])
+    if "labels" in row:
+        return f"{', '.join(map(str, row['labels'])) or 'none':>8}"
+    return f"{row['label']:>8}  {max(row['probabilities']):.4f}"
+
+
+def devices() -> None:
+    """What xpnet can compute on here; if there is no GPU, why, and what to do about it."""
+    for name, description, problem in inventory():
+        if problem is None:
+            print(f"{name:<8} works  {description}")
+        else:
+            print(f"{name:<8} cannot be used: {problem.reason}  {description}".rstrip())
+            print(f"{'':<8} what to do: {problem.remedy}")
+    print(f"{'':<8} --device auto takes {select('auto')}")

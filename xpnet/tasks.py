@@ -1,0 +1,177 @@
+"""Tasks: what is to be predicted of some data, found out from the targets unless it is said."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from xpnet.datasets import Samples
+from xpnet.errors import DataError, UsageError, choose, construct
+from xpnet.losses import (
+    LOSSES,
+    OUTPUTS,
+    BinaryCrossEntropy,
+    Loss,
+    Pinball,
+    SoftmaxCrossEntropy,
+    SquaredError,
+)
+from xpnet.model import Model
+
+HostArray = npt.NDArray[Any]
+
+TASKS = ("classification", "multilabel", "regression")
+DEFAULT_LOSS: dict[str, type[Loss]] = {
+    "classification": SoftmaxCrossEntropy,
+    "multilabel": BinaryCrossEntropy,
+    "regression": SquaredError,
+}
+OUTPUTS_OF = {
+    "classification": ("softmax", "sigmoid"),
+    "multilabel": ("sigmoid",),
+    "regression": ("identity", "exp"),
+}
+FEW = 20  # so many different whole numbers, or the root of the number of samples, may be classes
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is to be predicted.
+
+    Attributes
+    ----------
+    name : {"classification", "multilabel", "regression"}
+    why : str
+        How it came to be chosen, in a few words.
+    loss : Loss
+    outputs : int
+        Columns of the logits.
+    labels : tuple of int or str
+        The classes; empty for regression.
+    """
+
+    name: str
+    why: str
+    loss: Loss
+    outputs: int
+    labels: tuple[int | str, ...]
+
+
+def choose_task(
+    samples: Samples, task: str | None = None, loss: str | None = None, names: Sequence[str] = ()
+) -> Task:
+    """The task of a data set.
+
+    Parameters
+    ----------
+    samples : Samples
+    task : str, optional
+        One of `TASKS`; by default the one of the loss, or else of the targets (`infer`).
+    loss : str, optional
+        One of `losses.LOSSES` by name; by default the first that fits the task.
+    names : sequence of str
+        Of the columns of the targets, if they have names.
+
+    Raises
+    ------
+    UsageError
+        There is no such task or loss, or they don't go together.
+    DataError
+        The targets don't go with the task.
+    """
+    chosen = None if loss is None else construct("loss", loss, LOSSES)
+    if task is not None:
+        name, why = choose("task", task, TASKS), "as --task says"
+    elif chosen is not None and chosen.output in OUTPUTS_OF["regression"]:
+        name, why = "regression", f"as --loss {loss} says"
+    else:
+        name, why = infer(samples.y_train)
+    chosen = chosen or DEFAULT_LOSS[name]()
+    if chosen.output not in OUTPUTS_OF[name]:
+        fit = [key for key, kind in LOSSES.items() if kind.output in OUTPUTS_OF[name]]
+        raise UsageError(
+            f"--loss {loss} is not for {name} ({why}); expected one of {', '.join(fit)}"
+        )
+    y = samples.y_train
+    if name == "classification":
+        labels = _classes(samples)
+        return Task(name, why, chosen, len(labels), labels)
+    if y.dtype.kind == "U":
+        raise DataError(f"{samples.name}: targets are names such as {y[0]!r}; {name} needs numbers")
+    columns = 1 if y.ndim == 1 else y.shape[1]
+    if name == "multilabel":
+        _check_indicators(samples)
+        labels = tuple(names) if len(names) == columns else tuple(range(columns))
+        return Task(name, why, chosen, columns, labels)
+    if isinstance(chosen, Pinball) and columns == 1:
+        columns = len(chosen.quantiles)
+    return Task(name, why, chosen, columns, ())
+
+
+def infer(y: HostArray) -> tuple[str, str]:
+    """The task that targets (n,) or (n, k) suggest, and why."""
+    if y.ndim == 2 and y.shape[1] > 1:
+        if np.all((y == 0) | (y == 1)):
+            return "multilabel", f"{y.shape[1]} columns of 0 and 1"
+        return "regression", f"{y.shape[1]} numbers each"
+    if y.dtype.kind == "U":
+        return "classification", f"{len(np.unique(y))} names"
+    if y.dtype.kind == "f" and np.any(y != np.floor(y)):
+        return "regression", "numbers that are not whole"
+    different = len(np.unique(y))
+    if different <= max(FEW, len(y) ** 0.5):
+        return "classification", f"{different} different whole numbers"
+    return "regression", f"{different:,} different whole numbers"
+
+
+def _classes(samples: Samples) -> tuple[int | str, ...]:
+    """The classes in their order; every label, of training and test, is one of them."""
+    y, name = samples.y_train, samples.name
+    if y.ndim == 2:
+        raise DataError(
+            f"{name}: {y.shape[1]} targets each; classification needs one label a sample "
+            "(--task multilabel takes 0 and 1 for each)"
+        )
+    if y.dtype.kind == "f":
+        raise DataError(
+            f"{name}: a label is {y[y != np.floor(y)][0]:g}; classification needs whole numbers or "
+            "names"
+        )
+    classes = np.unique(y)
+    if len(classes) < 2:
+        raise DataError(
+            f"{name}: every training label is {classes[0].item()!r}; expected two classes at least"
+        )
+    unknown = samples.y_test[~np.isin(samples.y_test, classes)]
+    if len(unknown):
+        raise DataError(
+            f"{name}: test label {unknown[0].item()!r} is out of range: it is not one of training"
+        )
+    return samples.labels or tuple(classes.tolist())
+
+
+def _check_indicators(samples: Samples) -> None:
+    for y in (samples.y_train, samples.y_test):
+        wrong = y[(y != 0) & (y != 1)]
+        if len(wrong):
+            raise DataError(
+                f"{samples.name}: a target is {wrong[0]:g}; multilabel needs 0 or 1 for each label"
+            )
+
+
+def loss_to_test(model: Model, loss: Loss | None) -> Loss:
+    """What a model is tested by.
+
+    Where there are classes, the cross-entropy of its outputs, so that models that were trained by
+    different losses can be compared; else the loss that it was trained by, if it is known.
+    """
+    if model.labels or loss is None or loss.output != model.output:
+        return OUTPUTS[model.output]()
+    return loss
+
+
+def name_of(loss: Loss) -> str:
+    """Its name in `losses.LOSSES`."""
+    return next(name for name, kind in LOSSES.items() if kind is type(loss))
