@@ -701,6 +701,7 @@ def test_a_full_disk_is_one_line_and_nothing_is_half_written(
         fsync(descriptor)
 
     monkeypatch.setattr("os.fsync", fail)
+    monkeypatch.setattr("xpnet.cli.train.SECONDS_BETWEEN_WRITES", -1.0)  # after every epoch
     refused(capsys, train("--epochs", "5", "-q"), 1, "No space left on device")
     if writes < 2:  # the manifest comes first, the model next
         assert not Path("runs").exists()
@@ -807,7 +808,7 @@ def test_ctrl_c_in_the_first_epoch_keeps_nothing(folder: Path) -> None:
 @pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_after_some_epochs_keeps_the_best_model() -> None:
     def ready(stdout) -> None:
-        assert any(line.startswith("epoch   3/") for line in stdout)
+        assert any(line.startswith("epoch   1/") for line in stdout)
 
     options = ["--data", "tiny.npz", "--batch-size", "1", "--epochs", "1000000"]
     code, errors = interrupt(ready, "train", *options)
@@ -818,7 +819,7 @@ def test_ctrl_c_after_some_epochs_keeps_the_best_model() -> None:
     assert names("runs/tiny-1") == FILES
     assert manifest("runs/tiny-1")["status"] == "interrupted"
     assert load("runs/tiny-1").labels == (0, 1, 2)
-    assert len(Path("runs/tiny-1/history.csv").read_text().splitlines()) >= 4
+    assert len(Path("runs/tiny-1/history.csv").read_text().splitlines()) >= 2
 
 
 @POSIX
@@ -826,7 +827,7 @@ def test_ctrl_c_after_some_epochs_keeps_the_best_model() -> None:
 def test_ctrl_c_on_a_terminal_ends_the_progress() -> None:
     process, master = start_on_terminal(*QUICK, "--epochs", "1000000")
     content = b""
-    while b"epoch   3/" not in content:
+    while b"epoch   1/" not in content:
         content += os.read(master, 65536)
     process.send_signal(signal.SIGINT)
     content += read_to_end(master)

@@ -17,6 +17,9 @@ from xpnet.model import Model
 from xpnet.tasks import Task, name_of
 from xpnet.train import Epoch, Result
 
+LINES = 20  # where epochs are short
+SECONDS_BETWEEN_LINES = 5.0
+
 
 class Report:
     """Lines, and on a terminal a bar below them.
@@ -37,7 +40,8 @@ class Report:
         self.model, self.name, self.samples = model, name, samples
         self.epochs, self.quiet = epochs, quiet
         self.unit = "images" if len(model.input_shape) > 1 else "samples"
-        self.begun, self.status = perf_counter(), ""
+        self.begun = self.printed = perf_counter()
+        self.status = ""
 
     def say(self, what: str, text: str) -> None:
         """A line: what it is about, and the text."""
@@ -81,13 +85,17 @@ class Report:
             yield on_step
 
     def epoch(self, epoch: Epoch) -> None:
-        """One line, within 80 columns."""
+        """A line within 80 columns: after the first, some twenty more, and every few seconds."""
         left = (perf_counter() - self.begun) / epoch.epoch * (self.epochs - epoch.epoch)
         self.status = f"loss {show_loss(epoch.loss)}"
         if epoch.validation_accuracy is not None:
             self.status += f"  accuracy {epoch.validation_accuracy:.2%}"
         elif epoch.validation_loss is not None:
             self.status += f"  validation {show_loss(epoch.validation_loss)}"
+        due = epoch.epoch in (1, self.epochs) or not epoch.epoch % -(-self.epochs // LINES)
+        if not due and perf_counter() - self.printed < SECONDS_BETWEEN_LINES:
+            return
+        self.printed = perf_counter()
         speed = f"{self.samples / epoch.seconds:,.0f} {self.unit}/s"
         number = f"epoch {epoch.epoch:>3}/{self.epochs}"
         self.say(number, f"{self.status}  {speed}  {left:.0f} s left")

@@ -187,7 +187,7 @@ def fit(
     epochs: int = 10,
     batch_size: int = 128,
     accumulate: int = 1,
-    optimizer: str | Optimizer = "nesterov",
+    optimizer: str | Optimizer | None = None,
     learning_rate: float | None = None,
     weight_decay: float | None = None,
     schedule: str | Schedule = "one-cycle",
@@ -232,8 +232,9 @@ def fit(
     accumulate : int, default 1
         Batches per step: their gradients are added up.  Up to rounding it is a batch of so many
         times the size, in the memory of one; but BatchNorm sees one batch at a time.
-    optimizer : str or Optimizer, default "nesterov"
-        One of `optimizers.OPTIMIZERS` by name, or one made to measure.
+    optimizer : str or Optimizer, optional
+        One of `optimizers.OPTIMIZERS` by name, or one made to measure; by default "nesterov" for
+        classes and "adam" for numbers.
     learning_rate, weight_decay : float, optional
         Replace the optimizer's own.
     schedule : str or Schedule, default "one-cycle"
@@ -282,7 +283,9 @@ def fit(
     DivergedError
         The loss became NaN or infinite; holds the last good result.
     """
-    optimizer = _choose_optimizer(optimizer, learning_rate, weight_decay)
+    optimizer = _choose_optimizer(
+        optimizer or default_optimizer(model), learning_rate, weight_decay
+    )
     if isinstance(schedule, str):
         schedule = construct("schedule", schedule, SCHEDULES)
     if warmup:
@@ -583,6 +586,11 @@ def _weigh(
         by_class = class_weights(class_weight, to_numpy(data.t), model.labels, rows)
         w = encode_weights(w * by_class, n, rows)
     return replace(data, w=put(w.astype(model.dtype), data.x))
+
+
+def default_optimizer(model: Model) -> str:
+    """The name of the optimizer that suits classes, or numbers, whose errors have no bound."""
+    return "nesterov" if model.labels else "adam"
 
 
 def _choose_optimizer(

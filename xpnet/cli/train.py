@@ -43,8 +43,10 @@ from xpnet.optimizers import AVERAGES, OPTIMIZERS
 from xpnet.report import Report
 from xpnet.schedules import SCHEDULES
 from xpnet.tasks import TASKS, Task, choose_task, loss_to_test, name_of
-from xpnet.train import Epoch, Result, fit
+from xpnet.train import Epoch, Result, default_optimizer, fit
 
+FEWEST_EPOCHS, FEWEST_STEPS = 10, 1000
+SECONDS_BETWEEN_WRITES = 1.0  # where epochs are shorter: putting files on a disk takes longer
 SMALL_PRODUCT = 2**25  # multiplications; 784 x 128 weights reach it at batches of 335
 
 
@@ -63,7 +65,14 @@ def train(
     context: typer.Context,
     data: Data = "mnist",
     hidden: Hidden = "128",
-    epochs: Annotated[int, option(EVERYDAY, "How often each sample is seen.")] = 10,
+    epochs: Annotated[
+        int | None,
+        option(
+            EVERYDAY,
+            "How often each sample is seen.",
+            default=f"10, or more to make {FEWEST_STEPS:,} steps",
+        ),
+    ] = None,
     device: DeviceOption = "auto",
     strict_device: Strict = False,
     limit: Annotated[
@@ -97,7 +106,12 @@ def train(
     dtype: Annotated[str, option(NETWORK, "float32 or float64.")] = "float32",
     batch_size: Annotated[int, option(TRAINING, "Samples per batch.")] = 128,
     accumulate: Annotated[int, option(TRAINING, "Batches per step.")] = 1,
-    optimizer: Annotated[str, option(TRAINING, f"{', '.join(OPTIMIZERS)}.")] = "nesterov",
+    optimizer: Annotated[
+        str | None,
+        option(
+            TRAINING, f"{', '.join(OPTIMIZERS)}.", default="nesterov for classes, adam for numbers"
+        ),
+    ] = None,
     learning_rate: Annotated[
         float | None, option(TRAINING, "Its peak.", default="the optimizer's")
     ] = None,
@@ -152,20 +166,34 @@ def train(
         dropout=dropout, noise=noise, max_norm=max_norm, initializer=initializer,
     )  # fmt: skip
     rows, _ = split(len(samples.x_train), validation, seed)
+    if epochs is None:
+        steps = -(-len(rows[:limit]) // max(batch_size * accumulate, 1))
+        epochs = max(FEWEST_EPOCHS, -(-FEWEST_STEPS // max(steps, 1)))
     report = Report(model, samples.name, len(rows[:limit]), epochs, quiet)
     report.start(samples, found, chosen)
     folder, made = runs.create(output, samples.name)
     threads = _threads(model, batch_size)
-    manifest = _manifest(context, samples, found, chosen, threads)
-    best = 0
+    optimizer = optimizer or default_optimizer(model)
+    configuration = {**context.params, "epochs": epochs, "optimizer": optimizer}
+    manifest = _manifest(context, configuration, samples, found, chosen, threads)
+    best, written = 0, 0.0
+    latest: Result | None = None
 
     def save(epoch: Epoch, result: Result) -> None:
-        nonlocal best
-        if result.best_epoch > best:
-            runs.write_model(folder, result.model)
-            best = result.best_epoch
-        runs.write_history(folder, result.history)
+        nonlocal latest
+        latest = result
+        if perf_counter() - written > SECONDS_BETWEEN_WRITES:
+            write()
         report.epoch(epoch)
+
+    def write() -> None:
+        nonlocal best, written
+        if latest is not None:
+            if latest.best_epoch > best:
+                runs.write_model(folder, latest.model)
+                best = latest.best_epoch
+            runs.write_history(folder, latest.history)
+        written = perf_counter()
 
     status = "failed"
     try:
@@ -182,6 +210,7 @@ def train(
                 class_weight=or_none(class_weight), validation=validation, patience=patience,
                 limit=limit, seed=seed, on_step=on_step, on_epoch=save,
             )  # fmt: skip
+        write()
         seconds = perf_counter() - start
         measured = loss_to_test(result.model, found.loss)
         test = evaluate(result.model, chosen.put(samples.x_test), samples.y_test, measured)
@@ -196,10 +225,12 @@ def train(
             "best_epoch": result.best_epoch,
         }
     except DivergedError as error:
+        write()
         status = "diverged"
         kept = f"; see {folder}" if best else ""
         raise DivergedError(f"{error}{kept}", error.result) from None
     except KeyboardInterrupt:
+        write()
         status = "interrupted"
         kept = f"{folder} keeps the model of epoch {best}" if best else "nothing is kept"
         raise _InterruptedError(f"interrupted; {kept}") from None
@@ -224,25 +255,30 @@ def _threads(model: Model, batch_size: int) -> int:
 
 
 def _manifest(
-    context: typer.Context, samples: Samples, task: Task, device: Device, threads: int
+    context: typer.Context,
+    configuration: dict[str, Any],
+    samples: Samples,
+    task: Task,
+    device: Device,
+    threads: int,
 ) -> dict[str, Any]:
     """What run.json says before the results."""
-    data, loss = context.params["data"], context.params["loss"]
+    data, loss = configuration["data"], configuration["loss"]
     return {
         "status": "running",
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": shlex.join(["xpnet", *context.obj]),
-        "configuration": dict(context.params),
+        "configuration": configuration,
         "versions": versions(),
         "device": str(device),
         "device_reason": device.why,
         "threads": threads,
-        "seed": context.params["seed"],
+        "seed": configuration["seed"],
         "task": task.name,
         "loss": loss or name_of(task.loss),
         "data": {
             "source": data if data in NAMED else str(Path(data).expanduser().resolve()),
-            "target": context.params["target"],
+            "target": configuration["target"],
             "sha256": dict(samples.files),
         },
     }
