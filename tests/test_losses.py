@@ -230,6 +230,14 @@ def test_the_dtype_stays(xp: Library, name: str) -> None:
     assert LOSSES[name]().probabilities(z).dtype == z.dtype
 
 
+@pytest.mark.parametrize("name", LOSSES)
+def test_weights_of_another_type_leave_the_dtype(xp: Library, name: str) -> None:
+    z, loss = xp.array(Z, "float32"), LOSSES[name]()
+    for w in (xp.array([1.0, 2.0]), xp.array([1, 2])):
+        value, cache = loss.forward(z, xp.array([1, 0]), w)
+        assert value.dtype == loss.backward(cache).dtype == z.dtype
+
+
 @pytest.mark.parametrize("smoothing", [-0.1, 1.0, float("nan")])
 def test_smoothing_outside_is_refused(smoothing: float) -> None:
     with pytest.raises(UsageError, match="expected 0 <= smoothing < 1"):

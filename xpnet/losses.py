@@ -44,7 +44,7 @@ def dense_targets(t: Array, z: Array) -> Array:
         t = one_hot(t, z.shape[1]) if z.shape[1] > 1 else _column(t)
     if tuple(t.shape) != tuple(z.shape):
         raise UsageError(f"targets of shape {tuple(t.shape)} for logits of {tuple(z.shape)}")
-    return xp.astype(t, z.dtype)
+    return xp.astype(t, z.dtype, copy=False)
 
 
 def _column(w: Array) -> Array:
@@ -52,7 +52,9 @@ def _column(w: Array) -> Array:
 
 
 def _weighted(terms: Array, w: Array | None) -> Array:
-    return terms if w is None else terms * _column(w)
+    if w is None:
+        return terms
+    return terms * namespace(terms).astype(_column(w), terms.dtype, copy=False)
 
 
 def _mean(terms: Array, w: Array | None) -> Array:
