@@ -2,8 +2,8 @@
 
 Every loss takes logits, the outputs of the last layer; `probabilities` maps them to what they
 stand for.  z is (n, m).  t is either integer labels (n,), each a column of z, or an array of
-z's shape; with m = 1 also (n,).  w (n,) weighs the samples; None is the same as all ones.  The
-mean is over n, so weights should have a mean of one (`fit` sees to that).
+z's shape; with m = 1, and for `Pinball`, also (n,).  w (n,) weighs the samples; None is the same
+as all ones.  The mean is over n, so weights should have a mean of one (`fit` sees to that).
 """
 
 from collections.abc import Mapping
@@ -37,10 +37,12 @@ def dense_targets(t: Array, z: Array) -> Array:
     Raises
     ------
     UsageError
-        t is neither (n,) nor of z's shape.
+        t is neither (n,) nor of z's shape, or is (n,) and not integer where m > 1.
     """
     xp = namespace(z)
     if len(t.shape) == 1:
+        if z.shape[1] > 1 and namespace(t).isdtype(t.dtype, "real floating"):
+            raise UsageError(f"labels of type {t.dtype}; expected integers, each a column of z")
         t = one_hot(t, z.shape[1]) if z.shape[1] > 1 else _column(t)
     if tuple(t.shape) != tuple(z.shape):
         raise UsageError(f"targets of shape {tuple(t.shape)} for logits of {tuple(z.shape)}")
@@ -401,8 +403,8 @@ class Pinball(Loss):
 
         ∂L/∂z_ij = (w_i/nm) ([d_ij < 0] (1 - q_j) - [d_ij > 0] q_j)
 
-    Where a sample has one target, every output is compared with it: a quantile each.  Outputs are
-    fitted one by one, so that close quantiles may cross.
+    Where a sample has one target, t (n,) or (n, 1), every output is compared with it: a quantile
+    each.  Outputs are fitted one by one, so that close quantiles may cross.
 
     Source: Koenker & Bassett (1978), *Regression quantiles*, equation 3.2;
     scikit-learn's mean_pinball_loss.
@@ -449,9 +451,8 @@ class Pinball(Loss):
         return z - self._targets(t, z)
 
     def _targets(self, t: Array, z: Array) -> Array:
-        if len(t.shape) == 2 and t.shape[1] == 1:
-            t = namespace(t).broadcast_to(t, z.shape)
-        return dense_targets(t, z)
+        t = _column(t) if len(t.shape) == 1 else t
+        return dense_targets(namespace(t).broadcast_to(t, z.shape) if t.shape[1] == 1 else t, z)
 
     def _columns(self, z: Array, side: int) -> Array:
         """q (side 0) or 1 - q (side 1) of each output, (1, m)."""
