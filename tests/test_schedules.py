@@ -97,6 +97,7 @@ def test_a_warm_up_rises_to_the_first_factor_and_leaves_the_rest() -> None:
         lambda: InverseScaling(0.0), lambda: InverseScaling(0.5, -1.0), lambda: Polynomial(0.0),
         lambda: WarmRestarts(0), lambda: WarmRestarts(3, 0.5), lambda: ReduceOnPlateau(0.0),
         lambda: ReduceOnPlateau(0.1, 0), lambda: Warmup(Constant(), 1.0),
+        lambda: OneCycle(-0.1), lambda: OneCycle(1.1), lambda: OneCycle(float("nan")),
     ],
 )  # fmt: skip
 def test_parameters_outside_are_refused(wrong) -> None:

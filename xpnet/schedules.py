@@ -74,19 +74,22 @@ class OneCycle:
     Parameters
     ----------
     start : float, default 0.04
+        At least 0, at most 1.
     warmup : float, default 0.2
         At least 0 and below 1.
 
     Raises
     ------
     UsageError
-        `warmup` is outside.
+        A number is outside.
     """
 
     start: float = 0.04
     warmup: float = 0.2
 
     def __post_init__(self) -> None:
+        if not 0 <= self.start <= 1:
+            raise UsageError(f"start {self.start} is outside; expected 0 <= start <= 1")
         if not 0 <= self.warmup < 1:
             raise UsageError(f"warmup {self.warmup} is outside; expected 0 <= warmup < 1")
 
