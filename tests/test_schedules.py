@@ -57,6 +57,12 @@ def test_factors_are_torchs(name: str) -> None:
         theirs.step()
 
 
+def test_more_warm_restarts_than_floats_can_tell_apart() -> None:
+    """Of 2000 cycles, each twice as long, the last takes half of the run: 0.75 is its middle."""
+    assert WarmRestarts(2000)(0.75) == pytest.approx(0.5, rel=1e-12)
+    assert 0 <= WarmRestarts(2000)(0.0) <= 1
+
+
 def test_plateau_is_torchs_with_a_patience_of_one_less() -> None:
     torch = pytest.importorskip("torch")
     ours = ReduceOnPlateau(0.5, 3)

@@ -212,7 +212,8 @@ class WarmRestarts:
             raise UsageError(f"{self}: expected a growth of 1 or more")
 
     def __call__(self, s: float) -> float:
-        lengths = [self.growth**i for i in range(self.cycles)]
+        # In units of the last: the first may be too short for a float, but none is too long.
+        lengths = [self.growth ** (i + 1 - self.cycles) for i in range(self.cycles)]
         part = s * sum(lengths)
         for length in lengths[:-1]:
             if part < length * (1 - 1e-12):  # rounding of s shall not add a step to a cycle
