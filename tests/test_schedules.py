@@ -80,6 +80,9 @@ def test_plateau_waits_for_its_patience() -> None:
     assert [plateau.after([1.0] * n) for n in range(6)] == pytest.approx([1, 1, 1, 0.1, 0.1, 0.01])
     assert plateau.after([1.0, 0.9, 0.8, 0.7, 0.6]) == plateau(0.5) == 1
     assert plateau.after([1.0, 0.99999, 0.99998]) == pytest.approx(0.1)
+    assert plateau.after([-10.0, -10.0, -10.0]) == plateau.after([-10.0, -9.0, -8.0])
+    assert plateau.after([-10.0, -10.0, -10.0]) == pytest.approx(0.1)
+    assert plateau.after([-10.0, -10.1, -10.2]) == 1
 
 
 def test_inverse_scaling_is_scikit_learns_per_step() -> None:

@@ -229,8 +229,9 @@ class ReduceOnPlateau:
     """Multiply by `factor` after each `patience` epochs without a lower validation loss.
 
     It depends on what comes out: between epochs `fit` asks `after` for the factor of the next.
-    A loss counts as lower where it is below 1 - 1e-4 times the lowest.  torch's ReduceLROnPlateau
-    is the same for its patience one less (it waits for one epoch more than it is given).
+    A loss counts as lower where it would be with 1e-4 of its size added.  torch's
+    ReduceLROnPlateau is nearly the same for its patience one less (it waits for one epoch more than
+    it is given), but below 0, where Poisson's loss may be, it takes equal losses for lower.
 
     Parameters
     ----------
@@ -260,7 +261,7 @@ class ReduceOnPlateau:
         lowest, waited, reductions = float("inf"), 0, 0
         for loss in losses:
             waited += 1
-            if loss < lowest * (1 - 1e-4):
+            if loss + 1e-4 * abs(loss) < lowest:
                 lowest, waited = loss, 0
             elif waited == self.patience:
                 reductions, waited = reductions + 1, 0
