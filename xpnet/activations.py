@@ -101,7 +101,7 @@ class Tanh(Activation):
 
 @dataclass(frozen=True)
 class ScaledTanh(Activation):
-    """y = a tanh(b x) with a = 1.7159, b = 2/3: near ±1 the slope is near 1, f(±1) = ±1.
+    """y = a tanh(b x) with a = 1.7159, b = 2/3: f(±1) = ±1, and slopes between are 0.76 to 1.14.
 
     With tanh(b x) = y/a and the derivative of tanh (`Tanh`):
 
@@ -353,7 +353,8 @@ class SiLU(Activation):
 
     The cache is y and s.
 
-    Source: Elfwing, Uchibe & Doya (2018), *Sigmoid-weighted linear units*, equations 1 and 2.
+    Source: Elfwing, Uchibe & Doya (2018), *Sigmoid-weighted linear units for neural network
+    function approximation in reinforcement learning*.
     """
 
     initializer: ClassVar[str] = "he-uniform"

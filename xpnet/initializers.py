@@ -10,7 +10,7 @@ keep their size from layer to layer:
 Uniform weights lie within ±√(3 variance), normal ones have that variance.  Two more:
 
     orthogonal  columns (or rows, if they are fewer) of length 1 at right angles to one another:
-                products keep every length, which no independent draws do.
+                x W is as long as x wherever fan_out >= fan_in, which no independent draws do.
                 Saxe, McClelland & Ganguli (2014)
     zeros       for a last layer that shall begin with equal probabilities.  In a hidden layer all
                 units would stay equal, as their gradients are.

@@ -29,7 +29,7 @@ class BatchNorm(Layer):
 
     When predicting, μ and var are running means over the steps, `mean` and `var`; each step they
     move by `rate` towards the batch's (var there with 1/(n - 1), as the paper has it).  A batch of
-    one sample has no variance: its y is β, nothing is learnt from it, and they stay.
+    one sample has no variance: its y is β, dx and dγ are 0, and the running means stay.
 
     A bias in front would be subtracted again with μ.  Its gradient, 0, would come out as rounding
     noise, and Adam divides by the size of it: leave the bias out (`Dense(bias=False)`).
