@@ -126,7 +126,8 @@ def test_suitable_initial_weights_keep_the_size_of_signals(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [lambda: LeakyReLU(0.0), lambda: LeakyReLU(1.0), lambda: ELU(0.0), lambda: ELU(-1.0)]
+    "wrong",
+    [lambda: LeakyReLU(0.0), lambda: LeakyReLU(1.0), lambda: ELU(0.0), lambda: ELU(math.inf)],
 )
 def test_parameters_outside_are_refused(wrong) -> None:
     with pytest.raises(UsageError, match="expected"):
@@ -134,9 +135,30 @@ def test_parameters_outside_are_refused(wrong) -> None:
 
 
 def test_a_parameter_is_the_slope_below_0() -> None:
-    assert LeakyReLU(0.2).forward({}, np.asarray([[-2.0, 3.0]]))[0].tolist() == [[-0.4, 3.0]]
-    y, _ = ELU(2.0).forward({}, np.asarray([[-1.0, 3.0]]))
+    y, cache = LeakyReLU(0.2).forward({}, np.asarray([[-2.0, 3.0]]))
+    assert y.tolist() == [[-0.4, 3.0]]
+    assert LeakyReLU(0.2).backward({}, cache, np.ones((1, 2)))[0].tolist() == [[0.2, 1.0]]
+    y, cache = ELU(2.0).forward({}, np.asarray([[-1.0, 3.0]]))
     assert y.tolist() == [[2 * math.expm1(-1), 3.0]]
+    dx, _ = ELU(2.0).backward({}, cache, np.ones((1, 2)))
+    assert dx[0].tolist() == pytest.approx([2 * math.exp(-1), 1.0], rel=1e-14)
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_slopes_jump_nowhere_but_at_kinks(name: str) -> None:
+    """Between neighbours 1e-3 apart by 2e-3 at most: no second derivative here is above 2."""
+    layer, x = ACTIVATIONS[name](), np.linspace(-6, 6, 12001)[None] + 5e-4
+    dx, _ = layer.backward({}, layer.forward({}, x)[1], np.ones_like(x))
+    jumps = x[0, :-1][np.abs(np.diff(dx[0])) > 2e-3] + 5e-4
+    assert all(any(abs(jump - kink) < 1e-3 for kink in layer.kinks) for jump in jumps.tolist())
+
+
+def test_initializers_are_those_of_the_papers() -> None:
+    """LeCun's for what keeps the size of signals by itself, He's for rectifiers, else Glorot's."""
+    names = {"scaled-tanh": "lecun-uniform", "selu": "lecun-normal"}
+    names |= dict.fromkeys(["tanh", "sigmoid", "identity", "hard-sigmoid"], "glorot-uniform")
+    given = {name: activation.initializer for name, activation in ACTIVATIONS.items()}
+    assert given == dict.fromkeys(ACTIVATIONS, "he-uniform") | names
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)

@@ -7,6 +7,8 @@ from conftest import Library, difference
 from xpnet.device import to_numpy
 from xpnet.errors import UsageError
 from xpnet.layers import Dense, Dropout, Layer, Noise, Rescale, Standardize, one_hot
+from xpnet.normalization import BatchNorm, LayerNorm
+from xpnet.random import normal_units
 
 
 def test_dense_is_the_formula_written_out() -> None:
@@ -101,6 +103,13 @@ def test_noise_of_a_row_does_not_depend_on_the_batch() -> None:
     assert np.array_equal(part, whole[4:])
 
 
+def test_noise_is_added() -> None:
+    x, key = np.full((2, 3), 4.0), np.asarray([1, 2, 0], dtype=np.int32)
+    y, _ = Noise(0.5).forward({"key": key}, x)
+    assert np.array_equal(y, x + 0.5 * normal_units(key, 2, 3, x.dtype))
+    assert np.array_equal(Noise(0.0).forward({"key": key}, x)[0], x)
+
+
 @pytest.mark.parametrize("deviation", [-0.1, float("nan"), float("inf")])
 def test_noise_outside_is_refused(deviation: float) -> None:
     with pytest.raises(UsageError, match="expected a standard deviation, 0 or more"):
@@ -129,6 +138,13 @@ def test_rescale_is_the_identity_while_training(xp: Library) -> None:
     assert Rescale(2).forward(p, x)[0] is x
     assert Rescale(2).backward(p, None, x)[0] is x
     assert to_numpy(Rescale(2).infer(p, x)).tolist() == [[4.0, -2.0]]
+
+
+@pytest.mark.parametrize("layer", [Standardize(2), Rescale(2), BatchNorm(2), LayerNorm(2)])
+def test_another_number_of_columns_is_refused(layer: Layer) -> None:
+    assert layer.width(2) == 2
+    with pytest.raises(UsageError, match="is given 3 columns and expects 2"):
+        layer.width(3)
 
 
 def test_layers_are_values() -> None:

@@ -10,6 +10,7 @@ from xpnet.device import to_numpy
 from xpnet.errors import UsageError
 from xpnet.losses import (
     LOSSES,
+    OUTPUTS,
     AbsoluteError,
     BinaryCrossEntropy,
     BinaryFocal,
@@ -178,6 +179,40 @@ def test_label_smoothing_is_torchs() -> None:
     expected = torch.nn.CrossEntropyLoss(label_smoothing=0.1)(torch.tensor(Z), torch.tensor([1, 0]))
     value, _ = SoftmaxCrossEntropy(0.1).forward(Z, np.asarray([1, 0]))
     assert value == pytest.approx(float(expected), rel=1e-14)
+
+
+def test_rows_of_other_sizes_do_not_matter(xp: Library) -> None:
+    """Each row is shifted by its own maximum: by that of all, the second would vanish."""
+    z, t = xp.array([[2000.0, 2001.0], [0.0, 1.0]]), xp.array([0, 0])
+    value, cache = SoftmaxCrossEntropy().forward(z, t)
+    assert float(to_numpy(value)) == pytest.approx(math.log1p(math.e), rel=xp.tolerance(1e-14))
+    dz = to_numpy(SoftmaxCrossEntropy().backward(cache))
+    assert difference(dz[1], dz[0]) < xp.tolerance(1e-13)
+
+
+def test_half_of_the_absolute_error_is_the_pinball_loss_of_the_median() -> None:
+    (value, cache), (twice, twice_cache) = (a().forward(Z, 2 * Z) for a in (Pinball, AbsoluteError))
+    assert value == pytest.approx(twice / 2, rel=1e-14)
+    assert difference(Pinball().backward(cache), AbsoluteError().backward(twice_cache) / 2) < 1e-14
+
+
+def test_kinks_are_0_where_slopes_jump() -> None:
+    """By 2 at d = 0 and by 1 - q + q; at |d| = δ the second derivative; where 1 + z = s."""
+    z, t = np.asarray([[1.0, -2.5]]), np.asarray([[1.0, -2.0]])
+    assert AbsoluteError().kinks(z, t).tolist() == Pinball().kinks(z, t).tolist() == [[0, -0.5]]
+    assert Huber(0.5).kinks(z, t).tolist() == [[-0.5, 0]]
+    assert Hinge().kinks(np.asarray([[1.0, 2.0]]), np.asarray([1])).tolist() == [[0, 1]]
+
+
+def test_each_output_has_the_likelihoods_loss() -> None:
+    assert {name: loss() for name, loss in OUTPUTS.items()} == {
+        "softmax": SoftmaxCrossEntropy(),
+        "sigmoid": BinaryCrossEntropy(),
+        "identity": SquaredError(),
+        "exp": Poisson(),
+    }
+    assert all(loss.output == name for name, loss in OUTPUTS.items())
+    assert [name for name, loss in LOSSES.items() if loss.spreads] == ["pinball"]
 
 
 @pytest.mark.parametrize("name", [name for name in LOSSES if name != "poisson"])

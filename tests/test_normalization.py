@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from conftest import Library, difference
 
+import xpnet
 from xpnet.device import to_numpy
 from xpnet.errors import UsageError
-from xpnet.normalization import BatchNorm, LayerNorm
+from xpnet.normalization import NORMALIZATIONS, BatchNorm, LayerNorm
 
 RNG = np.random.default_rng(0)
 X, GAMMA, BETA = 3 + 2 * RNG.normal(size=(6, 4)), RNG.uniform(0.5, 2, size=4), RNG.normal(size=4)
@@ -37,12 +38,12 @@ def test_rows_get_mean_0_and_deviation_1(xp: Library) -> None:
 
 
 def test_running_statistics_are_torchs() -> None:
-    """Three steps, and then a prediction."""
+    """Four steps, the last of two samples, and then a prediction."""
     torch = pytest.importorskip("torch")
     theirs = torch.nn.BatchNorm1d(4, dtype=torch.float64)
     ours, p = BatchNorm(4), arrays(Library("numpy", np))
     p |= {"gamma": np.ones(4), "beta": np.zeros(4)}
-    for batch in (X, X[:3] * 2, X[2:] - 5):
+    for batch in (X, X[:3] * 2, X[2:] - 5, X[:2]):
         theirs(torch.tensor(batch))
         _, cache = ours.forward(p, batch)
         p |= ours.refresh(p, cache)
@@ -61,6 +62,23 @@ def test_a_batch_of_one_teaches_nothing(xp: Library) -> None:
     assert np.all(to_numpy(grads["gamma"]) == 0)
     after = BatchNorm(4).refresh(p, cache)
     assert difference(after["mean"], p["mean"]) == difference(after["var"], p["var"]) == 0
+
+
+def test_at_a_rate_of_1_the_running_statistics_are_the_batchs() -> None:
+    layer, p = BatchNorm(4, rate=1.0), arrays(Library("numpy", np))
+    after = layer.refresh(p, layer.forward(p, X)[1])
+    assert difference(after["mean"], X.mean(axis=0)) < 1e-14
+    assert difference(after["var"], X.var(axis=0, ddof=1)) < 1e-14
+
+
+@pytest.mark.parametrize("name", NORMALIZATIONS)
+def test_before_training_only_the_mean_and_deviation_are_normalized(name: str) -> None:
+    """In a network that is new: scales and variances are 1, shifts and means 0."""
+    model = xpnet.mlp(4, 5, 2, normalization=name)
+    (p,) = (p for p in model.params if "gamma" in p)
+    ones, zeros = np.ones(5), np.zeros(5)
+    new = {"gamma": ones, "beta": zeros, "mean": zeros, "var": ones}
+    assert all(np.array_equal(a, new[key]) for key, a in p.items())
 
 
 def test_constant_columns_give_finite_numbers(xp: Library) -> None:

@@ -9,6 +9,7 @@ from xpnet.random import (
     Purpose,
     mask_units,
     normal,
+    normal_units,
     permutation,
     step_keys,
     threefry,
@@ -115,4 +116,9 @@ def test_masks_normal_draws_and_purposes_are_frozen() -> None:
     assert mask_units(int32(1, 2, 3), 1, 5).tolist() == [[8309, 37385, 50018, 2507, 64494]]
     expected = [-1.8799731808206679, -0.22600856665795235]
     assert normal(int32(1, 2), 2).tolist() == pytest.approx(expected, rel=1e-12)
+    u = ((8309 | 37385 << 16) >> 9) * 2.0**-23 + 2.0**-24  # two halves of a word of the mask
+    v = ((50018 | 2507 << 16) >> 9) * 2.0**-23 + 2.0**-24
+    pair = [np.sqrt(-2 * np.log(u)) * f(2 * np.pi * v) for f in (np.cos, np.sin)]
+    units = normal_units(int32(1, 2, 3), 1, 2, np.dtype("float64"))
+    assert units[0].tolist() == pytest.approx(pair, rel=1e-14)
     assert [purpose.value for purpose in Purpose] == [0, 1, 2, 3, 4]
