@@ -1,9 +1,10 @@
 """Names and parameters of the command line, and their errors."""
 
+import numpy as np
 import pytest
 
 from xpnet.activations import ACTIVATIONS, LeakyReLU, Tanh
-from xpnet.errors import UsageError, construct
+from xpnet.errors import UsageError, at_least, construct
 from xpnet.losses import LOSSES, Huber, Pinball
 from xpnet.schedules import SCHEDULES, WarmRestarts
 
@@ -32,3 +33,13 @@ def test_a_name_may_bring_its_parameter() -> None:
 def test_a_mistake_is_answered(kind: str, spec: str, table: dict, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         construct(kind, spec, table)
+
+
+def test_a_whole_number_is_one_of_any_type() -> None:
+    assert at_least("epochs", 1, 1) == at_least("epochs", np.int64(1), 1) == 1
+
+
+@pytest.mark.parametrize("value", [0, True, 1.0, "1", None])
+def test_anything_else_than_a_whole_number_is_answered(value: object) -> None:
+    with pytest.raises(UsageError, match="expected a whole number, 1 or more"):
+        at_least("epochs", value, 1)

@@ -9,6 +9,7 @@ from conftest import Library, difference
 from xpnet.device import to_numpy
 from xpnet.errors import UsageError
 from xpnet.optimizers import (
+    AVERAGES,
     OPTIMIZERS,
     SGD,
     Adagrad,
@@ -171,6 +172,7 @@ def test_an_average_of_the_tail_is_the_mean_of_the_last_part() -> None:
     assert averaged(TailAverage(1.0), thetas) == pytest.approx(np.mean(thetas), rel=1e-13)
     assert averaged(TailAverage(1e-9), thetas) == thetas[-1]
     assert [TailAverage(0.5)(t, 4) for t in (1, 2, 3, 4)] == [1, 1, 1, 0.5]
+    assert [TailAverage(0.5)(t, 3) for t in (1, 2, 3)] == [1, 1, 0.5]  # the last 1.5, or 2
 
 
 def test_an_exponential_average_forgets_its_start() -> None:
@@ -195,6 +197,8 @@ def test_names_stand_for_what_they_say() -> None:
         "adagrad": Adagrad(0.02, 0.0, 1e-10),
         "lion": Lion(0.0003, 0.0, 0.9, 0.99, decoupled=True),
     } == OPTIMIZERS
+    averages = {name: average() for name, average in AVERAGES.items()}
+    assert averages == {"ema": ExponentialAverage(0.999), "last": TailAverage(0.25)}
 
 
 def test_decay_pulls_only_the_decayed_part() -> None:

@@ -32,6 +32,7 @@ def test_constant() -> None:
 def test_step_goes_down_at_its_milestones() -> None:
     assert [Step()(s) for s in (0, 0.49, 0.5, 0.74, 0.75)] == pytest.approx([1, 1, 0.1, 0.1, 0.01])
     assert Step(0.5, (0.2,))(0.3) == 0.5
+    assert Step(1.0)(0.9) == Exponential(1.0)(0.9) == 1
 
 
 TORCHS = {
@@ -61,6 +62,11 @@ def test_more_warm_restarts_than_floats_can_tell_apart() -> None:
     """Of 2000 cycles, each twice as long, the last takes half of the run: 0.75 is its middle."""
     assert WarmRestarts(2000)(0.75) == pytest.approx(0.5, rel=1e-12)
     assert 0 <= WarmRestarts(2000)(0.0) <= 1
+
+
+def test_warm_restarts_begin_at_the_step_that_they_should() -> None:
+    """Of cycles of 1, 3, 9, ... steps: rounding of k / 364 adds no step to a cycle."""
+    assert [WarmRestarts(6, 3.0)(k / 364) for k in (0, 1, 4, 13, 40, 121)] == [1] * 6
 
 
 def test_plateau_is_torchs_with_a_patience_of_one_less() -> None:
