@@ -453,7 +453,7 @@ class TailAverage:
             raise UsageError(f"average over the last {self.part}: expected 0 < part <= 1")
 
     def __call__(self, t: int, steps: int) -> float:
-        before = steps - max(round(steps * self.part), 1)
+        before = steps - round(steps * self.part)
         return 1 / max(t - before, 1)
 
 
