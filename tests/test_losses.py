@@ -212,6 +212,8 @@ def test_each_output_has_the_likelihoods_loss() -> None:
         "exp": Poisson(),
     }
     assert all(loss.output == name for name, loss in OUTPUTS.items())
+    assert SquaredError().probabilities(Z) is Z
+    assert difference(Poisson().probabilities(Z), np.exp(Z)) == 0
     assert [name for name, loss in LOSSES.items() if loss.spreads] == ["pinball"]
 
 

@@ -6,7 +6,7 @@ z's shape; with m = 1, and for `Pinball`, also (n,).  w (n,) weighs the samples;
 as all ones.  The mean is over n, so weights should have a mean of one (`fit` sees to that).
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -29,6 +29,15 @@ def log_softmax(z: Array) -> Array:
 def softmax(z: Array) -> Array:
     """p_ic = e^z_ic / Σ_k e^z_ik, each row a distribution over the columns."""
     return namespace(z).exp(log_softmax(z))
+
+
+PROBABILITIES: dict[str, Callable[[Array], Array]] = {
+    "softmax": softmax,
+    "sigmoid": sigmoid,
+    "identity": lambda z: z,
+    "exp": lambda z: namespace(z).exp(z),
+}
+"""What logits stand for, by the name of the output."""
 
 
 def dense_targets(t: Array, z: Array) -> Array:
@@ -85,7 +94,7 @@ class Loss:
     Attributes
     ----------
     output : str
-        "softmax", "sigmoid", "identity" or "exp".
+        One of PROBABILITIES.
     formulas : mapping of str to str
         p, L and dz = ∂L/∂z in a line each, without weights of samples: what `xpnet explain` shows.
     spreads : bool
@@ -106,7 +115,7 @@ class Loss:
 
     def probabilities(self, z: Array) -> Array:
         """What the logits stand for."""
-        raise NotImplementedError
+        return PROBABILITIES[self.output](z)
 
     def kinks(self, z: Array, t: Array) -> Array | None:
         """Numbers that are 0 where L has no derivative, or none of second order (`gradcheck`)."""
@@ -178,9 +187,6 @@ class SoftmaxCrossEntropy(Loss):
         log_p, t, w = cache
         return _weighted((namespace(t).exp(log_p) - t) / t.shape[0], w)
 
-    def probabilities(self, z: Array) -> Array:
-        return softmax(z)
-
 
 @dataclass(frozen=True)
 class SoftmaxSquaredError(Loss):
@@ -224,9 +230,6 @@ class SoftmaxSquaredError(Loss):
         e = d * (2 / d.shape[0])
         return _weighted(p * (e - namespace(p).sum(e * p, axis=1, keepdims=True)), w)
 
-    def probabilities(self, z: Array) -> Array:
-        return softmax(z)
-
 
 @dataclass(frozen=True)
 class BinaryCrossEntropy(Loss):
@@ -267,9 +270,6 @@ class BinaryCrossEntropy(Loss):
         z, t, w = cache
         return _weighted((sigmoid(z) - t) / _size(t), w)
 
-    def probabilities(self, z: Array) -> Array:
-        return sigmoid(z)
-
 
 @dataclass(frozen=True)
 class SquaredError(Loss):
@@ -298,9 +298,6 @@ class SquaredError(Loss):
         d, w = cache
         return _weighted(d * (2 / _size(d)), w)
 
-    def probabilities(self, z: Array) -> Array:
-        return z
-
 
 @dataclass(frozen=True)
 class AbsoluteError(Loss):
@@ -328,9 +325,6 @@ class AbsoluteError(Loss):
     def backward(self, cache: Any) -> Array:
         d, w = cache
         return _weighted(namespace(d).sign(d) / _size(d), w)
-
-    def probabilities(self, z: Array) -> Array:
-        return z
 
     def kinks(self, z: Array, t: Array) -> Array:
         return z - dense_targets(t, z)
@@ -384,9 +378,6 @@ class Huber(Loss):
     def backward(self, cache: Any) -> Array:
         c, w = cache
         return _weighted(c / _size(c), w)
-
-    def probabilities(self, z: Array) -> Array:
-        return z
 
     def kinks(self, z: Array, t: Array) -> Array:
         return namespace(z).abs(z - dense_targets(t, z)) - self.delta
@@ -444,9 +435,6 @@ class Pinball(Loss):
         slope, w = cache
         return _weighted(slope / _size(slope), w)
 
-    def probabilities(self, z: Array) -> Array:
-        return z
-
     def kinks(self, z: Array, t: Array) -> Array:
         return z - self._targets(t, z)
 
@@ -493,9 +481,6 @@ class Poisson(Loss):
         p, t, w = cache
         return _weighted((p - t) / _size(t), w)
 
-    def probabilities(self, z: Array) -> Array:
-        return namespace(z).exp(z)
-
 
 @dataclass(frozen=True)
 class Hinge(Loss):
@@ -530,9 +515,6 @@ class Hinge(Loss):
     def backward(self, cache: Any) -> Array:
         h, t, w = cache
         return _weighted((h - t * namespace(h).sum(h, axis=1, keepdims=True)) / _size(h), w)
-
-    def probabilities(self, z: Array) -> Array:
-        return softmax(z)
 
     def kinks(self, z: Array, t: Array) -> Array:
         return 1 + z - namespace(z).sum(dense_targets(t, z) * z, axis=1, keepdims=True)
@@ -592,9 +574,6 @@ class Focal(Loss):
         a = t * q**self.gamma * (self.gamma * p * log_p / xp.maximum(q, tiny) - 1)
         return _weighted((a - p * xp.sum(a, axis=1, keepdims=True)) / t.shape[0], w)
 
-    def probabilities(self, z: Array) -> Array:
-        return softmax(z)
-
 
 @dataclass(frozen=True)
 class BinaryFocal(Loss):
@@ -647,9 +626,6 @@ class BinaryFocal(Loss):
         yes = q**self.gamma * (self.gamma * p * log_p - q)
         no = p**self.gamma * (self.gamma * q * log_q - p)
         return _weighted((t * yes - (1 - t) * no) / _size(t), w)
-
-    def probabilities(self, z: Array) -> Array:
-        return sigmoid(z)
 
 
 def _check_gamma(loss: Loss, gamma: float) -> None:
