@@ -141,10 +141,21 @@ def permutation(key: HostArray, n: int) -> HostArray:
     return np.argsort((high << np.uint64(32)) | low, kind="stable")
 
 
+def _block_words(key: Array, n: int, blocks: int) -> tuple[Array, Array]:
+    """The two words (n, blocks) of each block of each row; blocks do not straddle rows.
+
+    13 rounds; `key` as for `mask_units`.
+    """
+    xp, device = namespace(key), device_of(key)
+    rows = xp.reshape(xp.arange(n, dtype=xp.int32, device=device), (n, 1)) + key[2:3]
+    block = xp.reshape(xp.arange(blocks, dtype=xp.int32, device=device), (1, blocks))
+    return threefry(key, rows, block, rounds=13)
+
+
 def mask_units(key: Array, n: int, width: int) -> Array:
     """16 random bits for each unit of each row of a batch, where the key lies.
 
-    A block of two words serves four units; blocks do not straddle rows.  13 rounds.
+    A block of two words serves four units.
 
     Parameters
     ----------
@@ -158,11 +169,8 @@ def mask_units(key: Array, n: int, width: int) -> Array:
     int32 array (n, width)
         From 0 to 65535.
     """
-    xp, device = namespace(key), device_of(key)
-    blocks = (width + 3) // 4
-    rows = xp.reshape(xp.arange(n, dtype=xp.int32, device=device), (n, 1)) + key[2:3]
-    block = xp.reshape(xp.arange(blocks, dtype=xp.int32, device=device), (1, blocks))
-    a, b = threefry(key, rows, block, rounds=13)
+    xp, blocks = namespace(key), (width + 3) // 4
+    a, b = _block_words(key, n, blocks)
     units = xp.stack([a & 0xFFFF, (a >> 16) & 0xFFFF, b & 0xFFFF, (b >> 16) & 0xFFFF], axis=-1)
     return xp.reshape(units, (n, 4 * blocks))[:, :width]
 
@@ -172,7 +180,7 @@ def normal_units(key: Array, n: int, width: int, dtype: Any) -> Array:
 
     Box & Muller (1958): with u, v uniform in (0, 1), √(-2 ln u) cos 2πv and √(-2 ln u) sin 2πv
     are two of them.  u and v are (23 bits + ½) 2^-23: exact in float32, and no more than 5.8
-    standard deviations come out.  A block of two words serves two units.  13 rounds.
+    standard deviations come out.  A block of two words serves two units.
 
     Parameters
     ----------
@@ -188,11 +196,8 @@ def normal_units(key: Array, n: int, width: int, dtype: Any) -> Array:
     floating-point array (n, width)
         The same on every library up to the rounding of its ln, cos and sin.
     """
-    xp, device = namespace(key), device_of(key)
-    blocks = (width + 1) // 2
-    rows = xp.reshape(xp.arange(n, dtype=xp.int32, device=device), (n, 1)) + key[2:3]
-    block = xp.reshape(xp.arange(blocks, dtype=xp.int32, device=device), (1, blocks))
-    words = threefry(key, rows, block, rounds=13)
+    xp, blocks = namespace(key), (width + 1) // 2
+    words = _block_words(key, n, blocks)
     u, v = (xp.astype((word >> 9) & 0x7FFFFF, dtype) * 2.0**-23 + 2.0**-24 for word in words)
     radius, angle = xp.sqrt(-2 * xp.log(u)), 2 * pi * v
     pairs = xp.stack([radius * xp.cos(angle), radius * xp.sin(angle)], axis=-1)
