@@ -14,7 +14,7 @@ from typing import ClassVar
 from xpnet.device import namespace
 from xpnet.errors import UsageError
 from xpnet.layers import Array, Arrays, Layer
-from xpnet.special import normal_cdf, sigmoid, softplus
+from xpnet.special import normal_cdf, sigmoid, softplus, within
 
 
 @dataclass(frozen=True)
@@ -303,9 +303,8 @@ class GELU(Activation):
 
     def backward(self, p: Arrays, cache: tuple[Array, Array], dy: Array) -> tuple[Array, Arrays]:
         x, cdf = cache
-        xp = namespace(x)
-        bounded = xp.minimum(xp.abs(x), xp.full_like(x, 40.0))  # φ(40) is 0, and 40² no overflow
-        density = xp.exp(-0.5 * bounded * bounded) / sqrt(2 * pi)
+        c = within(x, 40.0)  # φ(40) is 0, and 40² no overflow
+        density = namespace(x).exp(-0.5 * (c * c)) / sqrt(2 * pi)
         return dy * (cdf + x * density), {}
 
 
@@ -332,13 +331,13 @@ class TanhGELU(Activation):
     }
 
     def forward(self, p: Arrays, x: Array) -> tuple[Array, tuple[Array, Array]]:
-        c = _within(x, 40.0)  # where s is 0 or 1 in every type: x³ cannot overflow
+        c = within(x, 40.0)  # where s is 0 or 1 in every type: x³ cannot overflow
         s = sigmoid(2 * sqrt(2 / pi) * (c + 0.044715 * (c * c * c)))
         return x * s, (x, s)
 
     def backward(self, p: Arrays, cache: tuple[Array, Array], dy: Array) -> tuple[Array, Arrays]:
         x, s = cache
-        c = _within(x, 40.0)
+        c = within(x, 40.0)
         slope = sqrt(2 / pi) * (1 + 3 * 0.044715 * (c * c))
         return dy * (s + 2 * c * (s * (1 - s)) * slope), {}
 
@@ -413,20 +412,13 @@ class HardSigmoid(Activation):
     }
 
     def forward(self, p: Arrays, x: Array) -> tuple[Array, Array]:
-        y = _within(x, 3.0) / 6 + 0.5
+        y = within(x, 3.0) / 6 + 0.5
         return y, y
 
     def backward(self, p: Arrays, cache: Array, dy: Array) -> tuple[Array, Arrays]:
         y = cache
         inside = namespace(dy).astype((y > 0) & (y < 1), dy.dtype)
         return dy / 6 * inside, {}
-
-
-def _within(x: Array, bound: float) -> Array:
-    """x, or the nearer of ±bound."""
-    xp = namespace(x)
-    high = xp.full_like(x, bound)
-    return xp.minimum(xp.maximum(x, -high), high)
 
 
 ACTIVATIONS: dict[str, type[Activation]] = {

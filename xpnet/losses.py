@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 from xpnet.device import namespace
 from xpnet.errors import UsageError
 from xpnet.layers import Array, one_hot
-from xpnet.special import sigmoid, softplus
+from xpnet.special import sigmoid, softplus, within
 
 
 def log_softmax(z: Array) -> Array:
@@ -370,9 +370,8 @@ class Huber(Loss):
             raise UsageError(f"{self}: expected delta above 0")
 
     def forward(self, z: Array, t: Array, w: Array | None = None) -> tuple[Array, Any]:
-        xp, d = namespace(z), z - dense_targets(t, z)
-        delta = xp.full_like(d, self.delta)
-        c = xp.minimum(xp.maximum(d, -delta), delta)
+        d = z - dense_targets(t, z)
+        c = within(d, self.delta)
         return _mean(c * (d - 0.5 * c), w), (c, w)
 
     def backward(self, cache: Any) -> Array:

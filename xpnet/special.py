@@ -25,6 +25,13 @@ def softplus(x: Array) -> Array:
     return xp.maximum(x, xp.zeros_like(x)) + xp.log1p(xp.exp(-xp.abs(x)))
 
 
+def within(x: Array, bound: float) -> Array:
+    """min(max(x, -bound), bound), element by element."""
+    xp = namespace(x)
+    high = xp.full_like(x, bound)
+    return xp.minimum(xp.maximum(x, -high), high)
+
+
 # Cody's coefficients: erf x = x N/D of x² for |x| <= 15/32; e^x² erfc x = N/D of x up to 4, and
 # (1/√π - z N/D) / x beyond, of z = 1/x².  Each (numerator, denominator), highest power first.
 _ERF_SMALL = (
