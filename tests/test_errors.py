@@ -27,6 +27,7 @@ def test_a_name_may_bring_its_parameter() -> None:
         ("loss", "pinball:", LOSSES, "as in pinball:0.5"),
         ("loss", "huber:-1", LOSSES, "expected delta above 0"),
         ("activation", "tanh:2", ACTIVATIONS, "tanh takes no number; write tanh alone"),
+        ("schedule", "warm-restarts:inf", SCHEDULES, r"expected a whole number \(cycles\)"),
         ("schedule", "warm-restarts:2.5", SCHEDULES, r"expected a whole number \(cycles\)"),
     ],
 )

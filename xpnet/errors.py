@@ -99,16 +99,15 @@ def construct(kind: str, spec: str, table: Mapping[str, Callable[..., T]]) -> T:
         numbers = ()
     if isinstance(default, tuple) and numbers:
         return make(numbers)
-    if isinstance(default, int) and all(number % 1 == 0 for number in numbers):
-        numbers = tuple(int(number) for number in numbers)
-    if len(numbers) != 1 or (isinstance(default, int) and not isinstance(numbers[0], int)):
+    whole = isinstance(default, int)
+    if len(numbers) != 1 or (whole and not numbers[0].is_integer()):
         example = default[0] if isinstance(default, tuple) else default
-        what = "a whole number" if isinstance(default, int) else "a number"
+        what = "a whole number" if whole else "a number"
         raise UsageError(
             f"{kind} {spec!r}: expected {what} ({parameter}) after the colon, "
             f"as in {name}:{example}"
         )
-    return make(numbers[0])
+    return make(int(numbers[0]) if whole else numbers[0])
 
 
 def at_least(name: str, value: int, minimum: int) -> int:
