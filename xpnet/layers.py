@@ -126,7 +126,7 @@ class Standardize(Layer):
         return require_width(self, fan_in, self.columns)
 
     def forward(self, p: Arrays, x: Array) -> tuple[Array, None]:
-        x = namespace(x).astype(x, p["mean"].dtype)
+        x = namespace(x).astype(x, p["mean"].dtype, copy=False)
         return (x - p["mean"]) / p["scale"], None
 
     def backward(self, p: Arrays, cache: None, dy: Array) -> tuple[Array, Arrays]:
