@@ -93,7 +93,7 @@ class Optimizer:
         self, theta: Array, g: Array, state: State, scalars: Array, decayed: int
     ) -> tuple[Array, State]:
         """The next θ and state; `scalars` is a 1-d array of what `scalars` gives."""
-        if self.decoupled:
+        if self.decoupled and self.weight_decay:
             kept = scalars[scalars.shape[0] - 1]
             theta = namespace(theta).concat([kept * theta[:decayed], theta[decayed:]])
         else:
