@@ -36,6 +36,14 @@ def test_standardize_takes_pixels_and_gives_the_models_dtype(xp: Library) -> Non
     assert to_numpy(y).tolist() == [[127.0, -0.5]]
 
 
+def test_standardize_keeps_the_digits_of_float64() -> None:
+    """Neighbours in float32 are 128 apart at 1.7e9, which is one of them times 128."""
+    p = {"mean": np.float32([13281250 * 128]), "scale": np.float32([2.0])}
+    y, _ = Standardize(1).forward(p, 1.7e9 + np.asarray([[-50.0], [0], [3]]))
+    assert y.dtype == np.float32
+    assert y.tolist() == [[-25.0], [0.0], [1.5]]
+
+
 def test_dropout_keeps_the_part_it_should_and_scales_it(xp: Library) -> None:
     layer, n, width = Dropout(0.3), 200, 500
     p = {"key": xp.array(np.asarray([1, 2, 0], dtype=np.int32))}

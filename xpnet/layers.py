@@ -101,7 +101,8 @@ class Standardize(Layer):
 
     The constants are buffers, found on the training data (`data.standardization`); before, mean
     0 and scale 1 make it the identity.  x may be of any numeric type, such as uint8 pixels; y is
-    of the type of the constants.
+    of the type of the constants.  From x of float64 the mean is subtracted in float64, so that
+    seconds since 1970 keep the digits in which they differ.
 
         ∂y_ij/∂x_ij = 1 / scale_j         dx_ij = dy_ij / scale_j
 
@@ -126,8 +127,10 @@ class Standardize(Layer):
         return require_width(self, fan_in, self.columns)
 
     def forward(self, p: Arrays, x: Array) -> tuple[Array, None]:
-        x = namespace(x).astype(x, p["mean"].dtype, copy=False)
-        return (x - p["mean"]) / p["scale"], None
+        xp, dtype = namespace(x), p["mean"].dtype
+        if not xp.isdtype(x.dtype, "real floating"):
+            x = xp.astype(x, dtype)
+        return xp.astype(x - p["mean"], dtype, copy=False) / p["scale"], None
 
     def backward(self, p: Arrays, cache: None, dy: Array) -> tuple[Array, Arrays]:
         return dy / p["scale"], {}
