@@ -183,6 +183,7 @@ def test_an_exponential_average_forgets_its_start() -> None:
         by_hand = 0.9 * by_hand + 0.1 * theta
     assert averaged(ExponentialAverage(0.9), thetas) == pytest.approx(by_hand, rel=1e-13)
     assert averaged(ExponentialAverage(0.0), thetas) == thetas[-1]
+    assert ExponentialAverage(0.9)(1, 5, 3) == 0.25
 
 
 def test_names_stand_for_what_they_say() -> None:

@@ -8,13 +8,13 @@ import pytest
 from conftest import Library, difference
 
 import xpnet
-from xpnet.data import split
+from xpnet.data import class_weights, split
 from xpnet.device import namespace, to_numpy
 from xpnet.evaluation import evaluate
-from xpnet.losses import LOSSES, OUTPUTS, BinaryCrossEntropy, SoftmaxCrossEntropy
+from xpnet.losses import LOSSES, OUTPUTS, BinaryCrossEntropy, Pinball, SoftmaxCrossEntropy
 from xpnet.metrics import interval
 from xpnet.optimizers import OPTIMIZERS
-from xpnet.schedules import Constant
+from xpnet.schedules import Constant, ReduceOnPlateau
 from xpnet.train import Epoch, fit, train_step
 
 
@@ -288,6 +288,220 @@ def test_targets_may_be_of_the_samples_library(xp: Library) -> None:
     assert difference(result.model.theta, expected.model.theta) < xp.tolerance(1e-10)
 
 
+OPTIONS = {"epochs": 3, "validation": 0.0, "seed": 1}
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.4])
+def test_accumulated_batches_are_one_of_their_size(dropout: float) -> None:
+    """Masks too: a unit's depends on its row in the step, not in the batch."""
+    start = model(dropout=dropout, noise=dropout)
+    w = np.linspace(0.5, 2, 200)
+    whole = fit(start, X, Y, batch_size=48, sample_weight=w, **OPTIONS)
+    parts = fit(start, X, Y, batch_size=16, accumulate=3, sample_weight=w, **OPTIONS)
+    assert difference(parts.model.theta, whole.model.theta) < 1e-12
+    assert parts.history[-1].loss == pytest.approx(whole.history[-1].loss, rel=1e-12)
+    assert fit(start, X, Y, batch_size=16, **OPTIONS).model != whole.model
+
+
+def test_steps_are_counted_by_updates() -> None:
+    steps: list[int] = []
+    fit(model(), X, Y, epochs=2, batch_size=10, accumulate=7, validation=0.0, on_step=steps.append)
+    assert steps == [1, 2, 3, 4, 5, 6]  # 70, 70 and 60 samples
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"optimizer": "adamw"},
+        {"optimizer": "nesterov", "average": "ema:0.9"},
+        {"optimizer": "lion", "patience": 50},
+    ],
+)
+def test_going_on_is_as_if_it_had_not_stopped(options: dict) -> None:
+    """With a constant schedule, to the bit: five epochs, and two and three."""
+    start = model(dropout=0.3, normalization="batch")
+    options |= {"schedule": "constant", "batch_size": 16}
+    whole = fit(start, X, Y, epochs=5, **options)
+    first = fit(start, X, Y, epochs=2, **options)
+    rest = fit(first.model, X, Y, epochs=3, initial=first, **options)
+    assert rest.model == whole.model
+    assert rest.best_epoch == whole.best_epoch
+    assert [replace(e, seconds=0) for e in rest.history] == [
+        replace(e, seconds=0) for e in whole.history
+    ]
+    assert np.array_equal(rest.progress.theta, whole.progress.theta)
+    assert (rest.progress.steps, rest.progress.epochs) == (whole.progress.steps, 5)
+
+
+def test_going_on_keeps_the_best_model_so_far() -> None:
+    good = fit(model(), X, Y, epochs=20, batch_size=16)
+    worse = fit(
+        good.model, X, Y, epochs=2, initial=good, optimizer="nesterov", learning_rate=1e-9,
+        weight_decay=0.0, schedule=lambda s: 1e12,
+    )  # fmt: skip
+    assert worse.best_epoch == good.best_epoch
+    assert worse.model == good.model
+    assert len(worse.history) == 22
+
+
+def test_going_on_elsewhere_moves_what_there_is(xp: Library) -> None:
+    xp.needs_argmax()
+    start = model(dtype=xp.dtype)
+    options = {"optimizer": "adam", "average": "ema", "batch_size": 50, "schedule": "constant"}
+    first = fit(start, X.astype(xp.dtype), Y, epochs=1, **options)
+    here, there = (
+        fit(start, x, Y, epochs=1, initial=first, **options)
+        for x in (X.astype(xp.dtype), xp.array(X))
+    )
+    assert difference(there.model.theta, here.model.theta) < xp.tolerance(1e-10)
+
+
+def test_going_on_with_something_else_is_refused() -> None:
+    first = fit(model(), X, Y, epochs=1)
+    with pytest.raises(xpnet.UsageError, match="expected the same network and labels"):
+        fit(xpnet.mlp(2, 3, dtype="float64"), X, Y, initial=first)
+    with pytest.raises(xpnet.UsageError, match="another kind of optimizer"):
+        fit(model(), X, Y, initial=first, optimizer="adam")
+
+
+def test_a_callback_may_end_it() -> None:
+    result = fit(model(), X, Y, epochs=9, on_epoch=lambda epoch, so_far: epoch.epoch == 4)
+    assert len(result.history) == 4
+
+
+def test_averaged_weights_are_given_back_and_validated() -> None:
+    """By hand: the mean of the weights after each of the last half of the steps."""
+    thetas = []
+    options = {"batch_size": 50, "epochs": 4, "validation": 0.0, "optimizer": "sgd"}
+    fit(
+        model(), X, Y, on_epoch=lambda epoch, so_far: thetas.append(so_far.model.theta),
+        **(options | {"batch_size": 1000}),
+    )  # fmt: skip
+    last = fit(model(), X, Y, average="last:0.5", **(options | {"batch_size": 1000}))
+    assert difference(last.model.theta, np.mean(thetas[-2:], axis=0)) < 1e-14
+    assert np.array_equal(last.progress.theta, thetas[-1])
+
+
+def test_running_statistics_are_averaged_with_the_weights() -> None:
+    seen = []
+    options = {"batch_size": 1000, "epochs": 4, "validation": 0.0, "optimizer": "sgd"}
+    start = model(normalization="batch")
+    fit(start, X, Y, on_epoch=lambda e, so_far: seen.append(so_far.model.buffers), **options)
+    last = fit(start, X, Y, average="last:0.5", **options)
+    assert difference(last.model.buffers, np.mean(seen[-2:], axis=0)) < 1e-14
+
+
+def test_running_statistics_follow_the_batches() -> None:
+    """After one step of all samples, shifted: a tenth of the way to theirs."""
+    start = fit(model(normalization="batch"), X, Y, epochs=1, validation=0.0).model
+    trained = fit(start, X + 5, Y, epochs=1, batch_size=200, validation=0.0).model
+    p, before = trained.params, start.params
+    h = (X + 5 - X.mean(axis=0)) / X.std(axis=0) @ before[1]["W"]
+    mean, var = h.mean(axis=0), h.var(axis=0, ddof=1)
+    assert difference(p[2]["mean"], 0.9 * before[2]["mean"] + 0.1 * mean) < 1e-12
+    assert difference(p[2]["var"], 0.9 * before[2]["var"] + 0.1 * var) < 1e-12
+    assert difference(p[0]["mean"], X.mean(axis=0)) < 1e-14
+
+
+def test_weights_stay_within_their_bound() -> None:
+    result = fit(model(max_norm=0.5), X, Y, epochs=2, batch_size=16)
+    lengths = np.linalg.norm(result.model.params[1]["W"], axis=0)
+    assert np.all(lengths <= 0.5 * (1 + 1e-14))
+    assert np.max(lengths) > 0.499
+    free = fit(model(), X, Y, epochs=2, batch_size=16).model.params[1]["W"]
+    assert np.max(np.linalg.norm(free, axis=0)) > 0.6
+
+
+def test_balanced_classes_weigh_the_same() -> None:
+    rare = np.flatnonzero(Y != 2).tolist() + np.flatnonzero(Y == 2)[:9].tolist()
+    x, y = X[rare], Y[rare]
+    counts = np.bincount(y)
+    options = {"epochs": 3, "validation": 0.0, "optimizer": "sgd"}
+    by_name = fit(model(), x, y, class_weight="balanced", **options)
+    w = len(y) / (3 * counts[y])
+    assert (
+        difference(by_name.model.theta, fit(model(), x, y, sample_weight=w, **options).model.theta)
+        < 1e-13
+    )
+    by_label = {label: len(y) / (3 * counts[label]) for label in range(3)}
+    given = fit(model(), x, y, class_weight=by_label, **options)
+    assert difference(given.model.theta, by_name.model.theta) < 1e-13
+    both = fit(model(), x, y, class_weight={0: 3.0}, sample_weight=np.full(len(y), 2.0), **options)
+    single = fit(model(), x, y, sample_weight=np.where(y == 0, 3.0, 1.0), **options)
+    assert difference(both.model.theta, single.model.theta) < 1e-13
+
+
+def test_balance_is_scikit_learns() -> None:
+    utils = pytest.importorskip("sklearn.utils.class_weight")
+    t = np.asarray([0, 0, 0, 2, 2, 1], dtype=np.int32)
+    expected = utils.compute_sample_weight("balanced", t)
+    assert class_weights("balanced", t, (5, 6, 7), np.arange(6)).tolist() == expected.tolist()
+
+
+def test_a_plateau_lowers_the_rate_between_epochs() -> None:
+    """A rate so small that nothing gets better: each second epoch a tenth of it."""
+    schedule = ReduceOnPlateau(0.1, 2)
+    result = fit(
+        model(), X, Y, epochs=7, optimizer="sgd", learning_rate=1e-12, schedule=schedule, warmup=0.0
+    )
+    rates = [epoch.learning_rate / 1e-12 for epoch in result.history]
+    assert rates == pytest.approx([1, 1, 1, 0.1, 0.1, 0.01, 0.01])
+
+
+def test_a_warm_up_comes_before_the_schedule() -> None:
+    result = fit(
+        model(), X, Y, epochs=4, batch_size=1000, warmup=0.5, schedule="constant", optimizer="sgd"
+    )
+    rates = [epoch.learning_rate / 0.5 for epoch in result.history]
+    assert rates == pytest.approx([0.04, 0.52, 1, 1])
+
+
+def test_several_labels_a_sample() -> None:
+    y = np.stack([X[:, 0] > 0, X[:, 1] > 0, X.sum(axis=1) > 0], axis=1).astype(int)
+    start = xpnet.mlp(2, 16, 3, multilabel=True, labels=("a", "b", "c"), dtype="float64")
+    result = fit(start, X, y, epochs=60, batch_size=16)
+    predicted = result.model.predict(X)
+    assert predicted.shape == (200, 3)
+    found = evaluate(result.model, X, y)
+    assert found.accuracy == np.mean(np.all(predicted == y, axis=1)) > 0.9
+    assert result.history[-1].validation_accuracy > 0.8
+
+
+@pytest.mark.parametrize("unit", [1e-6, 1.0, 1e6])
+def test_targets_of_any_unit_are_learnt_alike(unit: float) -> None:
+    t = np.stack([X[:, 0] ** 2 / 10 + X[:, 1], X[:, 0]], axis=1)
+    start = xpnet.mlp(2, 32, 2, output="identity", dtype="float64")
+    scaled = fit(start, X, 5 * unit + unit * t, epochs=40, batch_size=32)
+    plain = fit(start, X, t, epochs=40, batch_size=32)
+    assert scaled.history[-1].loss == pytest.approx(plain.history[-1].loss, rel=1e-6)
+    assert difference(scaled.model(X), unit * (5 + plain.model(X))) < 1e-6
+    assert evaluate(scaled.model, X, 5 * unit + unit * t).metrics["r2"] > 0.9
+
+
+def test_counts() -> None:
+    rng = np.random.default_rng(0)
+    t = rng.poisson(np.exp(0.3 * X[:, 0]))
+    start = xpnet.mlp(2, 8, 1, output="exp", dtype="float64")
+    result = fit(start, X, t, epochs=100, batch_size=32)
+    predicted = result.model.predict(X)
+    assert np.all(predicted > 0)
+    assert np.mean(predicted) == pytest.approx(np.mean(t), rel=0.1)
+    assert np.corrcoef(predicted, np.exp(0.3 * X[:, 0]))[0, 1] > 0.95
+
+
+def test_quantiles_hold_their_part_of_the_targets() -> None:
+    """Within 6 standard deviations of a binomial of 2,000."""
+    rng = np.random.default_rng(0)
+    x = rng.uniform(-1, 1, size=(2000, 1))
+    y = x[:, 0] + rng.normal(size=2000) * (1.5 + x[:, 0])
+    loss = Pinball((0.1, 0.5, 0.9))
+    start = xpnet.mlp(1, 16, 3, output="identity", dtype="float64")
+    predicted = fit(start, x, y, loss=loss, epochs=60, validation=0.0).model.predict(x)
+    below = np.mean(y[:, None] < predicted, axis=0)
+    for part, q in zip(below, loss.quantiles, strict=True):
+        assert abs(part - q) < 6 * np.sqrt(q * (1 - q) / 2000)
+
+
 def test_two_classes_by_one_sigmoid() -> None:
     start = xpnet.mlp(2, 8, 1, output="sigmoid", labels=("no", "yes"))
     y = np.asarray(["no", "yes"])[(Y == 1).astype(int)]
@@ -339,6 +553,13 @@ def test_one_sample_one_feature() -> None:
         ({"patience": 0}, "patience 0"),
         ({"patience": 2, "validation": 0.0}, "patience needs samples"),
         ({"limit": 0}, "limit 0"),
+        ({"accumulate": 0}, "accumulate 0"),
+        ({"warmup": 1.0}, "warmup 1.0 is outside"),
+        ({"average": "emu"}, "did you mean 'ema'"),
+        ({"class_weight": "equal"}, "class_weight 'equal'"),
+        ({"class_weight": {7: 1.0}}, "class_weight: 7 is none of the model's labels"),
+        ({"class_weight": 3}, 'expected "balanced", or a weight by label'),
+        ({"schedule": "plateau", "validation": 0}, "schedule plateau needs samples"),
         ({"seed": -1}, "seed -1"),
         ({"validation": -0.1}, "validation -0.1: expected a part below 1"),
         ({"validation": 200}, "leaves nothing to train on: there are 200"),

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from xpnet.data import Dataset, blocks
 from xpnet.device import namespace, on_device_of, to_numpy
+from xpnet.errors import UsageError
 from xpnet.layers import Array, Arrays
 from xpnet.losses import OUTPUTS, Loss
 from xpnet.metrics import (
@@ -69,9 +70,13 @@ def evaluate(model: Model, x: Any, y: Any, loss: Loss | None = None) -> Evaluati
     Raises
     ------
     UsageError, DataError
-        x or y isn't what it should be.
+        x or y isn't what it should be, or the loss is for other outputs.
     """
     loss = loss or OUTPUTS[model.output]()
+    if loss.output != model.output:
+        raise UsageError(
+            f"{loss} is for output={loss.output!r} and the model has output={model.output!r}"
+        )
     data, model = prepare(model, x, y, loss)
     n = data.x.shape[0]
     with on_device_of(data.x):

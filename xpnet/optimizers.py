@@ -399,8 +399,8 @@ OPTIMIZERS: dict[str, Optimizer] = {
 class ExponentialAverage:
     """The average A of θ over the steps, the older the less: A ← A + a (θ - A).
 
-    a = max(1 - d, 1/t) at step t = 1, 2, ...: a plain mean at first, so that the start does not
-    count, and then weights that fall by d a step.
+    a = max(1 - d, 1/t) at step t = 1, 2, ... of all: a plain mean at first, so that the start does
+    not count, and then weights that fall by d a step.
 
     Source: Polyak & Juditsky (1992), *Acceleration of stochastic approximation by averaging*, for
     averaging; Morales-Brotons, Vogels & Hendrikx (2024), *Exponential moving average of weights in
@@ -422,8 +422,8 @@ class ExponentialAverage:
     def __post_init__(self) -> None:
         _check_below_1(decay=self.decay)
 
-    def __call__(self, t: int, steps: int) -> float:
-        return max(1 - self.decay, 1 / t)
+    def __call__(self, step: int, steps: int, before: int = 0) -> float:
+        return max(1 - self.decay, 1 / (before + step))
 
 
 @dataclass(frozen=True)
@@ -452,11 +452,11 @@ class TailAverage:
         if not 0 < self.part <= 1:
             raise UsageError(f"average over the last {self.part}: expected 0 < part <= 1")
 
-    def __call__(self, t: int, steps: int) -> float:
-        before = steps - round(steps * self.part)
-        return 1 / max(t - before, 1)
+    def __call__(self, step: int, steps: int, before: int = 0) -> float:
+        start = steps - round(steps * self.part)
+        return 1 / max(step - start, 1)
 
 
-Average = Callable[[int, int], float]  # a at step t = 1, 2, ... of so many
+Average = Callable[[int, int, int], float]  # a at step 1, 2, ... of so many, after so many before
 AVERAGES: dict[str, Callable[..., Average]] = {"ema": ExponentialAverage, "last": TailAverage}
 """Every average by name, which may bring its parameter: `ema:0.99` (`errors.construct`)."""

@@ -99,7 +99,9 @@ def choose_task(
         labels = _classes(samples)
         return Task(name, why, chosen, len(labels), labels)
     if y.dtype.kind == "U":
-        raise DataError(f"{samples.name}: targets are names such as {y[0]!r}; {name} needs numbers")
+        raise DataError(
+            f"{samples.name}: targets are names such as {str(y[0])!r}; {name} needs numbers"
+        )
     columns = 1 if y.ndim == 1 else y.shape[1]
     if name == "multilabel":
         _check_indicators(samples)

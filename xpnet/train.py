@@ -469,7 +469,9 @@ class _Run:
         steps = range(progress.steps, progress.steps + len(factors))
         pairs = list(zip(factors, steps, strict=True))
         scalars = [self.optimizer.scalars(factor, step + 1) for factor, step in pairs]
-        weights = [1.0 if average is None else average(s + 1 - first, self.steps) for s in steps]
+        weights = [
+            1.0 if average is None else average(s + 1 - first, self.steps, first) for s in steps
+        ]
         table = np.asarray([(*row, a) for row, a in zip(scalars, weights, strict=True)])
         table = put((table if average else table[:, :-1]).astype(self.model.dtype), x)
         averages = table[:, table.shape[1] - 1]

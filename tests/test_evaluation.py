@@ -1,0 +1,85 @@
+"""Evaluation by hand and by scikit-learn, for each kind of output."""
+
+import numpy as np
+import pytest
+from conftest import Library
+
+import xpnet
+from xpnet.device import to_numpy
+from xpnet.evaluation import evaluate
+from xpnet.losses import AbsoluteError, Hinge, SquaredError
+
+RNG = np.random.default_rng(0)
+N = 2500  # more than two blocks
+X = RNG.normal(size=(N, 4))
+
+
+def test_classes_have_the_metrics_of_scikit_learn() -> None:
+    metrics = pytest.importorskip("sklearn.metrics")
+    model, y = xpnet.mlp(4, 8, 3, dtype="float64"), RNG.integers(0, 3, size=N)
+    found, predicted = evaluate(model, X, y), model.predict(X)
+    means = metrics.precision_recall_fscore_support(y, predicted, average="macro")
+    names = ("precision", "recall", "f1")
+    assert [found.metrics[n] for n in names] == pytest.approx(means[:3], rel=1e-6)
+    expected = metrics.balanced_accuracy_score(y, predicted)
+    assert found.metrics["balanced_accuracy"] == pytest.approx(expected, rel=1e-6)
+    assert found.loss == pytest.approx(metrics.log_loss(y, model.predict_proba(X)), rel=1e-12)
+    assert found.accuracy == metrics.accuracy_score(y, predicted)
+
+
+def test_several_labels_count_where_all_are_right() -> None:
+    metrics = pytest.importorskip("sklearn.metrics")
+    model = xpnet.mlp(4, 8, 3, multilabel=True, dtype="float64")
+    y = RNG.integers(0, 2, size=(N, 3))
+    found, predicted = evaluate(model, X, y), model.predict(X)
+    assert found.accuracy == metrics.accuracy_score(y, predicted)
+    for average in ("micro", "macro"):
+        expected = metrics.f1_score(y, predicted, average=average)
+        assert found.metrics[f"f1_{average}"] == pytest.approx(expected, rel=1e-6)
+    p = model.predict_proba(X)
+    expected = -np.mean(y * np.log(p) + (1 - y) * np.log(1 - p))
+    assert found.loss == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("output", ["identity", "exp"])
+def test_numbers_have_the_metrics_of_scikit_learn(output: str) -> None:
+    metrics = pytest.importorskip("sklearn.metrics")
+    model = xpnet.mlp(4, 8, 2, output=output, dtype="float64")
+    y = RNG.poisson(2.0, size=(N, 2))
+    found, predicted = evaluate(model, X, y), model.predict(X)
+    assert found.metrics["r2"] == pytest.approx(metrics.r2_score(y, predicted), rel=1e-10)
+    expected = metrics.mean_absolute_error(y, predicted)
+    assert found.metrics["mean_absolute_error"] == pytest.approx(expected, rel=1e-12)
+    assert (found.accuracy, found.interval) == (None, None)
+    if output == "identity":
+        assert found.loss == pytest.approx(np.mean((y - predicted) ** 2), rel=1e-12)
+        by_name = evaluate(model, X, y, AbsoluteError())
+        assert by_name.loss == pytest.approx(expected, rel=1e-12)
+
+
+def test_a_loss_of_ones_own_is_measured() -> None:
+    model, y = xpnet.mlp(4, 3, dtype="float64"), RNG.integers(0, 3, size=N)
+    z = model(X)
+    margins = np.maximum(0, 1 + z - z[np.arange(N), y][:, None])
+    margins[np.arange(N), y] = 0
+    assert evaluate(model, X, y, Hinge()).loss == pytest.approx(margins.mean(), rel=1e-12)
+    with pytest.raises(xpnet.UsageError, match="is for output='identity'"):
+        evaluate(model, X, y, SquaredError())
+
+
+def test_rows_of_probabilities_have_no_hits() -> None:
+    model = xpnet.mlp(4, 3, output="sigmoid", dtype="float64")
+    found = evaluate(model, X, RNG.uniform(size=(N, 3)))
+    assert found.accuracy is None
+    assert found.metrics == {}
+
+
+def test_every_library_gives_the_same_numbers(xp: Library) -> None:
+    xp.needs_argmax()
+    y = RNG.integers(0, 3, size=N)
+    model = xpnet.mlp(4, 8, 3, dtype=xp.dtype)
+    found, expected = (evaluate(model, x, y) for x in (xp.array(X), X.astype(xp.dtype)))
+    assert found.loss == pytest.approx(expected.loss, rel=xp.tolerance(1e-12))
+    assert found.metrics == pytest.approx(expected.metrics, rel=1e-2)
+    assert all(type(value) is float for value in found.metrics.values())
+    assert to_numpy(model.theta).dtype == xp.dtype

@@ -1,0 +1,70 @@
+"""Scaling of samples and targets, and what is refused."""
+
+import numpy as np
+import pytest
+from conftest import Library, difference
+
+import xpnet
+from xpnet.data import Dataset
+from xpnet.device import to_numpy
+from xpnet.errors import DataError
+from xpnet.losses import Pinball
+from xpnet.preparation import in_standard_units, prepare, rescale
+
+RNG = np.random.default_rng(0)
+X, T = RNG.normal(size=(50, 3)), 100 + 7 * RNG.normal(size=(50, 2))
+ROWS = np.arange(40)
+
+
+def model(**options):
+    return xpnet.mlp(3, 4, 2, output="identity", **({"dtype": "float64"} | options))
+
+
+def test_targets_are_scaled_by_the_training_samples() -> None:
+    scaled = rescale(model(), T, ROWS)
+    p = scaled.params[-1]
+    assert difference(p["mean"], T[:40].mean(axis=0)) < 1e-14
+    assert difference(p["scale"], T[:40].std(axis=0)) < 1e-14
+    inner, data = in_standard_units(scaled, Dataset(X, T))
+    assert difference(data.t[:40].std(axis=0), np.ones(2)) < 1e-14
+    assert np.max(np.abs(data.t[:40].mean(axis=0))) < 1e-13
+    assert inner.network.layers == scaled.network.layers[:-1]
+    assert difference(scaled(X), p["mean"] + p["scale"] * inner(X)) < 1e-14
+
+
+def test_constants_are_found_once() -> None:
+    scaled = rescale(model(), T, ROWS)
+    assert rescale(scaled, 10 * T, ROWS) is scaled
+
+
+def test_a_model_of_classes_stays_as_it_is() -> None:
+    classes, data = xpnet.mlp(3, 4, 2), Dataset(X, T)
+    assert rescale(classes, T, ROWS) is classes
+    assert in_standard_units(classes, data) == (classes, data)
+
+
+def test_counts_are_not_scaled() -> None:
+    counts = xpnet.mlp(3, 4, 2, output="exp")
+    assert rescale(counts, T, ROWS) is counts
+
+
+def test_scaled_targets_stay_where_they_are(xp: Library) -> None:
+    here = model(dtype=xp.dtype).like(xp.array(X))
+    scaled = rescale(here, xp.array(T), ROWS)
+    _, data = in_standard_units(scaled, Dataset(xp.array(X), xp.array(T)))
+    assert type(data.t) is type(xp.array(T))
+    assert difference(to_numpy(data.t)[:40].std(axis=0), np.ones(2)) < xp.tolerance(1e-13)
+
+
+def test_one_target_serves_every_quantile() -> None:
+    quantiles = Pinball((0.1, 0.9))
+    data, _ = prepare(model(), X, T[:, 0], quantiles)
+    assert np.array_equal(data.t, np.stack([T[:, 0]] * 2, axis=1))
+    with pytest.raises(DataError, match=r"shape \(50,\); expected \(n,\) or \(n, 2\)"):
+        prepare(model(), X, T[:, 0])
+
+
+def test_targets_too_large_for_the_type_are_refused() -> None:
+    small = xpnet.mlp(3, 1, output="identity")
+    with pytest.raises(DataError, match="y has numbers that float32 cannot hold"):
+        prepare(small, X, np.full(50, 1e39))
