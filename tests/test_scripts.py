@@ -1,6 +1,7 @@
 """Each script runs in its small mode, and prints its table."""
 
 import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ SMALL = {
     "accuracy.py": ["--seeds", "2", "--epochs", "1", "--limit", "1000"],
     "notebook.py": ["--only", "b", "--seeds", "2", "--iterations", "20", "--device", "cpu"],
     "bench_step.py": ["--batch-sizes", "32,64", "--rounds", "2"],
+    "scikit_learn.py": ["--only", "regression,multilabel", "--seeds", "2"],
 }
 
 
@@ -21,6 +23,8 @@ def test_every_script_has_a_small_mode() -> None:
 
 @pytest.mark.parametrize("script", SMALL)
 def test_a_script_prints_a_table_with_two_rows(script: str) -> None:
+    if script == "scikit_learn.py":
+        pytest.importorskip("sklearn")
     command = [sys.executable, str(SCRIPTS / script), *SMALL[script]]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     rows = [line for line in done.stdout.splitlines() if line.startswith("| ")]
@@ -31,6 +35,8 @@ def test_a_script_prints_a_table_with_two_rows(script: str) -> None:
 
 @pytest.mark.parametrize("script", SMALL)
 def test_a_script_says_what_it_is_for(script: str) -> None:
+    if script == "scikit_learn.py":
+        pytest.importorskip("sklearn")
     command = [sys.executable, str(SCRIPTS / script), "--help"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "usage:" in done.stdout
@@ -82,3 +88,13 @@ def test_the_notebook_falls_back_with_one_plain_line() -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=True, env=env)
     (line,) = done.stderr.splitlines()
     assert line.startswith("warning: cuda cannot be used, so the CPU is")
+
+
+@pytest.mark.parametrize("task", ["regression", "multilabel", "classification"])
+def test_scores_reach_those_of_scikit_learn(task: str) -> None:
+    """With the same settings, over ten seeds, within one standard error of the difference."""
+    pytest.importorskip("sklearn")
+    script = runpy.run_path(str(SCRIPTS / "scikit_learn.py"))
+    ours, theirs = script["scores"](task, 10)
+    assert ours.mean() >= theirs.mean() - script["standard_error"](ours, theirs)
+    assert theirs.mean() > 0.3
