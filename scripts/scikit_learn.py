@@ -59,9 +59,9 @@ def theirs(task: str, x: Any, t: Any, epochs: int, seed: int) -> Any:
     """A trained model of scikit-learn."""
     kind = MLPRegressor if task == "regression" else MLPClassifier
     network: Any = kind(
-        hidden_layer_sizes=(WIDTH,), activation="relu", solver="adam", alpha=0.0, batch_size=BATCH_SIZE,
-        learning_rate_init=LEARNING_RATE, max_iter=epochs, n_iter_no_change=epochs, tol=0.0,
-        random_state=seed,
+        hidden_layer_sizes=(WIDTH,), activation="relu", solver="adam", alpha=0.0,
+        batch_size=BATCH_SIZE, learning_rate_init=LEARNING_RATE, max_iter=epochs,
+        n_iter_no_change=epochs, tol=0.0, random_state=seed,
     )  # fmt: skip
     if task == "regression":
         network = TransformedTargetRegressor(network, transformer=StandardScaler())
