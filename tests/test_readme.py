@@ -10,20 +10,28 @@ import pytest
 from typer.main import get_command
 
 import xpnet
+from xpnet import metrics
+from xpnet.activations import ACTIVATIONS, Activation
+from xpnet.checkpoint import LAYERS
 from xpnet.cli.options import app
 from xpnet.gradcheck import check_file
+from xpnet.initializers import INITIALIZERS
+from xpnet.losses import LOSSES
+from xpnet.optimizers import AVERAGES, OPTIMIZERS
+from xpnet.schedules import SCHEDULES
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
 COMMANDS = get_command(app).commands
 
 
-def test_the_python_block_runs(tmp_path, monkeypatch) -> None:
-    (block,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+def test_the_python_blocks_run(tmp_path, monkeypatch) -> None:
+    blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     monkeypatch.chdir(tmp_path)
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
-        exec(block, {})
+        exec("\n".join(blocks), {})
     assert "accuracy=0.9" in printed.getvalue()
+    assert printed.getvalue().endswith("]] 40\n")
     assert (tmp_path / "digits.safetensors").is_file()
 
 
@@ -61,6 +69,33 @@ def test_the_table_has_every_option_of_train() -> None:
             assert shown == (text if isinstance(text, str) else ""), name
         else:
             assert str(given) in (shown, f"{shown}.0"), name
+
+
+def repertoire(part: str) -> list[str]:
+    """The names in a row of the table of all parts."""
+    (row,) = re.findall(rf"^\| {part} \| (.*) \|$", README, re.MULTILINE)
+    return re.findall(r"`([\w-]+)`", row)
+
+
+def test_the_repertoire_is_all_there_is() -> None:
+    words = {"max_norm", "decoupled", "warmup"}
+    listed = {
+        "activations": ACTIVATIONS, "initializers": INITIALIZERS, "optimizers": OPTIMIZERS,
+        "averages": AVERAGES, "schedules": SCHEDULES,
+    }  # fmt: skip
+    for part, names in listed.items():
+        assert [n for n in repertoire(part) if n not in words] == list(names), part
+    layers = {name for name, kind in LAYERS.items() if not issubclass(kind, Activation)}
+    assert {*repertoire("layers")} - words == layers
+    classes, numbers = repertoire("losses of classes"), repertoire("losses of numbers")
+    assert {*classes} == {n for n, loss in LOSSES.items() if loss.output in ("softmax", "sigmoid")}
+    assert {*numbers} == {n for n, loss in LOSSES.items() if loss.output in ("identity", "exp")}
+
+
+def test_the_metrics_are_all_there_are() -> None:
+    functions = inspect.getmembers(metrics, inspect.isfunction)
+    ours = {n for n, f in functions if f.__module__ == metrics.__name__ and n[0] != "_"}
+    assert {*repertoire("metrics")} == ours - {"correct", "interval"}
 
 
 @pytest.mark.parametrize("command", COMMANDS)
