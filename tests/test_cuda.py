@@ -6,7 +6,7 @@ import json
 import pickle
 import subprocess
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +17,15 @@ from conftest import difference
 from xpnet import cli
 from xpnet.data import BLOCK
 from xpnet.device import to_numpy
-from xpnet.errors import DataError, DivergedError
+from xpnet.errors import DataError, DivergedError, construct
 from xpnet.evaluation import evaluate
+from xpnet.losses import LOSSES
 from xpnet.model import Model, mlp
 from xpnet.optimizers import OPTIMIZERS
 from xpnet.preparation import prepare
 from xpnet.random import mask_units, threefry
 from xpnet.schedules import SCHEDULES
-from xpnet.train import Result, fit
+from xpnet.train import Result, default_optimizer, fit
 
 pytestmark = pytest.mark.cuda
 
@@ -67,7 +68,8 @@ class Case:
     @property
     def steps(self) -> int:
         """Of an epoch."""
-        return -(-(N - self.held) // self.fit.get("batch_size", BATCH))
+        batch = self.fit.get("batch_size", BATCH) * self.fit.get("accumulate", 1)
+        return -(-(N - self.held) // batch)
 
 
 PLAIN = Case()
@@ -90,6 +92,16 @@ CASES = {
     "yes-or-no": Case(LABELS % 2, 1, {"output": "sigmoid"}),
     "several-yes-or-no": Case(VALUES > 0, 3, {"output": "sigmoid"}),
     "regression": Case(VALUES, 3, {"output": "identity"}, {"learning_rate": 0.01}),
+    "absolute": Case(VALUES, 3, {"output": "identity"}, {"loss": "absolute-error"}),
+    "quantiles": Case(VALUES[:, 0], 3, {"output": "identity"}, {"loss": "pinball:0.1,0.5,0.9"}),
+    "counts": Case(np.abs(np.round(VALUES)), 3, {"output": "exp"}),
+    "several-labels": Case(VALUES > 0, 3, {"multilabel": True}),
+    "hinge": Case(fit={"loss": "hinge"}),
+    "focal": Case(fit={"loss": "focal"}),
+    "batch-normalized": Case(model={"normalization": "batch", "activation": ["gelu", "selu"]}),
+    "layer-normalized": Case(model={"normalization": "layer", "noise": 0.2, "max_norm": 1.0}),
+    "averaged": Case(model={"normalization": "batch"}, fit={"average": "ema:0.9"}),
+    "accumulated": Case(fit={"accumulate": 3}),
 }
 
 
@@ -146,19 +158,21 @@ def test_a_model_made_on_numpy_computes_on_cupy_in_kind(cupy: Any, case: Case) -
     model, x = case.untrained(), cupy.asarray(IMAGES)
     # Pixels as they come would saturate; and a scaling that differs by column is seen to count.
     scale = np.linspace(100, 200, WIDTH)
-    buffers = np.concat([scale, scale / 2]).astype(np.float32)
-    model = Model(model.network, model.theta, buffers, model.labels, (WIDTH,), model.output)
+    buffers = np.concat([scale, scale / 2, model.buffers[2 * WIDTH :]]).astype(np.float32)
+    model = replace(model, buffers=buffers)
     outputs = [model(x), model.predict(x)]
     expected = [model(IMAGES), model.predict(IMAGES)]
-    if model.output != "identity":
+    if model.labels:
         outputs.append(model.predict_proba(x))
         expected.append(model.predict_proba(IMAGES))
     for a, b in zip(outputs, expected, strict=True):
         assert type(a) is cupy.ndarray
         assert difference(a, b) < 1e-5
     assert type(model.theta) is np.ndarray
-    ours, numpy = evaluate(model, x, case.y), evaluate(model, IMAGES, case.y)
+    loss = construct("loss", case.fit["loss"], LOSSES) if "loss" in case.fit else None
+    ours, numpy = (evaluate(model, samples, case.y, loss) for samples in (x, IMAGES))
     assert ours.loss == pytest.approx(numpy.loss, rel=1e-5)
+    assert ours.metrics == pytest.approx(numpy.metrics, rel=1e-4)
     assert (ours.samples, ours.accuracy, ours.interval) == (
         numpy.samples,
         numpy.accuracy,
@@ -264,8 +278,8 @@ def test_train_gives_the_history_of_the_cpu(
 
         return watching
 
-    monkeypatch.setattr(cli, "fit", watched(fit))
-    monkeypatch.setattr(cli, "evaluate", watched(evaluate))
+    monkeypatch.setattr(cli.train, "fit", watched(fit))
+    monkeypatch.setattr(cli.train, "evaluate", watched(evaluate))
     rows = {}
     for device in ("cpu", "cuda"):
         output = tmp_path / device
@@ -322,10 +336,12 @@ def test_an_epoch_uploads_its_order_and_tables_and_reads_its_sums_once(
         cudaemu.reset()
 
     result = case.trained(cupy.asarray(IMAGES), "float32", epochs=3, on_epoch=on_epoch)
-    scalars = len(OPTIMIZERS[case.fit.get("optimizer", "nesterov")].scalars(1.0, 1))
+    optimizer = case.fit.get("optimizer", default_optimizer(result.model))
+    scalars = len(OPTIMIZERS[optimizer].scalars(1.0, 1)) + ("average" in case.fit)
     keys = len(result.model.network.drawing)
-    labels = case.model.get("output") != "identity" and np.ndim(case.y) == 1
-    sums = 3 if labels or case.model.get("output", "softmax") == "softmax" else 2
+    one_label = bool(result.model.labels) and np.ndim(case.y) == 1
+    hits = one_label or result.model.output == "softmax" or result.model.multilabel
+    sums = 3 if hits else 2
     rows = N - case.held + (case.held or min(N, BLOCK))  # trained on, and looked at afterwards
     for count in counts[1:]:  # before the first epoch there is more to do
         # Rows as int32, the scalars of a step as float32, and three int32 for a key.

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 from xpnet.device import namespace
 from xpnet.errors import UsageError
 from xpnet.layers import Array, one_hot
-from xpnet.special import sigmoid, softplus, within
+from xpnet.special import sigmoid, sign, softplus, within
 
 
 def log_softmax(z: Array) -> Array:
@@ -324,7 +324,7 @@ class AbsoluteError(Loss):
 
     def backward(self, cache: Any) -> Array:
         d, w = cache
-        return _weighted(namespace(d).sign(d) / _size(d), w)
+        return _weighted(sign(d) / _size(d), w)
 
     def kinks(self, z: Array, t: Array) -> Array:
         return z - dense_targets(t, z)

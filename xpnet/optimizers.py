@@ -21,6 +21,7 @@ from math import sqrt
 from xpnet.device import namespace
 from xpnet.errors import UsageError
 from xpnet.layers import Array
+from xpnet.special import sign
 
 State = tuple[Array, ...]
 
@@ -367,7 +368,7 @@ class Lion(Optimizer):
         (m,) = state
         c = self.beta1 * m + (1 - self.beta1) * g
         m = self.beta2 * m + (1 - self.beta2) * g
-        return theta - scalars[0] * namespace(c).sign(c), (m,)
+        return theta - scalars[0] * sign(c), (m,)
 
 
 def _check_below_1(**numbers: float) -> None:
