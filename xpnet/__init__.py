@@ -22,7 +22,14 @@ if TYPE_CHECKING:
     from xpnet.errors import UsageError as UsageError
     from xpnet.errors import XpnetError as XpnetError
     from xpnet.evaluation import evaluate as evaluate
+    from xpnet.losses import AbsoluteError as AbsoluteError
     from xpnet.losses import BinaryCrossEntropy as BinaryCrossEntropy
+    from xpnet.losses import BinaryFocal as BinaryFocal
+    from xpnet.losses import Focal as Focal
+    from xpnet.losses import Hinge as Hinge
+    from xpnet.losses import Huber as Huber
+    from xpnet.losses import Pinball as Pinball
+    from xpnet.losses import Poisson as Poisson
     from xpnet.losses import SoftmaxCrossEntropy as SoftmaxCrossEntropy
     from xpnet.losses import SoftmaxSquaredError as SoftmaxSquaredError
     from xpnet.losses import SquaredError as SquaredError
@@ -31,23 +38,36 @@ if TYPE_CHECKING:
     from xpnet.model import mlp as mlp
     from xpnet.network import Network as Network
     from xpnet.optimizers import SGD as SGD
+    from xpnet.optimizers import Adagrad as Adagrad
     from xpnet.optimizers import Adam as Adam
     from xpnet.optimizers import AdamW as AdamW
+    from xpnet.optimizers import Lion as Lion
+    from xpnet.optimizers import RMSprop as RMSprop
     from xpnet.train import Result as Result
     from xpnet.train import fit as fit
     from xpnet.train import train_step as train_step
 
 _MODULES = {
+    "AbsoluteError": "losses",
+    "Adagrad": "optimizers",
     "Adam": "optimizers",
     "AdamW": "optimizers",
     "BinaryCrossEntropy": "losses",
+    "BinaryFocal": "losses",
     "DataError": "errors",
     "Device": "device",
     "DeviceError": "errors",
     "DeviceFallbackWarning": "errors",
     "DivergedError": "errors",
+    "Focal": "losses",
+    "Hinge": "losses",
+    "Huber": "losses",
+    "Lion": "optimizers",
     "Model": "model",
     "Network": "network",
+    "Pinball": "losses",
+    "Poisson": "losses",
+    "RMSprop": "optimizers",
     "Result": "train",
     "SGD": "optimizers",
     "SoftmaxCrossEntropy": "losses",

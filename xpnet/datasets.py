@@ -262,12 +262,12 @@ def _find(there: Mapping[str, object], prefixes: tuple[str, ...], kind: str, axe
 
 
 def _read_published(name: str, folder: str | None) -> tuple[dict[str, HostArray], dict[str, str]]:
-    """The arrays of a data set that is downloaded, and its files' hashes."""
-    arrays = {
-        part: parse_idx(content, file, "images" if part.startswith("x") else "")
-        for part, (file, content) in fetch(name, folder).items()
-    }
-    return arrange(name, arrays), dict(PUBLISHED[name].files)
+    """The arrays of a data set that is downloaded; hashes of its files and what is inside."""
+    arrays, hashes = {}, dict(PUBLISHED[name].files)
+    for part, (file, content) in fetch(name, folder).items():
+        arrays[part] = parse_idx(content, file, "images" if part.startswith("x") else "")
+        hashes[Path(file).stem] = hashlib.sha256(gzip.decompress(content)).hexdigest()
+    return arrange(name, arrays), hashes
 
 
 def _read_npy(name: str, stream: Any) -> HostArray:
