@@ -194,8 +194,8 @@ def test_names_stand_for_what_they_say() -> None:
         "adam": Adam(0.004, 0.0, 0.9, 0.999, 1e-8),
         "adamw": AdamW(0.004, 0.01, 0.9, 0.999, 1e-8, decoupled=True),
         "amsgrad": Adam(0.004, 0.0, 0.9, 0.999, 1e-8, True),
-        "rmsprop": RMSprop(0.001, 0.0, 0.99, 1e-8, 0.0),
-        "adagrad": Adagrad(0.02, 0.0, 1e-10),
+        "rmsprop": RMSprop(0.003, 0.0, 0.99, 1e-8, 0.0),
+        "adagrad": Adagrad(0.1, 0.0, 1e-10),
         "lion": Lion(0.0003, 0.0, 0.9, 0.99, decoupled=True),
     } == OPTIMIZERS
     averages = {name: average() for name, average in AVERAGES.items()}

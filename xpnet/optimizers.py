@@ -163,7 +163,7 @@ class Adagrad(Optimizer):
 
     Parameters
     ----------
-    learning_rate : float, default 0.02
+    learning_rate : float, default 0.1
     weight_decay : float, default 0.0
     eps : float, default 1e-10
         Above 0.
@@ -174,7 +174,7 @@ class Adagrad(Optimizer):
         A number is outside.
     """
 
-    learning_rate: float = 0.02
+    learning_rate: float = 0.1
     eps: float = 1e-10
 
     def __post_init__(self) -> None:
@@ -206,7 +206,7 @@ class RMSprop(Optimizer):
 
     Parameters
     ----------
-    learning_rate : float, default 0.001
+    learning_rate : float, default 0.003
     weight_decay : float, default 0.0
     beta : float, default 0.99
         β (alpha in torch), at least 0 and below 1.
@@ -221,7 +221,7 @@ class RMSprop(Optimizer):
         A number is outside.
     """
 
-    learning_rate: float = 0.001
+    learning_rate: float = 0.003
     beta: float = 0.99
     eps: float = 1e-8
     momentum: float = 0.0
