@@ -363,8 +363,7 @@ class _Run:
     ) -> Result:
         result, progress = self.begin(initial)
         first = progress.steps
-        best = max((self.score(e) for e in result.history if e.epoch == result.best_epoch),
-                   default=WORST)  # fmt: skip
+        best = WORST if not result.best_epoch else self.score(result.history[result.best_epoch - 1])
         for _ in range(self.epochs):
             start = perf_counter()
             factors = self.factors(progress.steps - first, result.history)
@@ -547,7 +546,7 @@ def _moved(progress: Progress, like: Array) -> Progress:
     """The same, where `like` is."""
 
     def move(array: Array) -> Array:
-        return put(to_numpy(array).astype(to_numpy(like[:0]).dtype), like)
+        return put(to_numpy(array), like)
 
     average = progress.average
     return replace(
