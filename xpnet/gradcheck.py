@@ -536,7 +536,8 @@ class _Case:
         """Which rows have a unit within reach of a kink, of its activation or of the loss.
 
         Or are nearly constant where they are normalized: there a small step is a large one.  A unit
-        just on a kink stays there: all that leads to it is dropped, or 0.
+        just on a kink stays there, and units that are all the same stay so: all that leads to them
+        is dropped, or 0.
         """
         x = self.at["x"]
         near, margin = np.zeros(len(x), dtype=bool), MARGIN
@@ -548,7 +549,8 @@ class _Case:
             axis = {BatchNorm: 0, LayerNorm: 1}.get(type(layer))
             if axis is not None and x.shape[axis] > 1:
                 deviation = np.std(x, axis=axis)
-                near |= deviation < FLAT if axis else np.any(deviation < FLAT)
+                flat = (deviation > 0) & (deviation < FLAT)
+                near |= flat if axis else np.any(flat)
                 margin /= min(1.0, max(float(np.min(deviation)), FLAT))
             x, _ = layer.forward(p, x)
         distances = self.loss.kinks(x, self.t)
