@@ -6,7 +6,7 @@ import numpy as np
 from conftest import Library
 
 from xpnet.device import to_numpy
-from xpnet.special import normal_cdf, sigmoid, sign, softplus
+from xpnet.special import normal_cdf, sigmoid, sign, softplus, within
 
 
 def test_sigmoid_keeps_its_relative_precision_far_below_0(xp: Library) -> None:
@@ -42,3 +42,8 @@ def test_softplus_neither_overflows_nor_cancels(xp: Library) -> None:
 def test_sign_has_three_values_and_nan(xp: Library) -> None:
     y = to_numpy(sign(xp.array([-2.5, -0.0, 0.0, 1e-30, np.inf, np.nan])))
     np.testing.assert_array_equal(y, [-1, 0, 0, 1, 1, np.nan])
+
+
+def test_within_is_the_nearer_of_its_bounds(xp: Library) -> None:
+    y = to_numpy(within(xp.array([[-5.0, -2.0, 1.0, 2.0, 5.0]]), 2.0))
+    assert y.tolist() == [[-2, -2, 1, 2, 2]]
