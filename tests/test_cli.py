@@ -529,7 +529,10 @@ TRAIN = {
     "--loss softmax-cross-entrpy": (2, NEAR + "'softmax-cross-entropy'"),
     "--loss squared-error --task classification": (2, "squared-error is not for classification"),
     "--loss hinge:3": (2, "hinge takes no number"),
-    "--loss softmax-squared-error --label-smoothing 0.1": (2, "label_smoothing is for Softmax"),
+    "--loss softmax-squared-error --label-smoothing 0.1": (
+        2,
+        "label smoothing is for softmax-cross-entropy",
+    ),
     "--task clasification": (2, "did you mean 'classification'"),
     "--task multilabel": (1, "a target is 2; multilabel needs 0 or 1"),
     "--normalization btach": (2, "did you mean 'batch'"),
@@ -545,7 +548,10 @@ TRAIN = {
     "--average ema:1": (2, "decay 1.0 is outside"),
     "--class-weight equal": (2, "class_weight 'equal'"),
     "--schedule plateau --validation 0": (2, "schedule plateau needs samples to validate on"),
-    "--loss binary-cross-entropy --label-smoothing 0.1": (2, "label_smoothing is for Softmax"),
+    "--loss binary-cross-entropy --label-smoothing 0.1": (
+        2,
+        "label smoothing is for softmax-cross-entropy",
+    ),
     "--dtype float23": (2, NEAR + "'float32'"),
     "--device cdua": (2, NEAR + "'cuda'"),
     "--device cuda:-1": (2, "cuda:-1"),

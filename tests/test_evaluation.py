@@ -57,6 +57,16 @@ def test_numbers_have_the_metrics_of_scikit_learn(output: str) -> None:
         assert by_name.loss == pytest.approx(expected, rel=1e-12)
 
 
+def test_quantiles_are_measured_by_what_is_below_them() -> None:
+    model = xpnet.mlp(4, 8, 2, output="identity", dtype="float64")
+    y = RNG.normal(size=N)
+    found = evaluate(model, X, y, "pinball:0.1,0.9")
+    below = np.mean(y[:, None] < model.predict(X), axis=0)
+    assert found.metrics == pytest.approx({"below_0_0.1": below[0], "below_1_0.9": below[1]})
+    one = evaluate(model, X, np.stack([y, y], axis=1), "pinball:0.5")
+    assert one.metrics == pytest.approx({"below_0_0.5": below[0], "below_1_0.5": below[1]})
+
+
 def test_a_loss_of_ones_own_is_measured() -> None:
     model, y = xpnet.mlp(4, 3, dtype="float64"), RNG.integers(0, 3, size=N)
     z = model(X)

@@ -21,6 +21,7 @@ from xpnet.optimizers import (
     RMSprop,
     TailAverage,
     clip_by_norm,
+    for_steps_of,
 )
 
 DECAYED = 7
@@ -184,6 +185,13 @@ def test_an_exponential_average_forgets_its_start() -> None:
     assert averaged(ExponentialAverage(0.9), thetas) == pytest.approx(by_hand, rel=1e-13)
     assert averaged(ExponentialAverage(0.0), thetas) == thetas[-1]
     assert ExponentialAverage(0.9)(1, 5, 3) == 0.25
+
+
+def test_smaller_steps_have_smaller_rates() -> None:
+    adam, sgd = OPTIMIZERS["adam"], OPTIMIZERS["sgd"]
+    assert for_steps_of(8, sgd) == replace(sgd, learning_rate=sgd.learning_rate / 16)
+    assert for_steps_of(8, adam) == replace(adam, learning_rate=adam.learning_rate / 4)
+    assert for_steps_of(128, sgd) == for_steps_of(1024, sgd) == sgd
 
 
 def test_names_stand_for_what_they_say() -> None:

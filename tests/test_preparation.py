@@ -9,7 +9,7 @@ from xpnet.data import Dataset
 from xpnet.device import to_numpy
 from xpnet.errors import DataError
 from xpnet.losses import Pinball
-from xpnet.preparation import in_standard_units, prepare, rescale
+from xpnet.preparation import in_standard_units, prepare, rescale, start_at_mean
 
 RNG = np.random.default_rng(0)
 X, T = RNG.normal(size=(50, 3)), 100 + 7 * RNG.normal(size=(50, 2))
@@ -48,6 +48,17 @@ def test_counts_are_not_scaled() -> None:
     assert rescale(counts, T, ROWS) is counts
 
 
+def test_counts_begin_at_their_mean() -> None:
+    counts = np.abs(T) * [1e-6, 1e6]
+    start = xpnet.mlp(3, 4, 2, output="exp", dtype="float64", initializer="zeros")
+    begun = start_at_mean(start, counts, ROWS)
+    assert difference(begun.predict(X), np.tile(counts[:40].mean(axis=0), (50, 1))) < 1e-13
+    assert start_at_mean(begun, 2 * counts, ROWS) is begun
+    assert np.all(np.isfinite(start_at_mean(start, 0 * counts, ROWS).theta))
+    classes = xpnet.mlp(3, 4, 2)
+    assert start_at_mean(classes, counts, ROWS) is classes
+
+
 def test_scaled_targets_stay_where_they_are(xp: Library) -> None:
     here = model(dtype=xp.dtype).like(xp.array(X))
     scaled = rescale(here, xp.array(T), ROWS)
@@ -60,7 +71,7 @@ def test_one_target_serves_every_quantile() -> None:
     quantiles = Pinball((0.1, 0.9))
     data, _ = prepare(model(), X, T[:, 0], quantiles)
     assert np.array_equal(data.t, np.stack([T[:, 0]] * 2, axis=1))
-    with pytest.raises(DataError, match=r"shape \(50,\); expected \(n,\) or \(n, 2\)"):
+    with pytest.raises(DataError, match=r"shape \(50,\); expected \(n, 2\)"):
         prepare(model(), X, T[:, 0])
 
 

@@ -16,8 +16,9 @@ from xpnet.losses import (
     Poisson,
     SoftmaxCrossEntropy,
     SquaredError,
+    name_of,
 )
-from xpnet.tasks import choose_task, infer, loss_to_test, name_of
+from xpnet.tasks import choose_task, infer, loss_to_test
 
 
 def samples(y, y_test=None, **options) -> Samples:

@@ -364,6 +364,39 @@ def test_going_on_with_something_else_is_refused() -> None:
         fit(model(), X, Y, initial=first, optimizer="adam")
 
 
+def test_batches_of_one_cannot_be_normalized() -> None:
+    with pytest.raises(xpnet.UsageError, match="needs batches of 2 samples at least"):
+        fit(model(normalization="batch"), X, Y, batch_size=1)
+
+
+def test_what_is_no_result_is_no_start() -> None:
+    with pytest.raises(xpnet.UsageError, match="initial is a Model; expected what fit gave"):
+        fit(model(), X, Y, initial=model())
+    first = fit(model(dtype="float32"), X, Y, epochs=1)
+    with pytest.raises(xpnet.UsageError, match="in float32 and the model float64"):
+        fit(model(), X, Y, initial=first)
+
+
+@pytest.mark.parametrize("batch_size", [1, 4, 32])
+def test_small_batches_learn_with_the_defaults(batch_size: int) -> None:
+    result = fit(model(), X, Y, batch_size=batch_size, epochs=5)
+    assert result.history[-1].validation_accuracy > 0.9
+
+
+def test_a_rate_that_is_given_stays_as_it_is() -> None:
+    options = {"epochs": 1, "batch_size": 4, "schedule": "constant"}
+    rates = [
+        fit(model(), X, Y, **options, **more).history[0].learning_rate
+        for more in (
+            {},
+            {"learning_rate": 0.3},
+            {"optimizer": xpnet.SGD(0.2)},
+            {"optimizer": "adam"},
+        )
+    ]
+    assert rates == pytest.approx([0.1 / 32, 0.3, 0.2, 0.004 / np.sqrt(32)])
+
+
 def test_a_callback_may_end_it() -> None:
     result = fit(model(), X, Y, epochs=9, on_epoch=lambda epoch, so_far: epoch.epoch == 4)
     assert len(result.history) == 4
@@ -574,7 +607,10 @@ def test_one_sample_one_feature() -> None:
         ({"clip_norm": 0}, "clip_norm 0"),
         ({"label_smoothing": 1.0}, "expected 0 <= smoothing < 1"),
         ({"loss": BinaryCrossEntropy()}, "is for output='sigmoid' and the model has output='soft"),
-        ({"loss": "softmax-squared-error", "label_smoothing": 0.1}, "label_smoothing is for Softm"),
+        (
+            {"loss": "softmax-squared-error", "label_smoothing": 0.1},
+            "label smoothing is for softmax",
+        ),
         ({"loss": SoftmaxCrossEntropy(0.2), "label_smoothing": 0.1}, "the loss is SoftmaxCrossEnt"),
         ({"loss": "softmax-squared"}, "did you mean 'softmax-squared-error'"),
         ({"loss": "squared-error"}, "is for output='identity' and the model has output='softmax'"),

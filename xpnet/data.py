@@ -151,7 +151,10 @@ def encode_targets(
     DataError
         y is of another shape, not finite, or not in range.
     """
-    y = np.asarray(y) if isinstance(y, list | tuple) else to_numpy(y)
+    try:
+        y = np.asarray(y) if isinstance(y, list | tuple) else to_numpy(y)
+    except ValueError as error:
+        raise DataError(f"y is a list that makes no array: {error}") from None
     if y.ndim == 2 and y.shape[1] == 1:
         y = y[:, 0]
     if output in ("softmax", "sigmoid") and not multilabel and y.ndim == 1:
@@ -159,7 +162,9 @@ def encode_targets(
     if y.ndim == 1 and (fan_out == 1 or spreads):
         y = np.repeat(y[:, None], fan_out, axis=1)
     if y.ndim != 2 or y.shape[1] != fan_out:
-        shapes = f"(n, {fan_out})" if multilabel and fan_out > 1 else f"(n,) or (n, {fan_out})"
+        values = output in ("identity", "exp")
+        flat = fan_out == 1 or spreads or not (values or multilabel)
+        shapes = f"(n,) or (n, {fan_out})" if flat else f"(n, {fan_out})"
         raise DataError(f"y has shape {y.shape}; expected {shapes}")
     if y.dtype.kind not in "biuf" or not np.all(np.isfinite(y)):
         raise DataError(f"y ({y.dtype}) holds what is no finite number")
@@ -206,7 +211,7 @@ def class_weights(
         It is neither, names a label that there isn't, or a sample has not just one label.
     """
     if t.ndim != 1 or not labels:
-        raise UsageError("class_weight needs samples of one label each; use sample_weight")
+        raise UsageError("class_weight is for samples of one label each")
     if isinstance(class_weight, str):
         choose("class_weight", class_weight, ["balanced"])
         counts = np.bincount(t[rows], minlength=len(labels))

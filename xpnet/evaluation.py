@@ -9,9 +9,9 @@ import numpy.typing as npt
 
 from xpnet.data import Dataset, blocks
 from xpnet.device import namespace, on_device_of, to_numpy
-from xpnet.errors import UsageError
+from xpnet.errors import UsageError, construct
 from xpnet.layers import Array, Arrays
-from xpnet.losses import OUTPUTS, Loss
+from xpnet.losses import LOSSES, OUTPUTS, Loss, Pinball
 from xpnet.metrics import (
     balanced_accuracy,
     calibration_error,
@@ -45,7 +45,8 @@ class Evaluation:
     metrics : mapping of str to float
         By the names of `xpnet.metrics`: of classes balanced_accuracy, calibration_error, and
         precision, recall and f1, means over the classes; of several labels a sample f1_micro and
-        f1_macro; of numbers r2 and mean_absolute_error.
+        f1_macro; of numbers r2 and mean_absolute_error; and of quantiles, by the loss "pinball",
+        below_J_Q, the part of the targets that is below output J, which is meant to be Q.
     """
 
     samples: int
@@ -55,7 +56,7 @@ class Evaluation:
     metrics: Mapping[str, float]
 
 
-def evaluate(model: Model, x: Any, y: Any, loss: Loss | None = None) -> Evaluation:
+def evaluate(model: Model, x: Any, y: Any, loss: str | Loss | None = None) -> Evaluation:
     """How good the model is on some samples, where x lies.
 
     Parameters
@@ -63,15 +64,17 @@ def evaluate(model: Model, x: Any, y: Any, loss: Loss | None = None) -> Evaluati
     model : Model
     x, y : arrays or lists
         As for `train.fit`.
-    loss : Loss, optional
-        By default the one in `losses.OUTPUTS`: cross-entropy in nats, squared error in the
-        targets' units, or that of counts.
+    loss : str or Loss, optional
+        By name or made to measure, as for `train.fit`; by default the one in `losses.OUTPUTS`:
+        cross-entropy in nats, squared error in the targets' units, or that of counts.
 
     Raises
     ------
     UsageError, DataError
         x or y isn't what it should be, or the loss is for other outputs.
     """
+    if isinstance(loss, str):
+        loss = construct("loss", loss, LOSSES)
     loss = loss or OUTPUTS[model.output]()
     if loss.output != model.output:
         raise UsageError(
@@ -82,7 +85,7 @@ def evaluate(model: Model, x: Any, y: Any, loss: Loss | None = None) -> Evaluati
     with on_device_of(data.x):
         found = list(outputs(model.network, model.params, data, np.arange(n)))
         z = join([z for z, _, _ in found])
-        xp, measured = namespace(z), _measure(model, z, data.t)
+        xp, measured = namespace(z), _measure(model, loss, z, data.t)
         total, *hits = sums(found, loss, model.multilabel)
         numbers = xp.stack([total, *hits, *(xp.astype(a, z.dtype) for a in measured.values())])
         # Here, once, the device is waited for.
@@ -94,8 +97,16 @@ def evaluate(model: Model, x: Any, y: Any, loss: Loss | None = None) -> Evaluati
     return Evaluation(n, total / n, hit / n, interval(hit, n), values)
 
 
-def _measure(model: Model, z: Array, t: Array) -> dict[str, Array]:
+def _measure(model: Model, loss: Loss, z: Array, t: Array) -> dict[str, Array]:
     """The metrics of logits z (n, m) and targets t, each a 0-d array."""
+    if isinstance(loss, Pinball):
+        below = namespace(z).astype(t < z, z.dtype)
+        quantiles = loss.quantiles * (z.shape[1] // len(loss.quantiles))
+        means = [namespace(z).mean(below[:, j]) for j in range(z.shape[1])]
+        return {
+            f"below_{j}_{q:g}": mean
+            for j, (q, mean) in enumerate(zip(quantiles, means, strict=True))
+        }
     if not model.labels:
         y = OUTPUTS[model.output]().probabilities(z)
         return {"r2": r2(t, y), "mean_absolute_error": mean_absolute_error(t, y)}

@@ -653,3 +653,8 @@ OUTPUTS: dict[str, type[Loss]] = {
     "exp": Poisson,
 }
 """The loss that fits each kind of output."""
+
+
+def name_of(loss: Loss) -> str:
+    """Its name in LOSSES; of a loss of one's own what it prints as."""
+    return next((name for name, kind in LOSSES.items() if kind is type(loss)), repr(loss))

@@ -15,7 +15,7 @@ with η λ for the product of schedule and decay, as in torch.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import sqrt
 
 from xpnet.device import namespace
@@ -393,7 +393,22 @@ OPTIMIZERS: dict[str, Optimizer] = {
     "adagrad": Adagrad(),
     "lion": Lion(),
 }
-"""Each with the settings that its name stands for."""
+"""Each with the settings that its name stands for, for steps of 128 samples or more."""
+
+
+def for_steps_of(samples: int, optimizer: Optimizer) -> Optimizer:
+    """An optimizer of `OPTIMIZERS` with the learning rate that suits steps of so few samples.
+
+    The noise in the gradient of n samples is in proportion to 1/√n.  SGD's steps are as long as
+    the gradient: the rate falls with n, so that an epoch leads as far.  The others divide by its
+    size, and their rate falls with √n.
+
+    Sources: Goyal et al. (2017), *Accurate, large minibatch SGD*, section 2.1; for the others
+    Krizhevsky (2014), *One weird trick for parallelizing convolutional neural networks*, section 5.
+    """
+    part = min(samples / 128, 1.0)
+    factor = part if isinstance(optimizer, SGD) else sqrt(part)
+    return replace(optimizer, learning_rate=optimizer.learning_rate * factor)
 
 
 @dataclass(frozen=True)

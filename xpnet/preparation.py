@@ -41,7 +41,7 @@ def prepare(model: Model, x: Any, y: Any, loss: Loss | None = None) -> tuple[Dat
     if len(t) != n or not n:
         raise DataError(f"{n} samples in x and {len(t)} in y; expected as many, and at least one")
     if t.dtype != np.int32 and np.max(np.abs(t)) > np.finfo(model.dtype).max:
-        raise DataError(f"y has numbers that {model.dtype} cannot hold; scale it, or use float64")
+        raise DataError(_too_large("y", model.dtype))
     with on_device_of(x):
         if xp.isdtype(x.dtype, "real floating") and not bool(xp.all(xp.isfinite(x))):
             raise DataError("x holds NaN or infinite numbers; expected finite ones")
@@ -84,6 +84,23 @@ def rescale(model: Model, t: Array, rows: HostArray) -> Model:
     return _with_constants(model, last, "y", *standardization(t, rows, pixels=False))
 
 
+def start_at_mean(model: Model, t: Array, rows: HostArray) -> Model:
+    """A model of counts, with the logarithms of the means as its last biases, if these are 0.
+
+    So its first outputs are the mean counts, whatever their unit, and not 1.
+    """
+    last = len(model.network.layers) - 1
+    if model.output != "exp" or "b" not in model.network.layers[last].shapes:
+        return model
+    params = model.network.unpack(to_numpy(model.theta), to_numpy(model.buffers))
+    if np.any(params[last]["b"] != 0):
+        return model
+    mean, _ = standardization(t, rows, pixels=False)
+    tiny = 1e-3 / len(rows)  # where no training sample has a count
+    params[last] = {**params[last], "b": np.log(np.maximum(mean, tiny)).astype(model.dtype)}
+    return replace(model, theta=put(model.network.pack(params), model.theta))
+
+
 def in_standard_units(model: Model, data: Dataset) -> tuple[Model, Dataset]:
     """Without a `Rescale` at its end, the model; and without its constants, the targets.
 
@@ -109,9 +126,12 @@ def _with_constants(model: Model, i: int, name: str, mean: HostArray, scale: Hos
     """The model with these constants in layer i."""
     mean, scale = mean.astype(model.dtype), scale.astype(model.dtype)
     if not (np.all(np.isfinite(mean)) and np.all(np.isfinite(scale)) and np.all(scale > 0)):
-        raise DataError(
-            f"{name} has numbers that {model.dtype} cannot hold; scale it, or use float64"
-        )
+        raise DataError(_too_large(name, model.dtype))
     params = model.network.unpack(to_numpy(model.theta), to_numpy(model.buffers))
     params[i] = {**params[i], "mean": mean, "scale": scale}
     return replace(model, buffers=put(model.network.pack_buffers(params), model.theta))
+
+
+def _too_large(name: str, dtype: str) -> str:
+    wider = ", or use float64" if dtype == "float32" else ""
+    return f"{name} has numbers that {dtype} cannot hold; scale it{wider}"

@@ -12,9 +12,9 @@ from xpnet import run as runs
 from xpnet.datasets import Samples
 from xpnet.device import Device
 from xpnet.evaluation import Evaluation
-from xpnet.losses import Loss
+from xpnet.losses import Loss, name_of
 from xpnet.model import Model
-from xpnet.tasks import Task, name_of
+from xpnet.tasks import Task
 from xpnet.train import Epoch, Result
 
 LINES = 20  # where epochs are short
@@ -133,6 +133,12 @@ def shown(model: Model, test: Evaluation, loss: Loss) -> list[tuple[str, str]]:
         if "r2" in metrics:
             lines.insert(0, ("test R²", f"{metrics['r2']:.4f} of {test.samples:,} samples"))
             lines.append(("test error", f"{metrics['mean_absolute_error']:.4g} (mean absolute)"))
+        for name, part in metrics.items():
+            if name.startswith("below"):
+                output, quantile = name.split("_")[1:]
+                lines.append(
+                    (f"quantile {quantile}", f"{part:.1%} of targets below output {output}")
+                )
         return lines
     low, high = test.interval
     what = " right in all labels" if model.multilabel else ""

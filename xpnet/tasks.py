@@ -96,7 +96,8 @@ def choose_task(
         )
     y = samples.y_train
     if name == "classification":
-        labels = _classes(samples)
+        hint = "" if task else f" (taken for classes: {why}; --task regression takes numbers)"
+        labels = _classes(samples, hint)
         return Task(name, why, chosen, len(labels), labels)
     if y.dtype.kind == "U":
         raise DataError(
@@ -128,7 +129,7 @@ def infer(y: HostArray) -> tuple[str, str]:
     return "regression", f"{different:,} different whole numbers"
 
 
-def _classes(samples: Samples) -> tuple[int | str, ...]:
+def _classes(samples: Samples, hint: str) -> tuple[int | str, ...]:
     """The classes in their order; every label, of training and test, is one of them."""
     y, name = samples.y_train, samples.name
     if y.ndim == 2:
@@ -149,7 +150,8 @@ def _classes(samples: Samples) -> tuple[int | str, ...]:
     unknown = samples.y_test[~np.isin(samples.y_test, classes)]
     if len(unknown):
         raise DataError(
-            f"{name}: test label {unknown[0].item()!r} is out of range: it is not one of training"
+            f"{name}: test label {unknown[0].item()!r} is out of range: "
+            f"it is not one of training{hint}"
         )
     return samples.labels or tuple(classes.tolist())
 
@@ -172,8 +174,3 @@ def loss_to_test(model: Model, loss: Loss | None) -> Loss:
     if model.labels or loss is None or loss.output != model.output:
         return OUTPUTS[model.output]()
     return loss
-
-
-def name_of(loss: Loss) -> str:
-    """Its name in `losses.LOSSES`."""
-    return next(name for name, kind in LOSSES.items() if kind is type(loss))

@@ -22,8 +22,17 @@ from xpnet.layers import Array
 from xpnet.losses import LOSSES, OUTPUTS, Loss, SoftmaxCrossEntropy
 from xpnet.model import Model, check_seed
 from xpnet.network import Network
-from xpnet.optimizers import AVERAGES, OPTIMIZERS, Average, Optimizer, State, clip_by_norm
-from xpnet.preparation import in_standard_units, prepare, rescale, standardize
+from xpnet.normalization import BatchNorm
+from xpnet.optimizers import (
+    AVERAGES,
+    OPTIMIZERS,
+    Average,
+    Optimizer,
+    State,
+    clip_by_norm,
+    for_steps_of,
+)
+from xpnet.preparation import in_standard_units, prepare, rescale, standardize, start_at_mean
 from xpnet.random import Purpose, permutation, step_keys
 from xpnet.schedules import SCHEDULES, ReduceOnPlateau, Schedule, Warmup
 
@@ -236,9 +245,11 @@ def fit(
         One of `optimizers.OPTIMIZERS` by name, or one made to measure; by default "nesterov" for
         classes and "adam" for numbers.
     learning_rate, weight_decay : float, optional
-        Replace the optimizer's own.
+        Replace the optimizer's own; that of one by name is for steps of 128 samples, and is
+        smaller for smaller ones (`optimizers.for_steps_of`).
     schedule : str or Schedule, default "one-cycle"
-        The learning rate's course, by name (`schedules.SCHEDULES`) or as a function.
+        The learning rate's course, by name (`schedules.SCHEDULES`) or as a function of the part
+        of the run that is over, 0 to 1, which gives the factor of the peak.
     warmup : float, default 0.0
         The first part of the run, in which the learning rate rises (`schedules.Warmup`).
     clip_norm : float, optional
@@ -246,7 +257,8 @@ def fit(
     average : str or callable, optional
         Averaged weights are validated and given back (`optimizers.AVERAGES`): "ema" over the
         steps, the older the less; "last" over the last part of the run.  Running statistics are
-        averaged likewise.
+        averaged likewise.  A function is given the number of the step in this run from 1, how
+        many there are, and how many were before, and gives a in A ← A + a (θ - A).
     loss : str or Loss, optional
         One of `losses.LOSSES` by name, or one made to measure, that fits the model's output; by
         default the one in `losses.OUTPUTS`.
@@ -283,9 +295,6 @@ def fit(
     DivergedError
         The loss became NaN or infinite; holds the last good result.
     """
-    optimizer = _choose_optimizer(
-        optimizer or default_optimizer(model), learning_rate, weight_decay
-    )
     if isinstance(schedule, str):
         schedule = construct("schedule", schedule, SCHEDULES)
     if warmup:
@@ -301,6 +310,11 @@ def fit(
     for name, value in counts.items():
         if value is not None:
             at_least(name, value, 1)
+    optimizer = _choose_optimizer(
+        optimizer or default_optimizer(model), learning_rate, weight_decay, batch_size * accumulate
+    )
+    if batch_size == 1 and any(isinstance(layer, BatchNorm) for layer in model.network.layers):
+        raise UsageError("batch normalization needs batches of 2 samples at least, not of 1")
     check_seed(seed)
     loss, validation_loss = _choose_losses(model.output, loss, label_smoothing)
     if initial is not None:
@@ -314,6 +328,7 @@ def fit(
     data = _weigh(data, model, rows, sample_weight, class_weight)
     with on_device_of(data.x), np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         model = rescale(standardize(model, data.x, rows), data.t, rows)
+        model = start_at_mean(model, data.t, rows)
         inner, data = in_standard_units(model, data)
         run = _Run(
             model, inner.network, data, rows, validation_rows, loss, validation_loss, optimizer,
@@ -560,6 +575,10 @@ def _moved(progress: Progress, like: Array) -> Progress:
 
 def _continued(model: Model, initial: Result, optimizer: Optimizer) -> Model:
     """The model to go on with, checked."""
+    if not isinstance(initial, Result):
+        raise UsageError(f"initial is a {type(initial).__name__}; expected what fit gave, a Result")
+    if initial.model.dtype != model.dtype:
+        raise UsageError(f"initial is a fit in {initial.model.dtype} and the model {model.dtype}")
     if initial.model.network != model.network or initial.model.labels != model.labels:
         raise UsageError(
             f"initial is a fit of {initial.model.network} and the model is {model.network}; "
@@ -595,10 +614,15 @@ def default_optimizer(model: Model) -> str:
 
 
 def _choose_optimizer(
-    optimizer: str | Optimizer, learning_rate: float | None, weight_decay: float | None
+    optimizer: str | Optimizer,
+    learning_rate: float | None,
+    weight_decay: float | None,
+    samples_per_step: int,
 ) -> Optimizer:
     if isinstance(optimizer, str):
-        optimizer = OPTIMIZERS[choose("optimizer", optimizer, OPTIMIZERS)]
+        optimizer = for_steps_of(
+            samples_per_step, OPTIMIZERS[choose("optimizer", optimizer, OPTIMIZERS)]
+        )
     if not isinstance(optimizer, Optimizer):
         raise UsageError(f"optimizer {optimizer!r}: expected a name or an optimizer, as in Adam()")
     if learning_rate is not None:
@@ -622,5 +646,5 @@ def _choose_losses(
     if not label_smoothing:
         return loss, loss
     if loss != SoftmaxCrossEntropy():
-        raise UsageError(f"label_smoothing is for SoftmaxCrossEntropy(), and the loss is {loss}")
+        raise UsageError(f"label smoothing is for softmax-cross-entropy, and the loss is {loss}")
     return SoftmaxCrossEntropy(label_smoothing), loss

@@ -37,12 +37,12 @@ from xpnet.device import Device, select, versions
 from xpnet.errors import DivergedError, XpnetError
 from xpnet.evaluation import evaluate
 from xpnet.initializers import INITIALIZERS
-from xpnet.losses import LOSSES
+from xpnet.losses import LOSSES, name_of
 from xpnet.model import Model
 from xpnet.optimizers import AVERAGES, OPTIMIZERS
 from xpnet.report import Report
 from xpnet.schedules import SCHEDULES
-from xpnet.tasks import TASKS, Task, choose_task, loss_to_test, name_of
+from xpnet.tasks import TASKS, Task, choose_task, loss_to_test
 from xpnet.train import Epoch, Result, default_optimizer, fit
 
 FEWEST_EPOCHS, FEWEST_STEPS = 10, 1000
