@@ -848,7 +848,7 @@ def test_ctrl_c_on_a_terminal_ends_the_progress() -> None:
 def test_ctrl_c_anywhere_exits_130_in_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], place: str
 ) -> None:
-    def interrupted(*_: object) -> None:
+    def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     mlp(4, 3).save("model.safetensors")
@@ -990,3 +990,125 @@ def test_a_learners_mistake_is_answered_in_a_line(
     assert message in printed.err
     assert printed.err.count("\n") == 1
     assert printed.out == ""
+
+
+# Tables, and what they are evaluated on
+
+
+@pytest.fixture
+def table(folder: Path) -> Path:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(80, 2))
+    y = np.where(x[:, 0] > x[:, 1], "left", "right-hand")
+    lines = ["a,b,side,far", *(f"{a},{b},{c},{a + 10 * b}" for (a, b), c in zip(x, y, strict=True))]
+    path = folder / "table.csv"
+    path.write_text("\n".join(lines), encoding="utf-8")
+    return path
+
+
+def columns(path: Path, names: str, rows: slice = slice(None)) -> str:
+    """Another table with these columns of a table."""
+    lines = [line.split(",") for line in path.read_text(encoding="utf-8").splitlines()]
+    places = [lines[0].index(name) for name in names.split(",")]
+    kept = [",".join(line[i] for i in places) for line in (lines[0], *lines[1:][rows])]
+    other = path.with_name("other.csv")
+    other.write_text("\n".join(kept), encoding="utf-8")
+    return str(other)
+
+
+def test_a_table_is_trained_evaluated_and_predicted(
+    table: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["train", "--data", "table.csv", "--target", "side", "--output", "out"]) == 0
+    told = capsys.readouterr().out
+    assert "task           classification (2 names)\n" in told
+    assert "over classes   precision" in told
+    assert manifest("out")["task"] == "classification"
+    assert manifest("out")["data"]["target"] == "side"
+    assert manifest("out")["test_metrics"]["f1"] > 0.8
+    assert run(["evaluate", "out"]) == 0
+    assert "of 16 samples" in capsys.readouterr().out
+    assert run(["predict", "out", columns(table, "far,b,a"), "--json"]) == 0
+    other = json.loads(capsys.readouterr().out)
+    assert run(["predict", "out", "table.csv", "--json"]) == 0
+    labels = [row["label"] for row in json.loads(capsys.readouterr().out)]
+    assert [row["label"] for row in other] == labels
+    assert np.mean([a == b.split(",")[2] for a, b in zip(
+        labels, table.read_text().splitlines()[1:], strict=True)]) > 0.9  # fmt: skip
+    refused(capsys, run(["predict", "out", columns(table, "a,far")]), 1, "has no column 'b'")
+
+
+def test_a_table_of_its_own_is_tested_as_a_whole(
+    table: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["train", "--data", "table.csv", "--target", "side", "--output", "out", "-q"]) == 0
+    other = columns(table, "b,side,far,a", slice(0, 30))
+    assert run(["evaluate", "out", "--data", other]) == 0
+    assert "of 30 samples" in capsys.readouterr().out
+    assert run(["evaluate", "out", "--data", "./table.csv"]) == 0
+    assert "of 16 samples" in capsys.readouterr().out
+
+
+def test_a_table_that_has_changed_is_tested_with_a_warning(
+    table: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["train", "--data", "table.csv", "--target", "side", "--output", "out", "-q"]) == 0
+    lines = table.read_text(encoding="utf-8").splitlines()
+    table.write_text("\n".join([lines[0], *lines[2:]]), encoding="utf-8")
+    capsys.readouterr()
+    assert run(["evaluate", "out"]) == 0
+    warned = capsys.readouterr().err
+    assert len(warned.splitlines()) == 1
+    assert "table.csv has changed since this model was trained on it" in warned
+
+
+def test_numbers_are_shown_as_such(table: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = ["--data", columns(table, "a,b,far"), "--target", "far"]
+    assert run(["train", *data, "--output", "out"]) == 0
+    told = capsys.readouterr().out
+    assert "task           regression (numbers that are not whole)\n" in told
+    assert re.search(r"^test R²        0\.9\d+ of 16 samples$", told, re.MULTILINE)
+    assert re.search(r"^test loss      \d\S* \(squared-error\)$", told, re.MULTILINE)
+    assert re.search(r"^test error     \d\S* \(mean absolute\)$", told, re.MULTILINE)
+    assert run(["predict", "out", "other.csv"]) == 0
+    assert capsys.readouterr().out.splitlines()[0].split() == ["file", "sample", "value"]
+    refused(capsys, run(["evaluate", "out", "--loss", "hinge"]), 2, "--loss hinge has no effect")
+    assert run(["evaluate", "out", "--loss", "absolute-error"]) == 0
+    assert "(absolute-error)" in capsys.readouterr().out
+
+
+def test_quantiles_are_shown_by_what_is_below_them(
+    table: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = ["--data", columns(table, "a,b,far"), "--target", "far"]
+    assert run(["train", *data, "--loss", "pinball:0.1,0.9", "--output", "out"]) == 0
+    capsys.readouterr()
+    assert run(["evaluate", "out"]) == 0
+    told = capsys.readouterr().out
+    assert re.search(r"^quantile 0.9   \d+\.\d% of targets below output 1$", told, re.MULTILINE)
+    assert "R²" not in told
+
+
+def test_several_labels_are_shown_by_name(table: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(80, 2))
+    rows = [f"{a},{b},{int(a > 0)},{int(b > 0)}" for a, b in x]
+    table.write_text("\n".join(["a,b,first,second", *rows]), encoding="utf-8")
+    data = ["--data", "table.csv", "--target", "first,second"]
+    assert run(["train", *data, "--output", "out"]) == 0
+    told = capsys.readouterr().out
+    assert "task           multilabel (2 columns of 0 and 1)\n" in told
+    assert "samples right in all labels (95 % interval" in told
+    assert "over labels    F1" in told
+    assert run(["predict", "out", "table.csv"]) == 0
+    shown = {line.split("  ")[-1].strip() for line in capsys.readouterr().out.splitlines()[1:]}
+    assert shown == {"none", "first", "second", "first, second"}
+
+
+def test_small_sets_get_a_thousand_steps(table: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """64 samples are trained on less the sixth, in one step an epoch."""
+    assert run(["train", "--data", "table.csv", "--target", "side", "--output", "out"]) == 0
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("epoch")]
+    assert manifest("out")["epochs"] == manifest("out")["configuration"]["epochs"] == 1000
+    assert 20 <= len(lines) <= 23
+    assert len(Path("out/history.csv").read_text().splitlines()) == 1001

@@ -526,7 +526,7 @@ def test_a_bad_table_is_named_with_what_is_wrong(tmp_path: Path, case: str) -> N
 @pytest.mark.parametrize(
     ("target", "message"),
     [
-        ("lable", "has no column 'lable' to predict; it has label, a$"),
+        ("lable", r"has no column 'lable' to predict, did you mean 'label'\? it has a, label$"),
         ("label,b", "has no column 'b' to predict"),
         ("", "has no column '' to predict"),
         ("label,a", "has no column but those to predict"),
@@ -539,8 +539,45 @@ def test_a_target_that_is_no_column_is_named(tmp_path: Path, target: str, messag
 
 def test_of_many_columns_the_nearest_are_named(tmp_path: Path) -> None:
     names = ",".join(["digit", *(f"pixel{i}" for i in range(20))])
-    with pytest.raises(DataError, match=r"'digits' to predict; it has digit, .* and 13 more$"):
+    with pytest.raises(
+        DataError,
+        match=r"'digits' to predict, did you mean 'digit'\? it has digit, pixel0, .* and 13 more$",
+    ):
         load(csv_file(tmp_path, f"{names}\n" + "1," * 20 + "1\n"), target="digits")
+
+
+def test_capitals_are_a_near_miss(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="did you mean 'Species'"):
+        load(csv_file(tmp_path, "a,Species\n1,2\n3,4\n"), target="species")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("a;b;label\n1;2;3\n", "its columns are separated by semicolons; expected commas"),
+        ("a\tb\tlabel\n1\t2\t3\n", "its columns are separated by tabs; expected commas"),
+        ("PK\x03\x04", r"is a packed file \(a workbook\?\), and no text"),
+    ],
+)
+def test_what_is_no_comma_separated_text_is_named(
+    tmp_path: Path, content: str, message: str
+) -> None:
+    with pytest.raises(DataError, match=message):
+        load(csv_file(tmp_path, content))
+
+
+def test_names_of_files_may_be_in_capitals(tmp_path: Path) -> None:
+    path = Path(csv_file(tmp_path, "a,label\n1,2\n3,4\n")).rename(tmp_path / "TABLE.CSV")
+    assert load(str(path)).columns == ("a",)
+    assert load_samples(str(path)).tolist() == [[1, 2], [3, 4]]
+
+
+def test_a_set_that_nobody_trained_on_is_tested_as_a_whole(tmp_path: Path) -> None:
+    path = csv_file(tmp_path, "a,label\n1,0\n3,1\n5,1\n")
+    samples = load(path, whole=True)
+    assert samples.x_test.tolist() == [[1], [3], [5]]
+    assert samples.y_test.tolist() == [0, 1, 1]
+    assert load(csv_file(tmp_path, "a,label\n1,0\n"), whole=True).y_test.tolist() == [0]
 
 
 def test_text_in_one_of_several_targets_is_no_number(tmp_path: Path) -> None:

@@ -273,7 +273,7 @@ def test_no_more_is_downloaded_than_the_files_have(
     monkeypatch.setitem(PUBLISHED, "fashion-mnist", small)
     with pytest.raises(DataError, match=r"127\.0\.0\.1:\d+: more bytes than the file has"):
         load("fashion-mnist")
-    assert cached(tmp_path) == []
+    assert not (tmp_path / "cache" / "fashion-mnist").exists()
 
 
 @pytest.mark.parametrize(
@@ -374,8 +374,10 @@ def test_without_pooch_the_extra_is_named(
     server: Server, fashion, monkeypatch: pytest.MonkeyPatch, library: str
 ) -> None:
     monkeypatch.setitem(sys.modules, library, None)
-    with pytest.raises(DataError, match=rf'{library} is needed: pip install "xpnet\[data\]"'):
+    with pytest.raises(DataError, match=rf'{library} is needed: pip install "xpnet\[data\]"') as e:
         load("fashion-mnist")
+    assert f"put {', '.join(MNIST_FILES)} from " in str(e.value)
+    assert "into FOLDER/fashion-mnist and say --data-dir FOLDER" in str(e.value)
     assert server.asked == []
 
 

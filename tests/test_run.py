@@ -206,6 +206,11 @@ def test_target_and_loss_are_read(folder: Path) -> None:
     assert run.read_manifest(folder) == run.Run("a.csv", "price", "huber:0.5")
 
 
+def test_the_hashes_of_the_data_are_read(folder: Path) -> None:
+    run.write_manifest(folder, {"data": {"source": "a.csv", "sha256": {"a.csv": "12"}}})
+    assert run.read_manifest(folder) == run.Run("a.csv", "label", None, {"a.csv": "12"})
+
+
 def test_newest_is_the_model_written_last() -> None:
     assert run.newest() is None
     for name, when in (("b", 300), ("c", 100), ("a", 200)):

@@ -95,7 +95,11 @@ def test_classes_that_the_data_name_keep_their_order() -> None:
         (samples([[0, 1], [1, 0]]), {"task": "classification"}, DataError, "2 targets each"),
         (samples([[0, 2], [1, 0]]), {"task": "multilabel"}, DataError, "a target is 2"),
         (samples([1, 1]), {}, DataError, "every training label is 1"),
-        (samples([0, 1], [2]), {}, DataError, "test label 2 is out of range"),
+        (samples([0, 1], [2]), {"task": "classification"}, DataError, "not one of training$"),
+        (
+            samples([0, 1], [2]), {}, DataError,
+            r"test label 2 is out of range: it is not one of training \(taken for classes: 2 d",
+        ),
     ],
 )  # fmt: skip
 def test_what_does_not_go_together_is_refused(data, options, error, message: str) -> None:

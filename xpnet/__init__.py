@@ -86,6 +86,8 @@ __all__ = sorted(_MODULES)
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return import_module("importlib.metadata").version("xpnet")
     if name not in _MODULES:
         if find_spec(f"xpnet.{name}") is not None:
             return import_module(f"xpnet.{name}")

@@ -66,7 +66,11 @@ class Samples:
 
 
 def load(
-    source: str, target: str = "label", folder: str | None = None, columns: Sequence[str] = ()
+    source: str,
+    target: str = "label",
+    folder: str | None = None,
+    columns: Sequence[str] = (),
+    whole: bool = False,
 ) -> Samples:
     """The data set that `--data` names.
 
@@ -87,6 +91,9 @@ def load(
         the user's folder for caches.
     columns : sequence of str
         The features to take of a .csv file, in this order; by default all columns but `target`.
+    whole : bool, default False
+        Where there is no test set, take every sample for it (and for training): of a set that no
+        model was trained on.
 
     Raises
     ------
@@ -103,10 +110,10 @@ def load(
         labels = PUBLISHED[source].labels
     elif path.is_dir():
         name, arrays, hashes = path.resolve().name, *_read_idx_folder(path)
-    elif path.suffix == ".npz":
+    elif path.suffix.lower() == ".npz":
         content, hashes = _read(path)
         name, arrays = path.stem, _read_npz(path.name, content)
-    elif path.suffix == ".csv":
+    elif path.suffix.lower() == ".csv":
         content, hashes = _read(path)
         name, (arrays, names) = path.stem, read_table(path.name, content, target, columns)
     elif path.exists():
@@ -116,7 +123,7 @@ def load(
         takes = f"--data takes {', '.join(NAMED)}, a folder, an .npz or a .csv"
         hint = f"did you mean '{near[0]}'?" if near else takes
         raise DataError(f"{source}: no such file or folder; {hint}")
-    return _checked(name, arrays, hashes, names, labels)
+    return _checked(name, arrays, hashes, names, labels, whole)
 
 
 def load_samples(source: str, columns: Sequence[str] = ()) -> HostArray:
@@ -141,16 +148,16 @@ def load_samples(source: str, columns: Sequence[str] = ()) -> HostArray:
     """
     path = Path(source).expanduser()
     content, _ = _read(path)
-    if path.suffix == ".npz":
+    if path.suffix.lower() == ".npz":
         arrays = _read_npz(source, content)
         names = [name for name in arrays if name in ("x", "x_test")] or list(arrays)
         if len(names) != 1:
             held = ", ".join(arrays) or "no array"
             raise DataError(f"{source}: holds {held}; expected one array, named x")
         x = arrays[names[0]]
-    elif path.suffix == ".npy":
+    elif path.suffix.lower() == ".npy":
         x = _read_npy(source, io.BytesIO(content))
-    elif path.suffix == ".csv":
+    elif path.suffix.lower() == ".csv":
         x = read_features(source, content, columns)
     else:
         x = parse_idx(content, source)
@@ -318,6 +325,7 @@ def _checked(
     hashes: Mapping[str, str],
     columns: tuple[str, ...] = (),
     labels: tuple[str, ...] = (),
+    whole: bool = False,
 ) -> Samples:
     """The data set, if sizes, labels and numbers are in order."""
     if "x_train" in arrays and not {"x_test", "y_test"} & set(arrays):
@@ -327,9 +335,10 @@ def _checked(
         x_test, y_test = _check_pair(arrays["x_test"], arrays["y_test"], name, "_test")
     elif {"x", "y"} <= set(arrays):
         x, y = _check_pair(arrays["x"], arrays["y"], name, "")
-        if len(x) < 2:
+        if len(x) < 2 and not whole:
             raise DataError(f"{name}: holds 1 sample; expected at least 2")
-        train, test = hold_out(len(x))
+        every = np.arange(len(x))
+        train, test = (every, every) if whole else hold_out(len(x))
         x_train, y_train, x_test, y_test = x[train], y[train], x[test], y[test]
     else:
         raise DataError(
@@ -359,6 +368,7 @@ def _checked(
 def _check_pair(x: HostArray, y: HostArray, name: str, part: str) -> tuple[HostArray, HostArray]:
     x = _check_x(x, f"{name}: x{part}")
     where = f"{name}: y{part}"
+    y = y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
     if y.ndim not in (1, 2) or 0 in y.shape[1:]:
         raise DataError(f"{where} has shape {y.shape}; expected (n,), or (n, k) for k numbers each")
     if len(x) != len(y):

@@ -11,6 +11,7 @@ import os
 import sys
 import zipfile
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from string import ascii_uppercase, digits
@@ -255,6 +256,8 @@ def _download(name: str, file: str, place: Path) -> None:
                 why = getattr(error, "strerror", None) or "no permission"
                 raise DataError(f"{place / file}: cannot be written: {why}") from None
             reasons.append(f"{urlsplit(mirror).netloc}: {_reason(error)}")
+    with suppress(OSError):
+        place.rmdir()  # if nothing is in it
     missing = [other for other in published.files if not _is_whole(name, place / other)]
     damaged = "in the cache is damaged or another one, and " if (place / file).exists() else ""
     raise DataError(
@@ -294,6 +297,9 @@ def _pooch(name: str) -> Any:
         importlib.import_module("tqdm")
         return importlib.import_module("pooch")
     except ImportError as error:
+        published = PUBLISHED[name]
         raise DataError(
-            f'{name}: to download it, {error.name} is needed: pip install "xpnet[data]"'
+            f'{name}: to download it, {error.name} is needed: pip install "xpnet[data]" (in a '
+            f'clone: ".[data]"); or put {", ".join(published.files)} from {published.mirrors[0]} '
+            f"into FOLDER/{published.folder} and say --data-dir FOLDER"
         ) from None

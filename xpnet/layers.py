@@ -86,6 +86,11 @@ class Layer:
         """The next values of the buffers, after a step whose `forward` gave this cache."""
         return {name: p[name] for name in self.buffers}
 
+    @property
+    def constrained(self) -> bool:
+        """Whether `constrain` has anything to do."""
+        return False
+
     def constrain(self, p: Arrays) -> Arrays:
         """The trainable arrays, brought back within their bounds after a step."""
         return {name: p[name] for name in self.shapes}
@@ -252,8 +257,12 @@ class Dense(Layer):
             grads["b"] = namespace(dy).sum(dy, axis=0)
         return dy @ p["W"].T, grads
 
+    @property
+    def constrained(self) -> bool:
+        return self.max_norm > 0
+
     def constrain(self, p: Arrays) -> Arrays:
-        if not self.max_norm:
+        if not self.constrained:
             return super().constrain(p)
         xp, W = namespace(p["W"]), p["W"]
         norm = xp.sqrt(xp.sum(W * W, axis=0, keepdims=True))
@@ -296,7 +305,9 @@ class Dropout(Layer):
 
     def __post_init__(self) -> None:
         if not (self.rate >= 0 and self._threshold < 65536):
-            raise UsageError(f"dropout {self.rate} is outside; expected 0 <= rate < 1, as in 0.2")
+            raise UsageError(
+                f"dropout {self.rate} is outside; expected 0 <= rate < 1 (at most 0.99999)"
+            )
 
     @property
     def _threshold(self) -> int:

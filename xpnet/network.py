@@ -159,7 +159,7 @@ class Network:
     @cached_property
     def constrained(self) -> bool:
         """Whether some layer bounds its weights."""
-        return any(getattr(layer, "max_norm", 0) for layer in self.layers)
+        return any(layer.constrained for layer in self.layers)
 
     def constrain(self, theta: Array, buffers: Array) -> Array:
         """`theta` after a step, back within the bounds of each layer."""

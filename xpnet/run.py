@@ -10,11 +10,12 @@ import io
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from xpnet.checkpoint import write_atomically
+from xpnet.datasets import NAMED
 from xpnet.errors import DataError, UsageError
 from xpnet.model import Model
 from xpnet.train import Epoch
@@ -101,6 +102,11 @@ def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
     write_atomically(folder / MANIFEST, text.encode(errors="backslashreplace"))
 
 
+def source_of(data: str) -> str:
+    """What --data names, wherever one is: a name stays, a path becomes absolute."""
+    return data if data in NAMED else str(Path(data).expanduser().resolve())
+
+
 @dataclass(frozen=True)
 class Run:
     """What a run was trained on and by, as far as `evaluate` needs it."""
@@ -108,6 +114,7 @@ class Run:
     source: str
     target: str
     loss: str | None
+    hashes: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_manifest(folder: Path) -> Run | None:
@@ -122,6 +129,7 @@ def read_manifest(folder: Path) -> Run | None:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         data, loss = manifest["data"], manifest.get("loss")
         source, target = data["source"], data.get("target", "label")
+        hashes = dict(data.get("sha256", {}))
     except OSError:
         return None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -130,7 +138,7 @@ def read_manifest(folder: Path) -> Run | None:
         raise DataError(f"{folder / MANIFEST}: damaged (its data is {source!r}); name it by --data")
     if not isinstance(target, str) or not isinstance(loss, str | None):
         raise DataError(f"{folder / MANIFEST}: damaged (target {target!r}, loss {loss!r})")
-    return Run(source, target, loss)
+    return Run(source, target, loss, hashes)
 
 
 def newest() -> Path | None:

@@ -130,8 +130,8 @@ class InverseScaling:
     """(1 + c s)^-power.
 
     Source: Robbins & Monro (1951), *A stochastic approximation method*, section 4, for such rates.
-    scikit-learn's "invscaling" is t^-power at its t-th sample: the same for c = the number of
-    steps, with steps for samples.
+    "invscaling" of scikit-learn's SGDClassifier is t^-power at its t-th sample: the same for c the
+    number of steps, with steps for samples.
 
     Parameters
     ----------

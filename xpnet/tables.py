@@ -18,6 +18,7 @@ import numpy.typing as npt
 from xpnet.errors import DataError
 
 HostArray = npt.NDArray[Any]
+SHOWN = 8  # names of columns in an error
 
 
 @dataclass(frozen=True)
@@ -84,16 +85,20 @@ def _unused(table: _Table, used: Sequence[str], columns: Sequence[str]) -> list[
 def _require_columns(table: _Table, wanted: Sequence[str], what: str) -> None:
     for column in wanted:
         if column not in table.columns:
-            near = get_close_matches(column, table.columns, n=8, cutoff=0)
-            more = len(table.columns) - len(near)
+            plain = {name.lower(): name for name in table.columns}
+            near = get_close_matches(column.lower(), plain, n=1)
+            hint = f", did you mean {plain[near[0]]!r}?" if near else ";"
+            more = len(table.columns) - SHOWN
             raise DataError(
-                f"{table.name}: has no column {column!r} {what}; it has {', '.join(near)}"
-                + (f" and {more} more" if more else "")
+                f"{table.name}: has no column {column!r} {what}{hint} it has "
+                f"{', '.join(table.columns[:SHOWN])}" + (f" and {more} more" if more > 0 else "")
             )
 
 
 def _open_table(name: str, content: bytes) -> _Table:
     """A table, if it has a header line with a name for each column, and rows."""
+    if content[:2] in (b"PK", b"\x1f\x8b"):
+        raise DataError(f"{name}: is a packed file (a workbook?), and no text; save it as CSV")
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -107,6 +112,9 @@ def _open_table(name: str, content: bytes) -> _Table:
         raise DataError(f"{name}: line {reader.line_num}: {error}") from None
     if not columns:
         raise DataError(f"{name}: is empty; expected a line with the names of the columns")
+    for separator, plural in ((";", "semicolons"), ("\t", "tabs")):
+        if len(columns) == 1 and separator in columns[0]:
+            raise DataError(f"{name}: its columns are separated by {plural}; expected commas")
     if all(map(_is_number, columns)):
         raise DataError(
             f"{name}: line {reader.line_num} holds numbers alone; expected the names of the columns"

@@ -2,7 +2,6 @@
 
 import shlex
 from datetime import UTC, datetime
-from pathlib import Path
 from time import perf_counter
 from typing import Annotated, Any
 
@@ -31,7 +30,7 @@ from xpnet.cli.options import (
     or_none,
 )
 from xpnet.data import split
-from xpnet.datasets import NAMED, Samples
+from xpnet.datasets import Samples
 from xpnet.datasets import load as load_data
 from xpnet.device import Device, select, versions
 from xpnet.errors import DivergedError, XpnetError
@@ -277,7 +276,7 @@ def _manifest(
         "task": task.name,
         "loss": loss or name_of(task.loss),
         "data": {
-            "source": data if data in NAMED else str(Path(data).expanduser().resolve()),
+            "source": runs.source_of(data),
             "target": configuration["target"],
             "sha256": dict(samples.files),
         },

@@ -61,16 +61,28 @@ def evaluate_command(
     run = runs.read_manifest(path if path.is_dir() else path.parent)
     source = data or (run.source if run else "mnist")
     target = target or (run.target if run else "label")
+    own = data is None or (run is not None and runs.source_of(data) == run.source)
     try:
-        samples = load_data(source, target, data_dir, loaded.columns)
+        samples = load_data(source, target, data_dir, loaded.columns, whole=not own)
     except DataError as error:
         if data is None:
             raise DataError(f"{error} (the data of that run; name other data by --data)") from None
         raise
+    if own and run and run.hashes and run.hashes != samples.files:
+        print(
+            f"xpnet: warning: {source} has changed since this model was trained on it: some of the "
+            "samples that it is tested on may have been trained on",
+            file=sys.stderr,
+        )
     spec = loss or (run.loss if run else None)
     measured = loss_to_test(loaded, None if spec is None else construct("loss", spec, LOSSES))
-    if loss is not None and measured.output != loaded.output:
-        raise UsageError(f"--loss {loss} is for other outputs than the model's, {loaded.output}")
+    if loss is not None and measured != construct("loss", loss, LOSSES):
+        what = (
+            "a model of classes is tested by cross-entropy"
+            if loaded.labels
+            else (f"the model's outputs are {loaded.output!r}")
+        )
+        raise UsageError(f"--loss {loss} has no effect: {what}")
     chosen = select(device, strict_device)
     start = perf_counter()
     try:
@@ -131,9 +143,10 @@ def predict(
     width = max(len(str(row["file"])) for row in rows)
     answer = "label" if loaded.labels else "value"
     what = "  probability" if loaded.labels and not loaded.multilabel else ""
-    print(f"{'file':<{width}}  {'sample':>6}  {answer:>8}{what}")
+    wide = max([8, *(len(str(label)) for label in loaded.labels)])
+    print(f"{'file':<{width}}  {'sample':>6}  {answer:>{wide}}{what}")
     for row in rows:
-        print(f"{row['file']:<{width}}  {row['sample']:>6}  {_shown_answer(row)}")
+        print(f"{row['file']:<{width}}  {row['sample']:>6}  {_shown_answer(row, wide)}")
 
 
 def _predict_file(model: Model, file: str, device: Device) -> Iterator[dict[str, Any]]:
@@ -162,12 +175,12 @@ def _predict_file(model: Model, file: str, device: Device) -> Iterator[dict[str,
             yield {**found, "label": label, "probabilities": row.tolist()}
 
 
-def _shown_answer(row: dict[str, Any]) -> str:
+def _shown_answer(row: dict[str, Any], width: int) -> str:
     if "values" in row:
         return "  ".join(f"{value:8.6g}" for value in row["values"])
     if "labels" in row:
-        return f"{', '.join(map(str, row['labels'])) or 'none':>8}"
-    return f"{row['label']:>8}  {max(row['probabilities']):.4f}"
+        return f"{', '.join(map(str, row['labels'])) or 'none':>{width}}"
+    return f"{row['label']:>{width}}  {max(row['probabilities']):.4f}"
 
 
 def devices() -> None:
