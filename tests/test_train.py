@@ -344,6 +344,16 @@ def test_going_on_keeps_the_best_model_so_far() -> None:
     assert len(worse.history) == 22
 
 
+@pytest.mark.parametrize("output", ["identity", "sigmoid"])
+def test_what_was_not_validated_is_not_the_best_of_what_is(output: str) -> None:
+    t = np.eye(3)[Y][:, :2]
+    start = xpnet.mlp(2, 8, 2, output=output, dtype="float64")
+    first = fit(start, X, t, epochs=1, validation=0.0)
+    result = fit(start, X, t, epochs=5, initial=first)
+    losses = [epoch.validation_loss for epoch in result.history[1:]]
+    assert result.best_epoch == 2 + losses.index(min(losses))
+
+
 def test_going_on_elsewhere_moves_what_there_is(xp: Library) -> None:
     xp.needs_argmax()
     start = model(dtype=xp.dtype)

@@ -38,7 +38,7 @@ from xpnet.schedules import SCHEDULES, ReduceOnPlateau, Schedule, Warmup
 
 HostArray = npt.NDArray[Any]
 Batch = tuple[Array, Array, Array | None]  # x, t, w
-WORST = (float("-inf"), float("-inf"))
+WORST = float("-inf")
 
 
 @dataclass(frozen=True)
@@ -378,7 +378,9 @@ class _Run:
     ) -> Result:
         result, progress = self.begin(initial)
         first = progress.steps
-        best = WORST if not result.best_epoch else self.score(result.history[result.best_epoch - 1])
+        best = (WORST, WORST)
+        if result.best_epoch:
+            best = self.score(result.history[result.best_epoch - 1])
         for _ in range(self.epochs):
             start = perf_counter()
             factors = self.factors(progress.steps - first, result.history)
@@ -525,9 +527,9 @@ class _Run:
         )
 
     def score(self, epoch: Epoch) -> tuple[float, float]:
-        """Greater is better; without validation every epoch is as good as the last."""
+        """Greater is better; what was not validated is the worst."""
         loss, accuracy = epoch.validation_loss, epoch.validation_accuracy
-        return 0.0 if accuracy is None else accuracy, 0.0 if loss is None else -loss
+        return WORST if accuracy is None else accuracy, WORST if loss is None else -loss
 
     def diverged(self, epoch: Epoch, result: Result) -> str:
         kept = f"the model of epoch {result.best_epoch} is kept" if result.best_epoch else (
