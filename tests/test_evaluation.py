@@ -65,6 +65,8 @@ def test_quantiles_are_measured_by_what_is_below_them() -> None:
     assert found.metrics == pytest.approx({"below_0_0.1": below[0], "below_1_0.9": below[1]})
     one = evaluate(model, X, np.stack([y, y], axis=1), "pinball:0.5")
     assert one.metrics == pytest.approx({"below_0_0.5": below[0], "below_1_0.5": below[1]})
+    with pytest.raises(xpnet.UsageError, match="3 quantiles for 2 outputs"):
+        evaluate(model, X, y, "pinball:0.1,0.5,0.9")
 
 
 def test_a_loss_of_ones_own_is_measured() -> None:

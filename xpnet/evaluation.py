@@ -85,8 +85,8 @@ def evaluate(model: Model, x: Any, y: Any, loss: str | Loss | None = None) -> Ev
     with on_device_of(data.x):
         found = list(outputs(model.network, model.params, data, np.arange(n)))
         z = join([z for z, _, _ in found])
-        xp, measured = namespace(z), _measure(model, loss, z, data.t)
         total, *hits = sums(found, loss, model.multilabel)
+        xp, measured = namespace(z), _measure(model, loss, z, data.t)
         numbers = xp.stack([total, *hits, *(xp.astype(a, z.dtype) for a in measured.values())])
         # Here, once, the device is waited for.
         total, *rest = to_numpy(numbers).tolist()
