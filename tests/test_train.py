@@ -368,8 +368,9 @@ def test_going_on_elsewhere_moves_what_there_is(xp: Library) -> None:
 
 def test_going_on_with_something_else_is_refused() -> None:
     first = fit(model(), X, Y, epochs=1)
-    with pytest.raises(xpnet.UsageError, match="expected the same network and labels"):
-        fit(xpnet.mlp(2, 3, dtype="float64"), X, Y, initial=first)
+    for other in (xpnet.mlp(2, 3, dtype="float64"), model(labels="abc"), model(output="sigmoid")):
+        with pytest.raises(xpnet.UsageError, match="expected the same network, labels and output"):
+            fit(other, X, Y, initial=first)
     with pytest.raises(xpnet.UsageError, match="another kind of optimizer"):
         fit(model(), X, Y, initial=first, optimizer="adam")
 

@@ -581,10 +581,11 @@ def _continued(model: Model, initial: Result, optimizer: Optimizer) -> Model:
         raise UsageError(f"initial is a {type(initial).__name__}; expected what fit gave, a Result")
     if initial.model.dtype != model.dtype:
         raise UsageError(f"initial is a fit in {initial.model.dtype} and the model {model.dtype}")
-    if initial.model.network != model.network or initial.model.labels != model.labels:
+    before, now = ((m.network, m.labels, m.output, m.multilabel) for m in (initial.model, model))
+    if before != now:
         raise UsageError(
             f"initial is a fit of {initial.model.network} and the model is {model.network}; "
-            "expected the same network and labels"
+            "expected the same network, labels and output"
         )
     progress = initial.progress
     if progress is not None and len(progress.state) != len(optimizer.init(progress.theta)):
