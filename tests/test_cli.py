@@ -953,6 +953,16 @@ def test_explain_takes_data_with_names(folder: Path, capsys: pytest.CaptureFixtu
         assert "t (2 x 3)" in capsys.readouterr().out
 
 
+def test_explain_begins_where_training_does(folder: Path, capsys: pytest.CaptureFixture) -> None:
+    """Of counts with the logarithm of their mean as the last bias."""
+    np.savez("counts.npz", x=X, y=np.full(len(X), 100))
+    arguments = "explain --data counts.npz --loss poisson --learning-rate 0.001 --device cpu --json"
+    assert run(arguments.split()) == 0
+    quantities = json.loads(capsys.readouterr().out)["quantities"]
+    last = [q["value"] for q in quantities if (q["part"], q["name"]) == ("forward", "b")][-1]
+    assert last == pytest.approx([np.log(100)], rel=1e-15)
+
+
 LEARNERS = {
     "gradcheck gone.py": (1, "gone.py: no such file"),
     "gradcheck notes.txt": (1, "notes.txt"),

@@ -354,6 +354,18 @@ def test_what_was_not_validated_is_not_the_best_of_what_is(output: str) -> None:
     assert result.best_epoch == 2 + losses.index(min(losses))
 
 
+def test_going_on_keeps_its_scaling() -> None:
+    """Columns of mean 0 and deviation 1, whose scaling looks as if it had not been found yet."""
+    x = np.tile([[-1.0, 1.0], [1.0, -1.0]], (20, 1))
+    start = xpnet.mlp(2, 8, 1, output="identity", dtype="float64")
+    options = {"validation": 0.0, "optimizer": xpnet.SGD(1e-300)}
+    first = fit(start, x, x[:, 0], epochs=1, **options)
+    result = fit(start, 3 * x + 1, 5 * x[:, 0] + 100, epochs=1, initial=first, **options)
+    assert np.array_equal(result.model.buffers, start.buffers)
+    loss = evaluate(start, 3 * x + 1, 5 * x[:, 0] + 100).loss
+    assert result.history[1].loss == pytest.approx(loss, rel=1e-12)
+
+
 def test_going_on_elsewhere_moves_what_there_is(xp: Library) -> None:
     xp.needs_argmax()
     start = model(dtype=xp.dtype)

@@ -49,6 +49,12 @@ def prepare(model: Model, x: Any, y: Any, loss: Loss | None = None) -> tuple[Dat
         return data, model.like(x)
 
 
+def scale(model: Model, data: Dataset, rows: HostArray) -> Model:
+    """The model with all that it takes from its training samples before the first step."""
+    model = rescale(standardize(model, data.x, rows), data.t, rows)
+    return start_at_mean(model, data.t, rows)
+
+
 def standardize(model: Model, x: Array, rows: HostArray) -> Model:
     """The model with the constants of x in its scaling layer, if that is still the identity.
 

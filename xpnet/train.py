@@ -32,7 +32,7 @@ from xpnet.optimizers import (
     clip_by_norm,
     for_steps_of,
 )
-from xpnet.preparation import in_standard_units, prepare, rescale, standardize, start_at_mean
+from xpnet.preparation import in_standard_units, prepare, scale
 from xpnet.random import Purpose, permutation, step_keys
 from xpnet.schedules import SCHEDULES, ReduceOnPlateau, Schedule, Warmup
 
@@ -327,8 +327,8 @@ def fit(
     rows = rows[:limit]
     data = _weigh(data, model, rows, sample_weight, class_weight)
     with on_device_of(data.x), np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        model = rescale(standardize(model, data.x, rows), data.t, rows)
-        model = start_at_mean(model, data.t, rows)
+        if initial is None or initial.progress is None:
+            model = scale(model, data, rows)
         inner, data = in_standard_units(model, data)
         run = _Run(
             model, inner.network, data, rows, validation_rows, loss, validation_loss, optimizer,

@@ -36,7 +36,7 @@ from xpnet.explain import tiny as tiny_network
 from xpnet.gradcheck import REFERENCES, check, check_file, summary, table, verdict
 from xpnet.losses import LOSSES
 from xpnet.model import mlp
-from xpnet.preparation import prepare, rescale, standardize
+from xpnet.preparation import prepare, scale
 from xpnet.tasks import choose_task
 
 
@@ -144,7 +144,7 @@ def explain_command(
         what, rows = task.loss, np.arange(len(known.x_train))
         model = build(known, task, hidden, activation, "float64", seed)
         whole, model = prepare(model, known.x_train, known.y_train, what)
-        model = rescale(standardize(model, whole.x, rows), whole.t, rows)
+        model = scale(model, whole, rows)
         x, y = known.x_train[:samples], known.y_train[:samples]
     chosen = select(device, strict_device)
     result = explain(model.to(chosen), chosen.put(x), y, what, learning_rate)
