@@ -649,6 +649,7 @@ def test_other_arguments_are_refused(options: dict, message: str) -> None:
     ("x", "y", "message"),
     [
         (X[:0], Y[:0], "at least one"),
+        (X[:0], np.eye(3)[Y[:0]], "at least one"),
         (X, Y[:-1], "200 samples in x and 199 in y"),
         (X, Y + 1, "label 3 of sample"),
         (X, Y - 1, "label -1 of sample"),

@@ -169,11 +169,11 @@ def encode_targets(
     if y.dtype.kind not in "biuf" or not np.all(np.isfinite(y)):
         raise DataError(f"y ({y.dtype}) holds what is no finite number")
     targets: HostArray = y.astype(np.float64)
-    if output == "softmax" and (targets.min() < 0 or np.any(abs(targets.sum(axis=1) - 1) > 1e-3)):
+    if output == "softmax" and (np.any(targets < 0) or np.any(abs(targets.sum(axis=1) - 1) > 1e-3)):
         raise DataError("y has a row that is no distribution; expected numbers >= 0 of sum one")
-    if output == "sigmoid" and (targets.min() < 0 or targets.max() > 1):
+    if output == "sigmoid" and np.any((targets < 0) | (targets > 1)):
         raise DataError("y holds what is no probability; expected numbers from 0 to 1")
-    if output == "exp" and targets.min() < 0:
+    if output == "exp" and np.any(targets < 0):
         raise DataError(f"y holds {targets.min():g}, which is no count; expected numbers >= 0")
     return targets
 
