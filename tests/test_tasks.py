@@ -92,6 +92,8 @@ def test_classes_that_the_data_name_keep_their_order() -> None:
         ),
         (samples(["a", "b"]), {"task": "regression"}, DataError, "targets are names such as 'a'"),
         (samples([0.5, 1]), {"task": "classification"}, DataError, "a label is 0.5; classificat"),
+        (samples([0.0, 1], [0.5, 1]), {}, DataError, "a label is 0.5; classification"),
+        (samples([1e17, 2e17]), {}, DataError, r"a label is 1e\+17; classification"),
         (samples([[0, 1], [1, 0]]), {"task": "classification"}, DataError, "2 targets each"),
         (samples([[0, 2], [1, 0]]), {"task": "multilabel"}, DataError, "a target is 2"),
         (samples([1, 1]), {}, DataError, "every training label is 1"),

@@ -138,9 +138,9 @@ def _classes(samples: Samples, hint: str) -> tuple[int | str, ...]:
             "(--task multilabel takes 0 and 1 for each)"
         )
     if y.dtype.kind == "f":
+        label = next(a for a in (*y, *samples.y_test) if a != np.floor(a) or abs(a) >= 2**53)
         raise DataError(
-            f"{name}: a label is {y[y != np.floor(y)][0]:g}; classification needs whole numbers or "
-            "names"
+            f"{name}: a label is {label:g}; classification needs whole numbers below 2^53 or names"
         )
     classes = np.unique(y)
     if len(classes) < 2:
