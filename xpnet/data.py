@@ -208,7 +208,8 @@ def class_weights(
     Raises
     ------
     UsageError
-        It is neither, names a label that there isn't, or a sample has not just one label.
+        It is neither, names a label that there isn't or a weight that is none, or a sample has not
+        just one label.
     """
     if t.ndim != 1 or not labels:
         raise UsageError("class_weight is for samples of one label each")
@@ -224,7 +225,10 @@ def class_weights(
     unknown = [label for label in class_weight if label not in labels]
     if unknown:
         raise UsageError(f"class_weight: {unknown[0]!r} is none of the model's labels")
-    return np.asarray([float(class_weight.get(label, 1.0)) for label in labels])[t]
+    weights = np.asarray([class_weight.get(label, 1.0) for label in labels])
+    if weights.dtype.kind not in "biuf" or not np.all((weights >= 0) & np.isfinite(weights)):
+        raise UsageError(f"class_weight {class_weight!r}: expected finite numbers, 0 or more")
+    return weights.astype(np.float64)[t]
 
 
 def encode_weights(sample_weight: Any, n: int, rows: HostArray) -> HostArray:
@@ -242,7 +246,7 @@ def encode_weights(sample_weight: Any, n: int, rows: HostArray) -> HostArray:
     w = w.astype(np.float64)
     if not np.all(np.isfinite(w)) or np.any(w < 0) or not np.any(w[rows] > 0):
         raise DataError(
-            "sample_weight: expected finite numbers, 0 or more, not all 0 where it is trained"
+            "weights of samples: expected finite numbers, 0 or more, not all 0 where it is trained"
         )
     w = w / np.max(w[rows])  # first, so that the sum cannot overflow
     scaled: HostArray = w / np.mean(w[rows])
