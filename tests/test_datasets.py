@@ -435,8 +435,9 @@ def test_a_table_is_read(tmp_path: Path, variant: str) -> None:
         (["0.5", "1", "2"], [0.5, 1, 2], "f8"),
         (['"x, y"', '"the ""z"""', " x#1"], ["x, y", 'the "z"', "x#1"], "U7"),
         (["7", "8", "A"], ["7", "8", "A"], "U1"),
+        (["1_2", "1_3"], ["1_2", "1_3"], "U3"),
     ],
-    ids=["classes", "numbers", "names", "names-with-digits"],
+    ids=["classes", "numbers", "names", "names-with-digits", "names-like-numbers"],
 )
 def test_a_target_is_classes_numbers_or_names(tmp_path: Path, values, y, dtype: str) -> None:
     rows = "".join(f"{i},{value}\n" for i, value in enumerate(values * 3))
@@ -509,7 +510,7 @@ BAD_CSV = {
     "all-short": ("a,label\n1\n2\n", "line 2 has 1 values; expected 2"),
     "open-quote": ('a,label\n1,2\n1,"2\n3,4\n', "line 4: unexpected end of data"),
     "open-quote-in-the-header": ('label,"a\n1,2\n', "unexpected end of data"),
-    "underscore": ("label,a\n1,1_0\n", "cannot be read as a table of numbers"),
+    "underscore": ("label,a\n1,1_0\n", "line 2: column 'a' is '1_0'; expected a number"),
     "one-row": ("label,a\n1,2\n", "holds 1 sample"),
 }
 

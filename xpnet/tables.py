@@ -204,11 +204,12 @@ def _fault(table: _Table, aside: Collection[str], unused: Collection[str] = ()) 
 
 
 def _is_number(text: str) -> bool:
+    """Whether loadtxt takes it; Python reads 1_2 as 12, which may be a name."""
     try:
         float(text)
     except ValueError:
         return False
-    return True
+    return "_" not in text
 
 
 def _classes_or_numbers(texts: list[str]) -> HostArray:
