@@ -1104,8 +1104,9 @@ def test_several_labels_are_shown_by_name(table: Path, capsys: pytest.CaptureFix
     x = rng.normal(size=(80, 2))
     rows = [f"{a},{b},{int(a > 0)},{int(b > 0)}" for a, b in x]
     table.write_text("\n".join(["a,b,first,second", *rows]), encoding="utf-8")
-    data = ["--data", "table.csv", "--target", "first,second"]
+    data = ["--data", "table.csv", "--target", "first, second,first"]
     assert run(["train", *data, "--output", "out"]) == 0
+    assert load("out").labels == ("first", "second")
     told = capsys.readouterr().out
     assert "task           multilabel (2 columns of 0 and 1)\n" in told
     assert "samples right in all labels (95 % interval" in told

@@ -567,6 +567,12 @@ def test_what_is_no_comma_separated_text_is_named(
         load(csv_file(tmp_path, content))
 
 
+def test_columns_that_are_not_taken_are_not_blamed(tmp_path: Path) -> None:
+    path = csv_file(tmp_path, "note,a,label\nold,1,1\nnew,2,nan\n")
+    with pytest.raises(DataError, match="line 3: column 'label' is nan"):
+        load(path, columns=("a",))
+
+
 def test_names_of_files_may_be_in_capitals(tmp_path: Path) -> None:
     path = Path(csv_file(tmp_path, "a,label\n1,2\n3,4\n")).rename(tmp_path / "TABLE.CSV")
     assert load(str(path)).columns == ("a",)

@@ -54,16 +54,17 @@ def read_table(
         A column isn't there, or a value isn't what it should be: with line and column.
     """
     table = _open_table(name, content)
-    targets = list(dict.fromkeys(part.strip() for part in target.split(",")))
+    targets = names_of(target)
     _require_columns(table, targets, "to predict")
     _require_columns(table, columns, "that the model takes")
+    unused = _unused(table, [*columns, *targets], columns)
     if len(targets) == 1:
-        numbers, texts = _parse(table, targets, _unused(table, [*columns, *targets], columns))
+        numbers, texts = _parse(table, targets, unused)
         y = _classes_or_numbers(texts[targets[0]])
         if y.dtype.kind == "f" and not np.all(np.isfinite(y)):
-            raise _fault(table, ())
+            raise _fault(table, (), unused)
     else:
-        numbers, _ = _parse(table, (), _unused(table, [*columns, *targets], columns))
+        numbers, _ = _parse(table, (), unused)
         y = whole(numbers[:, [table.columns.index(column) for column in targets]])
     features = tuple(columns) or tuple(c for c in table.columns if c not in targets)
     return {"x": _features(table, numbers, features), "y": y}, features
@@ -75,6 +76,11 @@ def read_features(name: str, content: bytes, columns: Sequence[str] = ()) -> Hos
     _require_columns(table, columns, "that the model takes")
     numbers, _ = _parse(table, (), _unused(table, columns, columns))
     return _features(table, numbers, tuple(columns) or tuple(table.columns))
+
+
+def names_of(target: str) -> list[str]:
+    """The columns that `target` names, each once."""
+    return list(dict.fromkeys(name.strip() for name in target.split(",")))
 
 
 def _unused(table: _Table, used: Sequence[str], columns: Sequence[str]) -> list[str]:
@@ -171,7 +177,7 @@ def _nothing(value: str) -> float:
     return 0.0
 
 
-def _fault(table: _Table, aside: Collection[str], unused: Collection[str] = ()) -> DataError:
+def _fault(table: _Table, aside: Collection[str], unused: Collection[str]) -> DataError:
     """The first thing that is wrong with a table.  loadtxt is fast, but counts no lines."""
     reader = csv.reader(io.StringIO(table.rows, newline=""), strict=True)
     try:

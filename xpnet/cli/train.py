@@ -41,6 +41,7 @@ from xpnet.model import Model
 from xpnet.optimizers import AVERAGES, OPTIMIZERS
 from xpnet.report import Report
 from xpnet.schedules import SCHEDULES
+from xpnet.tables import names_of
 from xpnet.tasks import TASKS, Task, choose_task, loss_to_test
 from xpnet.train import Epoch, Result, default_optimizer, fit
 
@@ -159,7 +160,7 @@ def train(
     validation = 1 / 6 if validation is None else validation
     chosen = select(device, strict_device)
     samples = load_data(data, target, data_dir)
-    found = choose_task(samples, task, loss, target.split(",") if samples.columns else ())
+    found = choose_task(samples, task, loss, names_of(target) if samples.columns else ())
     model = build(
         samples, found, hidden, activation, dtype, seed, normalization=or_none(normalization),
         dropout=dropout, noise=noise, max_norm=max_norm, initializer=initializer,
