@@ -323,6 +323,6 @@ def standardization(x: Array, rows: HostArray, pixels: bool) -> tuple[HostArray,
     if pixels:
         variance[:] = np.mean(variance + (mean - mean.mean()) ** 2)
         mean[:] = mean.mean()
-    # Deviations below rounding belong to constant columns.
-    constant = variance <= (1e-12 * np.maximum(np.abs(mean), 1e-150)) ** 2
-    return mean, np.where(constant, 1.0, np.sqrt(variance))
+    deviation = np.sqrt(variance)
+    constant = deviation <= 1e-12 * np.abs(mean)  # what is left is rounding
+    return mean, np.where(constant, 1.0, deviation)
