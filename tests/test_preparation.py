@@ -75,6 +75,20 @@ def test_one_target_serves_every_quantile() -> None:
         prepare(model(), X, T[:, 0])
 
 
+@pytest.mark.parametrize(("deviation", "told"), [(10.0, True), (1e4, False), (0.0, False)])
+def test_targets_that_the_type_cannot_tell_apart_are_refused(deviation: float, told: bool) -> None:
+    """float32 rounds 1e9 to multiples of 64; a constant is none the worse for it."""
+    t = 1e9 + 1 + deviation * RNG.normal(size=50)
+    start = xpnet.mlp(3, 1, output="identity")
+    if told:
+        with pytest.raises(DataError, match="float32 cannot tell apart; subtract their mean, or"):
+            prepare(start, X, t)
+    else:
+        data, begun = prepare(start, X, t)
+        prepare(rescale(begun, data.t, ROWS), X[:2], t[0] + np.asarray([0, 0.001]))
+    prepare(model(), X, np.stack([t, t], axis=1))
+
+
 def test_targets_too_large_for_the_type_are_refused() -> None:
     small = xpnet.mlp(3, 1, output="identity")
     with pytest.raises(DataError, match="y has numbers that float32 cannot hold"):

@@ -42,6 +42,11 @@ def prepare(model: Model, x: Any, y: Any, loss: Loss | None = None) -> tuple[Dat
         raise DataError(f"{n} samples in x and {len(t)} in y; expected as many, and at least one")
     if t.dtype != np.int32 and np.max(np.abs(t)) > np.finfo(model.dtype).max:
         raise DataError(_too_large("y", model.dtype))
+    if t.dtype != np.int32 and _rounded_away(t, model.dtype) and _is_identity(model, -1, Rescale):
+        raise DataError(
+            f"y has numbers that {model.dtype} cannot tell apart; subtract their mean, or use "
+            "float64"
+        )
     with on_device_of(x):
         if xp.isdtype(x.dtype, "real floating") and not bool(xp.all(xp.isfinite(x))):
             raise DataError("x holds NaN or infinite numbers; expected finite ones")
@@ -84,10 +89,9 @@ def rescale(model: Model, t: Array, rows: HostArray) -> Model:
     rows : integer array
         The training samples.
     """
-    last = len(model.network.layers) - 1
-    if not _is_identity(model, last, Rescale):
+    if not _is_identity(model, -1, Rescale):
         return model
-    return _with_constants(model, last, "y", *standardization(t, rows, pixels=False))
+    return _with_constants(model, -1, "y", *standardization(t, rows, pixels=False))
 
 
 def start_at_mean(model: Model, t: Array, rows: HostArray) -> Model:
@@ -95,15 +99,14 @@ def start_at_mean(model: Model, t: Array, rows: HostArray) -> Model:
 
     So its first outputs are the mean counts, whatever their unit, and not 1.
     """
-    last = len(model.network.layers) - 1
-    if model.output != "exp" or "b" not in model.network.layers[last].shapes:
+    if model.output != "exp" or "b" not in model.network.layers[-1].shapes:
         return model
     params = model.network.unpack(to_numpy(model.theta), to_numpy(model.buffers))
-    if np.any(params[last]["b"] != 0):
+    if np.any(params[-1]["b"] != 0):
         return model
     mean, _ = standardization(t, rows, pixels=False)
     tiny = 1e-3 / len(rows)  # where no training sample has a count
-    params[last] = {**params[last], "b": np.log(np.maximum(mean, tiny)).astype(model.dtype)}
+    params[-1] = {**params[-1], "b": np.log(np.maximum(mean, tiny)).astype(model.dtype)}
     return replace(model, theta=put(model.network.pack(params), model.theta))
 
 
@@ -126,6 +129,13 @@ def _is_identity(model: Model, i: int, kind: type[Standardize] | type[Rescale]) 
         return False
     p = model.network.unpack(to_numpy(model.theta), to_numpy(model.buffers))[i]
     return bool(np.all(p["mean"] == 0) and np.all(p["scale"] == 1))
+
+
+def _rounded_away(t: HostArray, dtype: str) -> bool:
+    """Whether rounding moves a column of t (n, outputs) by a tenth of its deviation or more."""
+    error = np.max(np.abs(t - t.astype(dtype)), axis=0)
+    varies = np.ptp(t, axis=0) > 1e-12 * np.max(np.abs(t), axis=0)
+    return bool(np.any(varies & (error > 0.1 * np.std(t, axis=0))))
 
 
 def _with_constants(model: Model, i: int, name: str, mean: HostArray, scale: HostArray) -> Model:
