@@ -90,11 +90,17 @@ def test_targets_are_what_the_loss_takes(y, output, labels, fan_out, expected) -
         ([["a", "b"]], "identity", 2, "no finite number"),
         ([[0.5, 0.4]], "softmax", 2, "no distribution"),
         ([[1.5, -0.5]], "softmax", 2, "no distribution"),
+        ([3, -0.5], "exp", 1, "y holds -0.5, which is no count"),
     ],
 )
 def test_targets_that_are_none_are_refused(y, output, fan_out, message: str) -> None:
     with pytest.raises(DataError, match=message):
         encode_targets(y, output, (0, 1), fan_out)
+
+
+def test_a_single_label_of_several_is_a_row() -> None:
+    t = encode_targets([1, 0], "sigmoid", ("a",), 1, multilabel=True)
+    assert t.tolist() == [[1], [0]]
 
 
 def test_targets_of_every_library_are_read(xp: Library) -> None:

@@ -69,6 +69,19 @@ def test_quantiles_are_measured_by_what_is_below_them() -> None:
         evaluate(model, X, y, "pinball:0.1,0.5,0.9")
 
 
+def test_what_is_equal_is_not_below() -> None:
+    zeros = xpnet.mlp(4, 1, output="identity", initializer="zeros")
+    found = evaluate(zeros, X, np.arange(N) % 5 - 1.0, "pinball:0.2")
+    assert found.metrics == {"below_0_0.2": pytest.approx(0.2)}
+
+
+def test_rows_of_a_distribution_are_measured_by_their_greatest() -> None:
+    model, y = xpnet.mlp(4, 8, 3, dtype="float64"), RNG.integers(0, 3, size=N)
+    found, expected = evaluate(model, X, np.eye(3)[y]), evaluate(model, X, y)
+    assert found.metrics == expected.metrics
+    assert found.accuracy == expected.accuracy
+
+
 def test_a_loss_of_ones_own_is_measured() -> None:
     model, y = xpnet.mlp(4, 3, dtype="float64"), RNG.integers(0, 3, size=N)
     z = model(X)

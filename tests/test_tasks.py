@@ -57,6 +57,7 @@ def test_each_task_has_its_loss_outputs_and_labels() -> None:
     several = choose_task(samples([[0, 1], [1, 1]]))
     assert (several.loss, several.outputs, several.labels) == (BinaryCrossEntropy(), 2, (0, 1))
     assert choose_task(samples([[0, 1], [1, 1]]), names=["x", "y"]).labels == ("x", "y")
+    assert choose_task(samples([[0, 1], [1, 1]]), names=["x"]).labels == (0, 1)
     numbers = choose_task(samples([0.5, 1.5]))
     assert (numbers.loss, numbers.outputs, numbers.labels) == (SquaredError(), 1, ())
 
@@ -74,6 +75,7 @@ def test_what_is_said_counts() -> None:
 def test_one_target_has_an_output_for_each_quantile() -> None:
     assert choose_task(samples([0.5, 1.5]), loss="pinball:0.1,0.5,0.9").outputs == 3
     assert choose_task(samples([[0.5, 2], [1.5, 3]]), loss="pinball:0.1,0.9").outputs == 2
+    assert choose_task(samples([[0.5, 2], [1.5, 3]]), loss="pinball:0.5").outputs == 2
 
 
 def test_classes_that_the_data_name_keep_their_order() -> None:
@@ -96,6 +98,7 @@ def test_classes_that_the_data_name_keep_their_order() -> None:
         (samples([1e17, 2e17]), {}, DataError, r"a label is 1e\+17; classification"),
         (samples([[0, 1], [1, 0]]), {"task": "classification"}, DataError, "2 targets each"),
         (samples([[0, 2], [1, 0]]), {"task": "multilabel"}, DataError, "a target is 2"),
+        (samples([[0, 1]], [[0, 3]]), {}, DataError, "a target is 3; multilabel needs"),
         (samples([1, 1]), {}, DataError, "every training label is 1"),
         (samples([0, 1], [2]), {"task": "classification"}, DataError, "not one of training$"),
         (

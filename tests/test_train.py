@@ -171,6 +171,16 @@ def test_the_best_epoch_is_kept() -> None:
     assert result.model == models[result.best_epoch - 1]
 
 
+def test_the_best_epoch_is_the_most_accurate_before_the_one_of_least_loss() -> None:
+    """At a rate that makes it sure of its mistakes, too."""
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(200, 2)), rng.integers(0, 3, size=200)
+    history = (result := fit(model(), x, y, epochs=30, batch_size=16, schedule="constant")).history
+    best = max(history, key=lambda e: (e.validation_accuracy, -e.validation_loss, -e.epoch))
+    assert result.best_epoch == best.epoch
+    assert best.validation_loss > min(epoch.validation_loss for epoch in history)
+
+
 def test_without_validation_the_last_epoch_counts() -> None:
     result = fit(model(), X, Y, epochs=3, validation=0.0)
     assert result.best_epoch == 3
@@ -225,12 +235,13 @@ def test_a_loss_that_diverges_at_once_leaves_no_model() -> None:
     assert e.value.result.best_epoch == 0
 
 
-def test_a_last_step_that_spoils_the_model_is_seen() -> None:
+@pytest.mark.parametrize("rate", [float("inf"), 1e200])
+def test_a_last_step_that_spoils_the_model_is_seen(rate: float) -> None:
     """Its loss was finite still, for it comes from before the step; nothing is validated."""
     with pytest.raises(xpnet.DivergedError, match="in epoch 2; the model of epoch 1 is kept") as e:
         fit(
             model(), X, Y, epochs=2, batch_size=200, validation=0.0, optimizer="sgd",
-            schedule=lambda s: float("inf") if s else 0.1,
+            schedule=lambda s: rate if s else 0.1,
         )  # fmt: skip
     assert np.all(np.isfinite(e.value.result.model.theta))
 
@@ -303,6 +314,15 @@ def test_accumulated_batches_are_one_of_their_size(dropout: float) -> None:
     assert fit(start, X, Y, batch_size=16, **OPTIONS).model != whole.model
 
 
+def test_each_accumulated_batch_moves_the_running_statistics() -> None:
+    """With a step size of nearly 0 it is all the same how many batches make a step."""
+    start, tiny = model(normalization="batch"), xpnet.SGD(1e-300)
+    single, several = (
+        fit(start, X, Y, batch_size=50, accumulate=a, optimizer=tiny, **OPTIONS) for a in (1, 4)
+    )
+    assert difference(several.model.buffers, single.model.buffers) < 1e-14
+
+
 def test_steps_are_counted_by_updates() -> None:
     steps: list[int] = []
     fit(model(), X, Y, epochs=2, batch_size=10, accumulate=7, validation=0.0, on_step=steps.append)
@@ -331,6 +351,23 @@ def test_going_on_is_as_if_it_had_not_stopped(options: dict) -> None:
     ]
     assert np.array_equal(rest.progress.theta, whole.progress.theta)
     assert (rest.progress.steps, rest.progress.epochs) == (whole.progress.steps, 5)
+
+
+def test_going_on_the_schedule_and_the_last_part_are_of_what_is_added() -> None:
+    """By hand: the mean of the weights after the last half of the steps that are added."""
+    options = {"batch_size": 1000, "validation": 0.0}
+    first = fit(model(), X, Y, epochs=3, average="ema", **options)
+    thetas = []
+    plain = fit(
+        first.model, X, Y, epochs=4, initial=first, **options,
+        on_epoch=lambda epoch, so_far: thetas.append(so_far.model.theta),
+    )  # fmt: skip
+    fresh = fit(model(), X, Y, epochs=4, **options)
+    rates = [[e.learning_rate for e in r.history] for r in (first, plain, fresh)]
+    assert rates[1] == rates[0] + rates[2]
+    assert plain.progress.average is None
+    last = fit(first.model, X, Y, epochs=4, initial=first, average="last:0.5", **options)
+    assert difference(last.model.theta, np.mean(thetas[-2:], axis=0)) < 1e-14
 
 
 def test_going_on_keeps_the_best_model_so_far() -> None:
@@ -389,7 +426,7 @@ def test_going_on_with_something_else_is_refused() -> None:
 
 def test_batches_of_one_cannot_be_normalized() -> None:
     with pytest.raises(xpnet.UsageError, match="needs batches of 2 samples at least"):
-        fit(model(normalization="batch"), X, Y, batch_size=1)
+        fit(model(normalization="batch"), X, Y, batch_size=1, accumulate=2)
 
 
 def test_what_is_no_result_is_no_start() -> None:
@@ -418,6 +455,8 @@ def test_a_rate_that_is_given_stays_as_it_is() -> None:
         )
     ]
     assert rates == pytest.approx([0.1 / 32, 0.3, 0.2, 0.004 / np.sqrt(32)])
+    numbers = fit(xpnet.mlp(2, 8, 2, output="identity"), X, X, **options)
+    assert numbers.history[0].learning_rate == pytest.approx(0.004 / np.sqrt(32))
 
 
 def test_a_callback_may_end_it() -> None:
@@ -487,6 +526,19 @@ def test_balanced_classes_weigh_the_same() -> None:
     assert difference(both.model.theta, single.model.theta) < 1e-13
 
 
+def test_balance_is_of_the_samples_that_are_trained_on() -> None:
+    """A class that is only elsewhere counts for nothing; a step size of nearly 0 shows the loss."""
+    t = np.asarray([0, 0, 0, 2, 1, 1], dtype=np.int32)
+    expected = [4 / (2 * 3)] * 3 + [4 / 2]
+    assert class_weights("balanced", t, (5, 6, 7), np.arange(4))[:4].tolist() == expected
+    options = {"validation": 0.25, "limit": 20, "epochs": 1, "optimizer": xpnet.SGD(1e-300)}
+    result = fit(model(), X, Y, class_weight="balanced", **options)
+    rows = split(200, 0.25, 0)[0][:20]
+    losses = -np.log(result.model.predict_proba(X[rows])[np.arange(20), Y[rows]])
+    by_class = np.mean([np.mean(losses[Y[rows] == c]) for c in np.unique(Y[rows])])
+    assert result.history[0].loss == pytest.approx(by_class, rel=1e-12)
+
+
 def test_balance_is_scikit_learns() -> None:
     utils = pytest.importorskip("sklearn.utils.class_weight")
     t = np.asarray([0, 0, 0, 2, 2, 1], dtype=np.int32)
@@ -502,6 +554,15 @@ def test_a_plateau_lowers_the_rate_between_epochs() -> None:
     )
     rates = [epoch.learning_rate / 1e-12 for epoch in result.history]
     assert rates == pytest.approx([1, 1, 1, 0.1, 0.1, 0.01, 0.01])
+
+
+def test_a_plateau_is_seen_behind_a_warm_up() -> None:
+    result = fit(
+        model(), X, Y, epochs=4, optimizer="sgd", learning_rate=1e-12, warmup=0.25,
+        schedule=ReduceOnPlateau(0.1, 2), batch_size=1000,
+    )  # fmt: skip
+    rates = [epoch.learning_rate / 1e-12 for epoch in result.history]
+    assert rates[1:] == pytest.approx([1, 1, 0.1])
 
 
 def test_a_warm_up_comes_before_the_schedule() -> None:
@@ -729,10 +790,11 @@ def test_a_sixth_is_held_out() -> None:
     assert len(sizes) == 200 - 33
 
 
-def test_scaling_with_a_mean_alone_is_not_found_again() -> None:
+@pytest.mark.parametrize("place", [0, 2], ids=["mean", "scale"])
+def test_scaling_with_one_constant_alone_is_not_found_again(place: int) -> None:
     start = model()
     buffers = np.array(start.buffers)
-    buffers[0] = 5.0
+    buffers[place] = 5.0
     start = replace(start, buffers=buffers)
     assert np.array_equal(fit(start, X, Y, epochs=1).model.buffers, buffers)
 
