@@ -303,6 +303,9 @@ def test_arrays_of_two_types_are_refused(path: Path) -> None:
         {"output": "identity"},
         {"output": ["softmax"]},
         {"output": {}},
+        {"multilabel": 1},
+        {"columns": ["a"]},
+        {"columns": [1, 2, 3, 4]},
     ],
     ids=str,
 )

@@ -39,6 +39,12 @@ def test_mlp_builds_what_was_asked_for() -> None:
     assert (model.dtype, model.labels, model.input_shape) == ("float32", (0, 1, 2), (6,))
 
 
+def test_no_bias_is_in_front_of_batch_normalization() -> None:
+    for normalization, biased in (("batch", False), ("layer", True)):
+        layers = xpnet.mlp(6, 5, 3, normalization=normalization).network.layers
+        assert [a.bias for a in layers if isinstance(a, Dense)] == [biased, True]
+
+
 def test_initial_weights_suit_the_activation() -> None:
     """Bounds of He for the layer in front of ReLU, of Glorot in front of tanh and at the end."""
     model = xpnet.mlp(600, 200, 200, 10, activation=("relu", "tanh"))
@@ -178,6 +184,7 @@ def test_samples_of_another_form_are_refused(x, message: str) -> None:
         ({"labels": "aab"}, "2 different labels for 3 classes"),
         ({"labels": (1, 2, "a")}, "expected all of one kind"),
         ({"labels": (1, 2, 2.5)}, "label 2.5"),
+        ({"labels": (2, True, False)}, "label True: expected a whole number or a name"),
         ({"labels": (1, 2, 2**31)}, "outside of 32-bit"),
         ({"labels": ("a", "b", "\x1b[2J")}, "cannot be printed"),
         ({"labels": ("a", "b", "\ud800")}, "cannot be printed"),
@@ -275,6 +282,7 @@ def test_models_compare_by_all_that_they_are() -> None:
     assert dataclasses.replace(model, buffers=other) != model
     assert dataclasses.replace(model, output="sigmoid") != model
     assert dataclasses.replace(model, input_shape=(20,)) != model
+    assert dataclasses.replace(model, columns=tuple("abcdefghijklmnopqrst")) != model
     spoilt = dataclasses.replace(model, theta=model.theta * np.nan)
     assert spoilt == spoilt
     assert hash(small(labels="abc")) != hash(model)
@@ -283,6 +291,15 @@ def test_models_compare_by_all_that_they_are() -> None:
 def test_a_logit_of_0_is_no() -> None:
     model = xpnet.mlp(2, 1, output="sigmoid", labels=("no", "yes"))
     assert model.predict([[0, 0]]).tolist() == ["no"]
+    little = dataclasses.replace(model, theta=np.asarray([0, 0, 1e-6], dtype=np.float32))
+    assert little.predict([[0, 0]]).tolist() == ["yes"]
+
+
+def test_a_single_label_of_several_has_one_probability() -> None:
+    model = xpnet.mlp(2, 1, multilabel=True, labels=("loud",))
+    p = model.predict_proba([[1, 2], [-1, -2]])
+    assert p.shape == (2, 1)
+    assert model.predict([[1, 2], [-1, -2]]).tolist() == (p > 0.5).tolist()
 
 
 def test_a_model_that_was_called_is_freed_when_it_is_dropped() -> None:

@@ -15,7 +15,7 @@ from xpnet.losses import LOSSES, OUTPUTS, BinaryCrossEntropy, Pinball, SoftmaxCr
 from xpnet.metrics import interval
 from xpnet.optimizers import OPTIMIZERS
 from xpnet.schedules import Constant, ReduceOnPlateau
-from xpnet.train import Epoch, fit, train_step
+from xpnet.train import Epoch, Result, fit, train_step
 
 
 def blobs(n: int = 200, classes: int = 3, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -429,7 +429,8 @@ def test_batches_of_one_cannot_be_normalized() -> None:
         fit(model(normalization="batch"), X, Y, batch_size=1, accumulate=2)
 
 
-def test_what_is_no_result_is_no_start() -> None:
+def test_a_result_without_progress_is_a_start_and_what_is_none_is_not() -> None:
+    assert fit(model(), X, Y, epochs=1, initial=Result(model())).model.params[0]["scale"][0] != 1
     with pytest.raises(xpnet.UsageError, match="initial is a Model; expected what fit gave"):
         fit(model(), X, Y, initial=model())
     first = fit(model(dtype="float32"), X, Y, epochs=1)
