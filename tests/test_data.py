@@ -36,6 +36,8 @@ RNG = np.random.default_rng(0)
         (["b", "a"], ("b", "a"), [0, 1]),
         (np.asarray([b"b", b"a"]), ("a", "b"), [1, 0]),
         (np.asarray(["b", "a"], dtype=object), ("a", "b"), [1, 0]),
+        (np.asarray([7, np.int8(3)], dtype=object), (7, 3), [0, 1]),
+        (np.asarray(["bé".encode(), b"a"]), ("a", "bé"), [1, 0]),
     ],
 )
 def test_labels_become_columns(y, labels, expected) -> None:
@@ -54,6 +56,8 @@ def test_labels_become_columns(y, labels, expected) -> None:
         (["a", "c"], ("a", "b"), "label 'c' of sample 1"),
         (["a"], (0, 1), "label 'a' of sample 0"),
         ([1], ("a", "b"), "label 1 of sample 0"),
+        (np.asarray([0, None], dtype=object), (0, 1), "label '0' of sample 0"),
+        (np.asarray([b"a", b"\xff"]), ("a", "b"), "of sample 1"),
     ],
 )
 def test_a_label_that_the_model_has_not_is_named(y, labels, message: str) -> None:

@@ -95,8 +95,11 @@ def encode_labels(y: Any, labels: Sequence[Label]) -> HostArray:
         An element of y is none of `labels`.
     """
     y, columns = np.asarray(y), np.asarray(labels)
-    if y.dtype.kind in "SO":
-        y = y.astype(np.str_)
+    if y.dtype.kind == "O":
+        whole = all(isinstance(label, int | np.integer) for label in y)
+        y = y.astype(np.int64 if whole else np.str_)
+    if y.dtype.kind == "S":
+        y = np.char.decode(y, "utf-8", "replace")
     if (y.dtype.kind == "U") == (columns.dtype.kind == "U"):
         order = np.argsort(columns)
         place = np.searchsorted(columns[order], y)
