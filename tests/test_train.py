@@ -323,6 +323,13 @@ def test_each_accumulated_batch_moves_the_running_statistics() -> None:
     assert difference(several.model.buffers, single.model.buffers) < 1e-14
 
 
+def test_more_batches_than_there_are_take_no_memory() -> None:
+    options = {"batch_size": 100, **OPTIONS}
+    start = model(dropout=0.4)
+    whole = fit(start, X, Y, accumulate=2, **options)
+    assert fit(start, X, Y, accumulate=10**12, **options).model == whole.model
+
+
 def test_steps_are_counted_by_updates() -> None:
     steps: list[int] = []
     fit(model(), X, Y, epochs=2, batch_size=10, accumulate=7, validation=0.0, on_step=steps.append)

@@ -498,10 +498,11 @@ class _Run:
         drawing = self.model.network.drawing
         if not drawing:
             return None
-        keys = np.zeros((len(steps), self.accumulate, len(drawing), 3), dtype=np.int32)
+        batches = -(-min(len(self.rows), self.samples_per_step) // self.batch_size)
+        keys = np.zeros((len(steps), batches, len(drawing), 3), dtype=np.int32)
         for i, layer in enumerate(drawing):
             keys[:, :, i, :2] = step_keys(self.seed, Purpose.UNITS, layer, steps)[:, np.newaxis]
-        keys[..., 2] = np.arange(self.accumulate)[:, np.newaxis] * self.batch_size
+        keys[..., 2] = np.arange(batches)[:, np.newaxis] * self.batch_size
         return put(keys, self.data.x)
 
     def validate(self, theta: Array, buffers: Array) -> Sequence[Array]:
