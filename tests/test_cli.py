@@ -21,7 +21,11 @@ from threadpoolctl import threadpool_limits
 
 from xpnet import device
 from xpnet.cli import run
+from xpnet.evaluation import Evaluation
+from xpnet.losses import SquaredError
 from xpnet.model import load, mlp
+from xpnet.report import Report
+from xpnet.train import Epoch, Result
 
 POSIX = pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals and terminals")
 NOTEBOOK = Path(__file__).parent.parent / "scripts" / "notebook.py"
@@ -114,6 +118,27 @@ def test_train_takes_a_folder_of_idx_files(folder: Path) -> None:
     assert names("runs/set-1") == FILES
     assert load("runs/set-1").input_shape == (5, 5)
     assert len(manifest("runs/set-1")["data"]["sha256"]) == 4
+
+
+def test_lines_of_epochs_are_some_twenty_with_the_time_that_is_left(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Here ten seconds an epoch, of 300 samples in two seconds; and the clock stands."""
+    monkeypatch.setattr("xpnet.report.perf_counter", lambda: 1000.0)
+    report = Report(mlp(25, 2), "some", samples=300, epochs=40, quiet=False)
+    history = [Epoch(i, 1e5, None, 0.5, 0.1, 2.0) for i in range(1, 41)]
+    for epoch in history:
+        report.begun = 1000.0 - 10 * epoch.epoch
+        report.epoch(epoch)
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 21
+    assert lines[1] == "epoch   2/40   loss 1e+05  accuracy 50.00%  150 samples/s  380 s left"
+    test = Evaluation(300, -2e5, None, None, {})
+    result = Result(report.model, tuple(history), 40)
+    report.end(result, test, SquaredError(), 80.0, device.select("cpu"), Path("runs"))
+    told = capsys.readouterr().out
+    assert "test loss      -2e+05 (squared-error)\n" in told
+    assert "time           80.0 s for 40 epochs, 150 samples/s, on cpu\n" in told
 
 
 def test_train_takes_mnist_by_default(capsys: pytest.CaptureFixture[str]) -> None:
