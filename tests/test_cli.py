@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -314,6 +315,20 @@ def test_predict_takes_several_files_and_the_labels_by_name(
     assert [(row["file"], row["sample"]) for row in rows] == places
     expected = load("runs/named-1").predict(X[:5])
     assert [row["label"] for row in rows] == expected.tolist()
+
+
+def test_predict_gives_the_label_of_the_greatest_logit(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also where the probabilities of several are rounded to 1, as float32 does from 17 on."""
+    start = mlp(4, 3, output="sigmoid", initializer="zeros")
+    theta = np.concat([np.zeros(12), [20, 30, 25]]).astype(np.float32)
+    replace(start, theta=theta).save("sure.safetensors")
+    np.save("samples.npy", X[:1])
+    assert run(["predict", "sure.safetensors", "samples.npy", "--json", "--device", "cpu"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)
+    assert row["probabilities"] == [1, 1, 1]
+    assert row["label"] == load("sure.safetensors").predict(X[:1])[0] == 1
 
 
 def test_predict_takes_the_newest_run(capsys: pytest.CaptureFixture[str]) -> None:
@@ -1139,6 +1154,13 @@ def test_several_labels_are_shown_by_name(table: Path, capsys: pytest.CaptureFix
     assert run(["predict", "out", "table.csv"]) == 0
     shown = {line.split("  ")[-1].strip() for line in capsys.readouterr().out.splitlines()[1:]}
     assert shown == {"none", "first", "second", "first, second"}
+
+
+def test_a_thousand_steps_are_of_the_samples_that_are_trained_on(folder: Path) -> None:
+    """50 samples in steps of 32: two an epoch."""
+    options = "--batch-size 16 --accumulate 2 --limit 50 --patience 1 --output out --quiet"
+    assert train(*options.split()) == 0
+    assert manifest("out")["configuration"]["epochs"] == 500
 
 
 def test_small_sets_get_a_thousand_steps(table: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -27,7 +27,7 @@ from xpnet.device import Device, inventory, on_device_of, select, to_numpy
 from xpnet.errors import DataError, UsageError, construct
 from xpnet.evaluation import evaluate
 from xpnet.losses import LOSSES
-from xpnet.model import Model, load
+from xpnet.model import Model, load, predicted_columns
 from xpnet.report import shown
 from xpnet.tasks import loss_to_test
 
@@ -163,16 +163,16 @@ def _predict_file(model: Model, file: str, device: Device) -> Iterator[dict[str,
         raise DataError(f"{file}: {error}") from None
     with on_device_of(z):
         p = to_numpy(model.probabilities(z))
-    for i, row in enumerate(p):
+        predicted = to_numpy(predicted_columns(z, model.multilabel))
+    for i, (row, column) in enumerate(zip(p, predicted, strict=True)):
         found = {"file": file, "sample": i}
         if not model.labels:
             yield {**found, "values": row.tolist()}
         elif model.multilabel:
-            labels = [a for a, yes in zip(model.labels, row > 0.5, strict=True) if yes]
+            labels = [a for a, yes in zip(model.labels, column, strict=True) if yes]
             yield {**found, "labels": labels, "probabilities": row.tolist()}
         else:
-            label = model.labels[int(np.argmax(row))]
-            yield {**found, "label": label, "probabilities": row.tolist()}
+            yield {**found, "label": model.labels[column], "probabilities": row.tolist()}
 
 
 def _shown_answer(row: dict[str, Any], width: int) -> str:
