@@ -24,7 +24,7 @@ import numpy.typing as npt
 from xpnet.downloads import PUBLISHED, arrange, fetch
 from xpnet.errors import DataError
 from xpnet.random import Purpose, permutation, step_keys
-from xpnet.tables import read_features, read_table, whole
+from xpnet.tables import as_whole, read_features, read_table
 
 HostArray = npt.NDArray[Any]
 NAMED = ("mnist", *PUBLISHED)
@@ -386,7 +386,7 @@ def _check_pair(x: HostArray, y: HostArray, name: str, part: str) -> tuple[HostA
         )
     _check_finite(y, where)
     y = y.astype(np.uint8) if y.dtype.kind == "b" else y.astype(y.dtype.newbyteorder("="))
-    return x, whole(y) if y.ndim == 1 else y
+    return x, as_whole(y) if y.ndim == 1 else y
 
 
 def _check_x(x: HostArray, where: str) -> HostArray:

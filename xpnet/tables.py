@@ -65,7 +65,7 @@ def read_table(
             raise _fault(table, (), unused)
     else:
         numbers, _ = _parse(table, (), unused)
-        y = whole(numbers[:, [table.columns.index(column) for column in targets]])
+        y = as_whole(numbers[:, [table.columns.index(column) for column in targets]])
     features = tuple(columns) or tuple(c for c in table.columns if c not in targets)
     return {"x": _features(table, numbers, features), "y": y}, features
 
@@ -223,7 +223,7 @@ def _classes_or_numbers(texts: list[str]) -> HostArray:
     return np.asarray([*map(float, texts)] if all(map(_is_number, texts)) else texts)
 
 
-def whole(y: HostArray) -> HostArray:
+def as_whole(y: HostArray) -> HostArray:
     """int64, if every number is whole; otherwise y."""
     whole = y.dtype.kind == "f" and np.all(np.abs(y) < 2**53) and np.all(y == np.floor(y))
     return y.astype(np.int64) if whole else y
