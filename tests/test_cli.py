@@ -1157,8 +1157,8 @@ def test_several_labels_are_shown_by_name(table: Path, capsys: pytest.CaptureFix
 
 
 def test_a_thousand_steps_are_of_the_samples_that_are_trained_on(folder: Path) -> None:
-    """50 samples in steps of 32: two an epoch."""
-    options = "--batch-size 16 --accumulate 2 --limit 50 --patience 1 --output out --quiet"
+    """30 samples in steps of 16: two an epoch."""
+    options = "--batch-size 8 --accumulate 2 --limit 30 --patience 1 --output out --quiet"
     assert train(*options.split()) == 0
     assert manifest("out")["configuration"]["epochs"] == 500
 

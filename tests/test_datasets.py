@@ -274,12 +274,13 @@ def test_a_bad_npz_is_named_with_what_is_wrong(tmp_path: Path, case: str) -> Non
     ("y", "expected"),
     [
         (Y.astype(np.float32), "i"),
+        (Y.astype(np.float16), "i"),
         (Y.astype(bool), "u"),
         (Y.astype(">i8"), "i"),
         (np.asarray(["no", "yes"])[Y], "U"),
         (np.asarray([b"no", b"yes"])[Y], "U"),
     ],
-    ids=["whole-floats", "bool", "big-endian", "names", "byte-names"],
+    ids=["whole-floats", "half-floats", "bool", "big-endian", "names", "byte-names"],
 )
 def test_labels_become_integers_or_names(tmp_path: Path, y: np.ndarray, expected: str) -> None:
     samples = load(npz(tmp_path / "good.npz", x=X, y=y))

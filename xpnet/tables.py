@@ -225,7 +225,9 @@ def _classes_or_numbers(texts: list[str]) -> HostArray:
 
 def as_whole(y: HostArray) -> HostArray:
     """int64, if every number is whole; otherwise y."""
-    whole = y.dtype.kind == "f" and np.all(np.abs(y) < 2**53) and np.all(y == np.floor(y))
+    whole = (
+        y.dtype.kind == "f" and np.all(np.abs(y) < np.float64(2**53)) and np.all(y == np.floor(y))
+    )
     return y.astype(np.int64) if whole else y
 
 
