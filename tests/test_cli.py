@@ -921,6 +921,7 @@ def test_divergence_later_keeps_the_last_good_model(capsys: pytest.CaptureFixtur
     assert code == 1
     assert 1 <= int(found[3]) < int(found[2])
     assert manifest("runs/tiny-1")["status"] == "diverged"
+    assert len(Path("runs/tiny-1/history.csv").read_text().splitlines()) == int(found[2])
     assert np.all(np.isfinite(load("runs/tiny-1")(X)))
 
 

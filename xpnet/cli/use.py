@@ -155,7 +155,7 @@ def _predict_file(model: Model, file: str, device: Device) -> Iterator[dict[str,
     The answer is label and probabilities; labels and probabilities; or values.
     """
     x = load_samples(file, model.columns)
-    if x.shape == model.input_shape and len(x.shape) > 1:
+    if x.shape == model.input_shape:
         x = x[np.newaxis]
     try:
         z = model(device.put(x))
