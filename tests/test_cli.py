@@ -20,13 +20,13 @@ import pytest
 from test_datasets import idx_folder
 from threadpoolctl import threadpool_limits
 
-from xpnet import device
+from xpnet import datasets, device
 from xpnet.cli import run
 from xpnet.evaluation import Evaluation
 from xpnet.losses import SquaredError
 from xpnet.model import load, mlp
 from xpnet.report import Report
-from xpnet.train import Epoch, Result
+from xpnet.train import Epoch, Result, fit
 
 POSIX = pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals and terminals")
 NOTEBOOK = Path(__file__).parent.parent / "scripts" / "notebook.py"
@@ -1162,6 +1162,14 @@ def test_a_thousand_steps_are_of_the_samples_that_are_trained_on(folder: Path) -
     options = "--batch-size 8 --accumulate 2 --limit 30 --patience 1 --output out --quiet"
     assert train(*options.split()) == 0
     assert manifest("out")["configuration"]["epochs"] == 500
+
+
+def test_train_is_fit_with_the_same_seed(folder: Path) -> None:
+    assert train("--seed", "3", "--epochs", "3", "--output", "out", "--quiet") == 0
+    data = datasets.load("tiny.npz")
+    x, y = data.x_train, data.y_train
+    expected = fit(mlp(4, 8, 3, input_shape=(4,), seed=3), x, y, epochs=3, seed=3).model
+    assert load("out") == expected
 
 
 def test_small_sets_get_a_thousand_steps(table: Path, capsys: pytest.CaptureFixture[str]) -> None:
