@@ -235,6 +235,14 @@ def test_a_loss_that_diverges_at_once_leaves_no_model() -> None:
     assert e.value.result.best_epoch == 0
 
 
+def test_a_loss_that_is_infinite_in_validation_alone_is_told() -> None:
+    x = X.copy()
+    x[split(200, 0.25, 0)[1]] = 1e200
+    start = xpnet.mlp(2, 2, output="identity", dtype="float64")
+    with pytest.raises(xpnet.DivergedError, match="the loss became inf in epoch 1"):
+        fit(start, x, X, validation=0.25)
+
+
 @pytest.mark.parametrize("rate", [float("inf"), 1e200])
 def test_a_last_step_that_spoils_the_model_is_seen(rate: float) -> None:
     """Its loss was finite still, for it comes from before the step; nothing is validated."""
