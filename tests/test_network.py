@@ -6,19 +6,14 @@ import numpy as np
 import pytest
 from conftest import Library, difference
 
+from xpnet import losses
 from xpnet.activations import ACTIVATIONS, ReLU, Tanh
 from xpnet.device import to_numpy
 from xpnet.errors import UsageError
-from xpnet.layers import Dense, Dropout, Standardize
-from xpnet.losses import (
-    BinaryCrossEntropy,
-    Loss,
-    SoftmaxCrossEntropy,
-    SoftmaxSquaredError,
-    SquaredError,
-)
+from xpnet.layers import Dense, Dropout, Noise, Rescale, Standardize
+from xpnet.losses import Loss, SoftmaxCrossEntropy
 from xpnet.network import Network, join
-from xpnet.normalization import BatchNorm
+from xpnet.normalization import BatchNorm, LayerNorm
 
 LAYERS = {
     **{
@@ -28,20 +23,24 @@ LAYERS = {
     "dropout": (Dense(5, 8), Tanh(), Dropout(0.4), Dense(8, 3)),
     "no-bias": (Dense(5, 4, bias=False), Tanh(), Dense(4, 3, bias=False)),
     "deep": (Standardize(5), Dense(5, 7), Tanh(), Dense(7, 4, bias=False), ReLU(), Dense(4, 3)),
+    "batch-norm": (Dense(5, 4, bias=False), BatchNorm(4), Tanh(), Dense(4, 3)),
+    "layer-norm": (Dense(5, 4), LayerNorm(4), Tanh(), Dense(4, 3), Rescale(3)),
+    "noise": (Standardize(5), Noise(0.3), Dense(5, 4), Tanh(), Dense(4, 3)),
 }
 LOSSES = {
-    "softmax": SoftmaxCrossEntropy(),
+    **{name: kind() for name, kind in losses.LOSSES.items()},
     "smoothed": SoftmaxCrossEntropy(0.1),
-    "softmax-squared": SoftmaxSquaredError(),
-    "binary": BinaryCrossEntropy(),
-    "squared": SquaredError(),
+    "quantiles": losses.Pinball((0.1, 0.5, 0.8)),
 }
+# Every network with one loss, and every loss with one network.
+EVERY = [(name, "softmax-cross-entropy") for name in LAYERS] + [("deep", name) for name in LOSSES]
+every = pytest.mark.parametrize(("layers", "loss"), EVERY)
 
 
 class Case:
     """A network, a loss, and arrays for both, on the host."""
 
-    def __init__(self, layers: str, loss: str = "softmax") -> None:
+    def __init__(self, layers: str, loss: str = "softmax-cross-entropy") -> None:
         self.network, self.loss = Network(5, LAYERS[layers]), LOSSES[loss]
         rng = np.random.default_rng(0)
         self.theta = rng.normal(size=self.network.size)
@@ -83,8 +82,7 @@ def central_differences(function, at: np.ndarray, step: float = 1e-5) -> np.ndar
 NUMPY = Library("numpy", np)
 
 
-@pytest.mark.parametrize("loss", LOSSES)
-@pytest.mark.parametrize("layers", LAYERS)
+@every
 def test_gradients_are_the_central_differences(layers: str, loss: str) -> None:
     """1e-7: rounding of the difference is 1e-16 / 1e-5, its truncation 1e-10."""
     case = Case(layers, loss)
@@ -93,10 +91,14 @@ def test_gradients_are_the_central_differences(layers: str, loss: str) -> None:
         inputs = [case.x]
         for layer, p in zip(case.network.layers, params, strict=True):
             inputs.append(layer.forward(p, inputs[-1])[0])
-        kinks = [
-            x for x, layer in zip(inputs, case.network.layers, strict=False) if layer == ReLU()
+        distances = [
+            x - kink
+            for x, layer in zip(inputs, case.network.layers, strict=False)
+            for kink in getattr(layer, "kinks", ())
         ]
-        if all(np.min(np.abs(x)) > 1e-3 for x in kinks):
+        of_the_loss = case.loss.kinks(inputs[-1], case.t)
+        distances += [] if of_the_loss is None else [of_the_loss]
+        if all(np.min(np.abs(distance)) > 1e-3 for distance in distances):
             break
         case.x = case.x + 0.01
     else:
@@ -108,8 +110,7 @@ def test_gradients_are_the_central_differences(layers: str, loss: str) -> None:
     assert difference(dx, expected) < 1e-7
 
 
-@pytest.mark.parametrize("loss", LOSSES)
-@pytest.mark.parametrize("layers", LAYERS)
+@every
 def test_every_library_gives_the_same_gradients(xp: Library, layers: str, loss: str) -> None:
     """1e-12: some hundred operations, each rounded to 1e-16."""
     case = Case(layers, loss)
@@ -121,8 +122,7 @@ def test_every_library_gives_the_same_gradients(xp: Library, layers: str, loss: 
         assert np.array_equal(to_numpy(dtheta), expected)
 
 
-@pytest.mark.parametrize("loss", LOSSES)
-@pytest.mark.parametrize("layers", LAYERS)
+@every
 def test_gradients_are_those_of_jax(layers: str, loss: str) -> None:
     jax = pytest.importorskip("jax")
     case = Case(layers, loss)
@@ -140,8 +140,7 @@ def test_gradients_are_those_of_jax(layers: str, loss: str) -> None:
             assert difference(ours, theirs) < 1e-12
 
 
-@pytest.mark.parametrize("loss", LOSSES)
-@pytest.mark.parametrize("layers", LAYERS)
+@every
 def test_gradients_are_those_of_torch(layers: str, loss: str) -> None:
     torch = pytest.importorskip("torch")
     case = Case(layers, loss)
@@ -236,4 +235,4 @@ def test_networks_compare_by_value() -> None:
     assert Network(5, LAYERS["deep"]) == Network(5, LAYERS["deep"])
     assert Network(5, LAYERS["deep"]) != Network(5, LAYERS["relu"])
     assert isinstance(hash(Network(5, LAYERS["deep"])), int)
-    assert issubclass(type(LOSSES["softmax"]), Loss)
+    assert issubclass(type(LOSSES["hinge"]), Loss)
