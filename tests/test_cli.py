@@ -1128,6 +1128,16 @@ def test_numbers_are_shown_as_such(table: Path, capsys: pytest.CaptureFixture[st
     assert "(absolute-error)" in capsys.readouterr().out
 
 
+def test_what_is_no_number_is_null_in_json(table: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """R² of a single sample."""
+    data = ["--data", columns(table, "a,b,far"), "--target", "far"]
+    assert run(["train", *data, "--output", "out", "-q", "--epochs", "1"]) == 0
+    one = columns(table, "a,b,far", slice(0, 1))
+    one = str(Path(one).rename("one.csv"))
+    assert run(["evaluate", "out", "--data", one, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["metrics"]["r2"] is None
+
+
 def test_quantiles_are_shown_by_what_is_below_them(
     table: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

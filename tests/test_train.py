@@ -435,8 +435,13 @@ def test_going_on_with_something_else_is_refused() -> None:
     for other in (xpnet.mlp(2, 3, dtype="float64"), model(labels="abc"), model(output="sigmoid")):
         with pytest.raises(xpnet.UsageError, match="expected the same network, labels and output"):
             fit(other, X, Y, initial=first)
-    with pytest.raises(xpnet.UsageError, match="another kind of optimizer"):
+    with pytest.raises(xpnet.UsageError, match="expected the same kind of optimizer"):
         fit(model(), X, Y, initial=first, optimizer="adam")
+    with pytest.raises(xpnet.UsageError, match="no state that SGD"):
+        fit(model(), X, Y, initial=first, optimizer="sgd")
+    lion = fit(model(), X, Y, epochs=1, optimizer="lion")
+    with pytest.raises(xpnet.UsageError, match="expected the same kind of optimizer"):
+        fit(model(), X, Y, initial=lion, optimizer="momentum")
 
 
 def test_batches_of_one_cannot_be_normalized() -> None:

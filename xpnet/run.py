@@ -11,6 +11,7 @@ import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +101,11 @@ def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
     text = json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
     # A path that is no text comes as lone surrogates, which JSON writes as \udcxx.
     write_atomically(folder / MANIFEST, text.encode(errors="backslashreplace"))
+
+
+def finite(number: float | None) -> float | None:
+    """The number, or None for NaN and infinity, which JSON has no word for."""
+    return number if number is not None and isfinite(number) else None
 
 
 def source_of(data: str) -> str:

@@ -79,6 +79,7 @@ class Progress:
     ----------
     theta, buffers : floating-point arrays
         After the last step.
+    optimizer : Optimizer
     state : tuple of arrays
         The optimizer's.
     average : (array, array) or None
@@ -89,6 +90,7 @@ class Progress:
 
     theta: Array
     buffers: Array
+    optimizer: Optimizer
     state: State
     average: tuple[Array, Array] | None = None
     steps: int = 0
@@ -275,7 +277,8 @@ def fit(
     initial : Result, optional
         Go on from where this fit ended, with its weights, optimizer state, numbers of steps and
         epochs, history and best model; `model` has to be of its network.  The schedule, and an
-        average over the last part, run over the epochs that are added.
+        average over the last part, run over the epochs that are added.  Scores are compared with
+        those of before: give the same data, seed, validation and loss.
     on_step : callable, optional
         Called with the number of steps done.
     on_epoch : callable, optional
@@ -310,21 +313,24 @@ def fit(
     for name, value in counts.items():
         if value is not None:
             at_least(name, value, 1)
-    optimizer = _choose_optimizer(
-        optimizer or default_optimizer(model), learning_rate, weight_decay, batch_size * accumulate
-    )
     if batch_size == 1 and any(isinstance(layer, BatchNorm) for layer in model.network.layers):
         raise UsageError("batch normalization needs batches of 2 samples at least, not of 1")
     check_seed(seed)
     loss, validation_loss = _choose_losses(model.output, loss, label_smoothing)
     if initial is not None:
-        model = _continued(model, initial, optimizer)
+        model = _continued(model, initial)
     data, model = prepare(model, x, y, loss)
     rows, validation_rows = split(data.x.shape[0], validation, seed)
     for name, wanted in (("patience", patience), ("schedule plateau", _plateau(schedule))):
         if wanted is not None and not len(validation_rows):
             raise UsageError(f"{name} needs samples to validate on; expected validation above 0")
     rows = rows[:limit]
+    optimizer = _choose_optimizer(
+        optimizer or default_optimizer(model),
+        learning_rate,
+        weight_decay,
+        min(batch_size * accumulate, len(rows)),
+    )
     data = _weigh(data, model, rows, sample_weight, class_weight)
     with on_device_of(data.x), np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         if initial is None or initial.progress is None:
@@ -409,10 +415,18 @@ class _Run:
         """The result so far, and where it goes on."""
         if initial is None or initial.progress is None:
             theta, buffers = self.model.theta, self.model.buffers
-            progress = Progress(theta, buffers, self.optimizer.init(theta))
+            progress = Progress(theta, buffers, self.optimizer, self.optimizer.init(theta))
             result = Result(self.model)
         else:
+            if type(initial.progress.optimizer) is not type(self.optimizer):
+                raise UsageError(
+                    f"initial was trained by {initial.progress.optimizer} and now by "
+                    f"{self.optimizer}; expected the same kind of optimizer"
+                )
             result, progress = initial, _moved(initial.progress, self.model.theta)
+            if len(progress.state) != len(self.optimizer.init(progress.theta)):
+                raise UsageError(f"initial has no state that {self.optimizer} could go on with")
+            progress = replace(progress, optimizer=self.optimizer)
         if self.average is None:
             return result, replace(progress, average=None)
         start = progress.average or (progress.theta, progress.buffers)
@@ -576,7 +590,7 @@ def _moved(progress: Progress, like: Array) -> Progress:
     )
 
 
-def _continued(model: Model, initial: Result, optimizer: Optimizer) -> Model:
+def _continued(model: Model, initial: Result) -> Model:
     """The model to go on with, checked."""
     if not isinstance(initial, Result):
         raise UsageError(f"initial is a {type(initial).__name__}; expected what fit gave, a Result")
@@ -588,9 +602,6 @@ def _continued(model: Model, initial: Result, optimizer: Optimizer) -> Model:
             f"initial is a fit of {initial.model.network} and the model is {model.network}; "
             "expected the same network, labels and output"
         )
-    progress = initial.progress
-    if progress is not None and len(progress.state) != len(optimizer.init(progress.theta)):
-        raise UsageError("initial was trained by another kind of optimizer; give the same one")
     return initial.model
 
 

@@ -218,8 +218,8 @@ def train(
         manifest |= {
             "test_accuracy": test.accuracy,
             "test_accuracy_interval": test.interval,
-            "test_loss": test.loss,
-            "test_metrics": dict(test.metrics),
+            "test_loss": runs.finite(test.loss),
+            "test_metrics": {name: runs.finite(a) for name, a in test.metrics.items()},
             "seconds": seconds,
             "epochs": len(result.history),
             "best_epoch": result.best_epoch,

@@ -91,10 +91,11 @@ def evaluate_command(
         raise DataError(f"{source}: {error}") from None
     seconds = perf_counter() - start
     if as_json:
+        metrics = {name: runs.finite(a) for name, a in result.metrics.items()}
         answer = {
-            "accuracy": result.accuracy, "interval": result.interval, "loss": result.loss,
-            "metrics": dict(result.metrics), "samples": result.samples, "seconds": seconds,
-            "device": str(chosen), "model": model, "data": source,
+            "accuracy": result.accuracy, "interval": result.interval,
+            "loss": runs.finite(result.loss), "metrics": metrics, "samples": result.samples,
+            "seconds": seconds, "device": str(chosen), "model": model, "data": source,
         }  # fmt: skip
         print(json.dumps(answer))
         return
