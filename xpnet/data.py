@@ -13,6 +13,7 @@ import numpy.typing as npt
 from xpnet.device import namespace, put, to_numpy
 from xpnet.errors import DataError, UsageError, choose
 from xpnet.layers import Array
+from xpnet.losses import CLASSES
 from xpnet.random import Purpose, permutation, step_keys
 
 HostArray = npt.NDArray[Any]
@@ -160,13 +161,12 @@ def encode_targets(
         raise DataError(f"y is a list that makes no array: {error}") from None
     if y.ndim == 2 and y.shape[1] == 1:
         y = y[:, 0]
-    if output in ("softmax", "sigmoid") and not multilabel and y.ndim == 1:
+    if output in CLASSES and not multilabel and y.ndim == 1:
         return encode_labels(y, labels)
     if y.ndim == 1 and (fan_out == 1 or spreads):
         y = np.repeat(y[:, None], fan_out, axis=1)
     if y.ndim != 2 or y.shape[1] != fan_out:
-        values = output in ("identity", "exp")
-        flat = fan_out == 1 or spreads or not (values or multilabel)
+        flat = fan_out == 1 or spreads or (output in CLASSES and not multilabel)
         shapes = f"(n,) or (n, {fan_out})" if flat else f"(n, {fan_out})"
         raise DataError(f"y has shape {y.shape}; expected {shapes}")
     if y.dtype.kind not in "biuf" or not np.all(np.isfinite(y)):

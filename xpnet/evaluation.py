@@ -9,9 +9,8 @@ import numpy.typing as npt
 
 from xpnet.data import Dataset, blocks
 from xpnet.device import namespace, on_device_of, to_numpy
-from xpnet.errors import UsageError, construct
 from xpnet.layers import Array, Arrays
-from xpnet.losses import LOSSES, OUTPUTS, Loss, Pinball
+from xpnet.losses import Loss, Pinball, loss_for
 from xpnet.metrics import (
     balanced_accuracy,
     calibration_error,
@@ -73,13 +72,7 @@ def evaluate(model: Model, x: Any, y: Any, loss: str | Loss | None = None) -> Ev
     UsageError, DataError
         x or y isn't what it should be, or the loss is for other outputs.
     """
-    if isinstance(loss, str):
-        loss = construct("loss", loss, LOSSES)
-    loss = loss or OUTPUTS[model.output]()
-    if loss.output != model.output:
-        raise UsageError(
-            f"{loss} is for output={loss.output!r} and the model has output={model.output!r}"
-        )
+    loss = loss_for(model.output, loss)
     data, model = prepare(model, x, y, loss)
     n = data.x.shape[0]
     with on_device_of(data.x):
@@ -99,18 +92,18 @@ def evaluate(model: Model, x: Any, y: Any, loss: str | Loss | None = None) -> Ev
 
 def _measure(model: Model, loss: Loss, z: Array, t: Array) -> dict[str, Array]:
     """The metrics of logits z (n, m) and targets t, each a 0-d array."""
+    xp, classes = namespace(z), len(model.labels)
     if isinstance(loss, Pinball):
-        below = namespace(z).astype(t < z, z.dtype)
+        below = xp.astype(t < z, z.dtype)
         quantiles = loss.quantiles * (z.shape[1] // len(loss.quantiles))
-        means = [namespace(z).mean(below[:, j]) for j in range(z.shape[1])]
+        means = [xp.mean(below[:, j]) for j in range(z.shape[1])]
         return {
             f"below_{j}_{q:g}": mean
             for j, (q, mean) in enumerate(zip(quantiles, means, strict=True))
         }
-    if not model.labels:
-        y = OUTPUTS[model.output]().probabilities(z)
+    if not classes:
+        y = model.probabilities(z)
         return {"r2": r2(t, y), "mean_absolute_error": mean_absolute_error(t, y)}
-    xp, classes = namespace(z), len(model.labels)
     predicted = predicted_columns(z, model.multilabel)
     if model.multilabel:
         t = xp.astype(t > 0.5, xp.int32)

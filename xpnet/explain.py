@@ -21,7 +21,7 @@ from xpnet.device import namespace, on_device_of, put, to_numpy
 from xpnet.errors import UsageError, construct
 from xpnet.gradcheck import central_differences
 from xpnet.layers import Array, Arrays, Dense
-from xpnet.losses import LOSSES, OUTPUTS, Loss, dense_targets
+from xpnet.losses import LOSSES, VALUES, Loss, dense_targets, loss_for
 from xpnet.model import Model
 from xpnet.network import Network
 from xpnet.normalization import BatchNorm, LayerNorm
@@ -188,9 +188,7 @@ def explain(
     UsageError, DataError
         An argument isn't what it should be, or the step is too large.
     """
-    network, loss = model.network, loss or OUTPUTS[model.output]()
-    if loss.output != model.output:
-        raise UsageError(f"{loss} is for output={loss.output!r}, not for {model.output!r}")
+    network, loss = model.network, loss_for(model.output, loss)
     normalized = any(isinstance(layer, BatchNorm | LayerNorm) for layer in network.layers)
     if network.drawing or normalized or not any(isinstance(a, Dense) for a in network.layers):
         raise UsageError("explain takes dense layers, one at least, scaling and activations alone")
@@ -385,7 +383,7 @@ def tiny(
         {"W": [[0.2, -0.4], [0.5, 0.3]], "b": [0.1, 0.0]},
     ]
     theta = network.pack([{k: np.asarray(a) for k, a in p.items()} for p in arrays])
-    labels = () if output in ("identity", "exp") else (0, 1)
+    labels = () if output in VALUES else (0, 1)
     model = Model(network, theta, np.zeros(0), labels, (3,), output)
     return model, np.asarray([[1.0, 0.5, 2.0]]), np.asarray([[0.0, 1.0]])
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from xpnet.device import namespace
-from xpnet.errors import UsageError
+from xpnet.errors import UsageError, construct
 from xpnet.layers import Array, one_hot
 from xpnet.special import sigmoid, sign, softplus, within
 
@@ -31,6 +31,7 @@ def softmax(z: Array) -> Array:
     return namespace(z).exp(log_softmax(z))
 
 
+CLASSES, VALUES = ("softmax", "sigmoid"), ("identity", "exp")  # outputs of either kind
 PROBABILITIES: dict[str, Callable[[Array], Array]] = {
     "softmax": softmax,
     "sigmoid": sigmoid,
@@ -653,6 +654,24 @@ OUTPUTS: dict[str, type[Loss]] = {
     "exp": Poisson,
 }
 """The loss that fits each kind of output."""
+
+
+def loss_for(output: str, loss: str | Loss | None = None) -> Loss:
+    """A loss for models of this output: by name, made to measure, or the one in OUTPUTS.
+
+    Raises
+    ------
+    UsageError
+        There is no loss of that name, or it is for another output.
+    """
+    if isinstance(loss, str):
+        loss = construct("loss", loss, LOSSES)
+    loss = loss or OUTPUTS[output]()
+    if loss.output != output:
+        raise UsageError(
+            f"{loss} is for output={loss.output!r} and the model has output={output!r}"
+        )
+    return loss
 
 
 def name_of(loss: Loss) -> str:

@@ -27,7 +27,7 @@ from xpnet.device import (
 from xpnet.errors import DataError, UsageError, at_least, choose, construct
 from xpnet.initializers import initial_weights
 from xpnet.layers import Array, Dense, Dropout, Layer, Noise, Rescale, Standardize
-from xpnet.losses import OUTPUTS
+from xpnet.losses import OUTPUTS, PROBABILITIES, VALUES
 from xpnet.network import Network, by_layer, named
 from xpnet.normalization import NORMALIZATIONS, BatchNorm
 from xpnet.random import Purpose, step_keys
@@ -128,7 +128,7 @@ class Model:
         z = self(x)
         with on_device_of(z):
             if not self.labels:
-                values = OUTPUTS[self.output]().probabilities(z)
+                values = self.probabilities(z)
                 return values[:, 0] if z.shape[1] == 1 else values
             index = predicted_columns(z, self.multilabel)
             if self.multilabel:
@@ -145,8 +145,8 @@ class Model:
         return put(np.asarray(self.labels, dtype=np.int32), self.theta)
 
     def probabilities(self, z: Array) -> Array:
-        """The probability of each label (n, len(labels)), from logits z (n, m)."""
-        p = OUTPUTS[self.output]().probabilities(z)
+        """The probability of each label (n, len(labels)), from logits z (n, m); or the values."""
+        p = PROBABILITIES[self.output](z)
         binary = self.output == "sigmoid" and z.shape[1] == 1 and not self.multilabel
         return namespace(p).concat([1 - p, p], axis=1) if binary else p
 
@@ -490,7 +490,7 @@ def _plain(label: Any) -> Label:
 
 def _classes(output: str, fan_out: int, multilabel: bool) -> int:
     """How many labels there are."""
-    if output in ("identity", "exp"):
+    if output in VALUES:
         return 0
     return fan_out if multilabel else max(fan_out, 2)
 

@@ -101,13 +101,14 @@ def start_at_mean(model: Model, t: Array, rows: HostArray) -> Model:
     """
     if model.output != "exp" or "b" not in model.network.layers[-1].shapes:
         return model
-    params = model.network.unpack(to_numpy(model.theta), to_numpy(model.buffers))
-    if np.any(params[-1]["b"] != 0):
+    params = [*model.params]
+    if np.any(to_numpy(params[-1]["b"]) != 0):
         return model
     mean, _ = standardization(t, rows, pixels=False)
     tiny = 1e-3 / len(rows)  # where no training sample has a count
-    params[-1] = {**params[-1], "b": np.log(np.maximum(mean, tiny)).astype(model.dtype)}
-    return replace(model, theta=put(model.network.pack(params), model.theta))
+    b = np.log(np.maximum(mean, tiny)).astype(model.dtype)
+    params[-1] = {**params[-1], "b": put(b, model.theta)}
+    return replace(model, theta=model.network.pack(params))
 
 
 def in_standard_units(model: Model, data: Dataset) -> tuple[Model, Dataset]:
@@ -127,8 +128,8 @@ def _is_identity(model: Model, i: int, kind: type[Standardize] | type[Rescale]) 
     """Whether layer i is of this kind, with mean 0 and scale 1."""
     if not model.network.layers or not isinstance(model.network.layers[i], kind):
         return False
-    p = model.network.unpack(to_numpy(model.theta), to_numpy(model.buffers))[i]
-    return bool(np.all(p["mean"] == 0) and np.all(p["scale"] == 1))
+    mean, scale = (to_numpy(model.params[i][name]) for name in ("mean", "scale"))
+    return bool(np.all(mean == 0) and np.all(scale == 1))
 
 
 def _rounded_away(t: HostArray, dtype: str) -> bool:
@@ -143,9 +144,9 @@ def _with_constants(model: Model, i: int, name: str, mean: HostArray, scale: Hos
     mean, scale = mean.astype(model.dtype), scale.astype(model.dtype)
     if not (np.all(np.isfinite(mean)) and np.all(np.isfinite(scale)) and np.all(scale > 0)):
         raise DataError(_too_large(name, model.dtype))
-    params = model.network.unpack(to_numpy(model.theta), to_numpy(model.buffers))
-    params[i] = {**params[i], "mean": mean, "scale": scale}
-    return replace(model, buffers=put(model.network.pack_buffers(params), model.theta))
+    params = [*model.params]
+    params[i] = {**params[i], "mean": put(mean, model.theta), "scale": put(scale, model.theta)}
+    return replace(model, buffers=model.network.pack_buffers(params))
 
 
 def _too_large(name: str, dtype: str) -> str:

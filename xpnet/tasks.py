@@ -9,30 +9,13 @@ import numpy.typing as npt
 
 from xpnet.datasets import Samples
 from xpnet.errors import DataError, UsageError, choose, construct
-from xpnet.losses import (
-    LOSSES,
-    OUTPUTS,
-    BinaryCrossEntropy,
-    Loss,
-    Pinball,
-    SoftmaxCrossEntropy,
-    SquaredError,
-)
+from xpnet.losses import CLASSES, LOSSES, OUTPUTS, VALUES, Loss, Pinball
 from xpnet.model import Model
 
 HostArray = npt.NDArray[Any]
 
-TASKS = ("classification", "multilabel", "regression")
-DEFAULT_LOSS: dict[str, type[Loss]] = {
-    "classification": SoftmaxCrossEntropy,
-    "multilabel": BinaryCrossEntropy,
-    "regression": SquaredError,
-}
-OUTPUTS_OF = {
-    "classification": ("softmax", "sigmoid"),
-    "multilabel": ("sigmoid",),
-    "regression": ("identity", "exp"),
-}
+OUTPUTS_OF = {"classification": CLASSES, "multilabel": ("sigmoid",), "regression": VALUES}
+TASKS = tuple(OUTPUTS_OF)
 FEW = 20  # so many different whole numbers, or the root of the number of samples, may be classes
 
 
@@ -88,7 +71,7 @@ def choose_task(
         name, why = "regression", f"as --loss {loss} says"
     else:
         name, why = infer(samples.y_train)
-    chosen = chosen or DEFAULT_LOSS[name]()
+    chosen = chosen or OUTPUTS[OUTPUTS_OF[name][0]]()
     if chosen.output not in OUTPUTS_OF[name]:
         fit = [key for key, kind in LOSSES.items() if kind.output in OUTPUTS_OF[name]]
         raise UsageError(

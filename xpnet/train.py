@@ -19,7 +19,7 @@ from xpnet.device import namespace, on_device_of, put, to_numpy
 from xpnet.errors import DivergedError, UsageError, at_least, choose, construct
 from xpnet.evaluation import outputs, sums
 from xpnet.layers import Array
-from xpnet.losses import LOSSES, OUTPUTS, Loss, SoftmaxCrossEntropy
+from xpnet.losses import Loss, SoftmaxCrossEntropy, loss_for
 from xpnet.model import Model, check_seed
 from xpnet.network import Network
 from xpnet.normalization import BatchNorm
@@ -456,7 +456,7 @@ class _Run:
             progress, value = self.step(
                 progress, batch, scalars[i, :], None if keys is None else keys[i, ...]
             )
-            if progress.average is not None:
+            if weights is not None:
                 progress = _averaged(progress, weights[i], self.model.network.refreshing)
             total = total + value * batch.shape[0]
             if on_step is not None:
@@ -474,38 +474,41 @@ class _Run:
                 self.data.gather(rows), scalars, None if keys is None else keys[0, ...],
                 self.clip_norm,
             )  # fmt: skip
-            return replace(p, theta=theta, state=state, buffers=buffers, steps=p.steps + 1), value
-        g, value, buffers = 0.0, 0.0, p.buffers
-        for j, start in enumerate(range(0, n, self.batch_size)):
-            batch = rows[start : min(start + self.batch_size, n)]
-            part = batch.shape[0] / n
-            g_j, buffers, value_j = gradient(
-                network, self.loss, p.theta, buffers, self.data.gather(batch),
-                None if keys is None else keys[j, ...],
-            )  # fmt: skip
-            g, value = g + part * g_j, value + part * value_j
-        theta, state = update(
-            network, self.optimizer, p.theta, g, p.state, buffers, scalars, self.clip_norm
-        )
+        else:
+            g, value, buffers = 0.0, 0.0, p.buffers
+            for j, start in enumerate(range(0, n, self.batch_size)):
+                batch = rows[start : min(start + self.batch_size, n)]
+                part = batch.shape[0] / n
+                g_j, buffers, value_j = gradient(
+                    network, self.loss, p.theta, buffers, self.data.gather(batch),
+                    None if keys is None else keys[j, ...],
+                )  # fmt: skip
+                g, value = g + part * g_j, value + part * value_j
+            theta, state = update(
+                network, self.optimizer, p.theta, g, p.state, buffers, scalars, self.clip_norm
+            )
         return replace(p, theta=theta, state=state, buffers=buffers, steps=p.steps + 1), value
 
     def upload(
         self, progress: Progress, factors: Sequence[float], first: int
-    ) -> tuple[Array, Array, Array, Array | None]:
-        """The epoch's order, each step's scalars, average and keys, on the device."""
+    ) -> tuple[Array, Array, Array | None, Array | None]:
+        """The epoch's order, and each step's scalars, weight in the average, and keys."""
         number, x, average = progress.epochs, self.data.x, self.average
         order_key = step_keys(self.seed, Purpose.PERMUTATION, 0, range(number, number + 1))[0]
         order = self.rows[permutation(order_key, len(self.rows))].astype(np.int32)
         steps = range(progress.steps, progress.steps + len(factors))
-        pairs = list(zip(factors, steps, strict=True))
-        scalars = [self.optimizer.scalars(factor, step + 1) for factor, step in pairs]
-        weights = [
-            1.0 if average is None else average(s + 1 - first, self.steps, first) for s in steps
+        scalars = [
+            self.optimizer.scalars(factor, step + 1)
+            for factor, step in zip(factors, steps, strict=True)
         ]
-        table = np.asarray([(*row, a) for row, a in zip(scalars, weights, strict=True)])
-        table = put((table if average else table[:, :-1]).astype(self.model.dtype), x)
-        averages = table[:, table.shape[1] - 1]
-        return put(order, x), table[:, : len(scalars[0])], averages, self.keys(steps)
+        if average is None:
+            table = put(np.asarray(scalars, dtype=self.model.dtype), x)
+            return put(order, x), table, None, self.keys(steps)
+        weights = [average(step + 1 - first, self.steps, first) for step in steps]
+        rows = [(*row, weight) for row, weight in zip(scalars, weights, strict=True)]
+        table = put(np.asarray(rows, dtype=self.model.dtype), x)  # one upload for both
+        k = len(scalars[0])
+        return put(order, x), table[:, :k], table[:, k], self.keys(steps)
 
     def keys(self, steps: range) -> Array | None:
         """A key for each step, batch of it, and layer that draws (`random.mask_units`)."""
@@ -651,13 +654,7 @@ def _choose_losses(
     output: str, loss: str | Loss | None, label_smoothing: float
 ) -> tuple[Loss, Loss]:
     """What is minimised, and what is validated with: the same without smoothing."""
-    if isinstance(loss, str):
-        loss = construct("loss", loss, LOSSES)
-    loss = loss or OUTPUTS[output]()
-    if loss.output != output:
-        raise UsageError(
-            f"{loss} is for output={loss.output!r} and the model has output={output!r}"
-        )
+    loss = loss_for(output, loss)
     if not label_smoothing:
         return loss, loss
     if loss != SoftmaxCrossEntropy():

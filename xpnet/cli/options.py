@@ -80,10 +80,11 @@ def build(
     activation: str,
     dtype: str,
     seed: int,
+    initializer: str | None = None,
     **options: Any,
 ) -> Model:
     """The network for these samples, with initial weights; `options` as for `mlp`."""
-    shape, initializer = samples.x_train.shape[1:], options.pop("initializer", None)
+    shape = samples.x_train.shape[1:]
     model = mlp(
         math.prod(shape), *widths(hidden), task.outputs, activation=each(activation),
         initializer=None if initializer is None else each(initializer),

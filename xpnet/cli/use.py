@@ -75,13 +75,12 @@ def evaluate_command(
             file=sys.stderr,
         )
     spec = loss or (run.loss if run else None)
-    measured = loss_to_test(loaded, None if spec is None else construct("loss", spec, LOSSES))
-    if loss is not None and measured != construct("loss", loss, LOSSES):
-        what = (
-            "a model of classes is tested by cross-entropy"
-            if loaded.labels
-            else (f"the model's outputs are {loaded.output!r}")
-        )
+    wanted = None if spec is None else construct("loss", spec, LOSSES)
+    measured = loss_to_test(loaded, wanted)
+    if loss is not None and measured != wanted:
+        what = f"the model's outputs are {loaded.output!r}"
+        if loaded.labels:
+            what = "a model of classes is tested by cross-entropy"
         raise UsageError(f"--loss {loss} has no effect: {what}")
     chosen = select(device, strict_device)
     start = perf_counter()
