@@ -1,0 +1,426 @@
+"""Planning: what was recorded, as calls of NumPy on arrays that are there already.
+
+A `Plan` gives each array of a recording its place in memory, once, and is then a list of calls
+that write where they should (`out=`): a step makes no array, looks none up and asks for no shape.
+Places are chosen in this order:
+
+1. where the numbers are needed: in the variable that they become, or in their part of a longer
+   array (so the products of `backward` write into the flat gradient);
+2. over an argument that is not read again (in place);
+3. over any other array that is not read again, and only then in new memory.
+
+What remains is what has to be remembered: variables, the gradient, activations.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from math import prod
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from xpnet.fast.record import (
+    CONSTANT,
+    OPERATION,
+    VIEW,
+    CannotRecordError,
+    HostArray,
+    Node,
+    cast,
+    concat,
+    stack,
+)
+
+ALWAYS = 2**62  # a result is read after every operation
+BLOCK = 2**15  # elements of a long vector that go through all operations before the next
+FEW_COLUMNS = 32  # up to which NumPy's maximum of each row is slower than that of each column
+SMALL = 2**15  # elements up to which a constant is written out in full
+
+
+class Call(NamedTuple):
+    """A call of NumPy, and whether it is element by element."""
+
+    function: Callable[..., Any]
+    arguments: tuple[Any, ...]
+    out: HostArray | None = None
+    elementwise: bool = False
+
+    @property
+    def bound(self) -> Callable[[], Any]:
+        if self.out is None:
+            return partial(self.function, *self.arguments)
+        if self.function in (np.maximum, np.minimum):  # these want it named
+            return partial(self.function, *self.arguments, out=self.out)
+        return partial(self.function, *self.arguments, self.out)
+
+
+class Plan:
+    """Calls that compute the results of a recording.
+
+    Parameters
+    ----------
+    variables : sequence of (Node, array)
+        Where the numbers of each variable are when the plan is called.  They may be written over.
+    results : sequence of (Node, array)
+        What is computed, and the variable's array in which it is afterwards.
+
+    Raises
+    ------
+    CannotRecordError
+        A view would have to be a copy.
+    """
+
+    def __init__(
+        self, variables: Sequence[tuple[Node, HostArray]], results: Sequence[tuple[Node, HostArray]]
+    ) -> None:
+        self._memory: list[HostArray] = []
+        self._filled: dict[Any, HostArray] = {}
+        self._at: dict[Node, HostArray] = {}
+        self._live: list[Node] = []  # the nodes that have a place and may be read again
+        self._wanted = dict(results)
+        nodes = sorted(_needed([node for node, _ in results]), key=lambda node: node.number)
+        self._views, self._last, self._slots = _uses(nodes)
+        self._last |= {node: ALWAYS for node, _ in results}
+        for node, array in variables:
+            if node in self._views:
+                self._put(node, array)
+        calls: list[Call] = []
+        for node in nodes:
+            if node.kind == OPERATION:
+                self._live = [other for other in self._live if self._last[other] >= node.number]
+                calls += self._calls(node)
+        calls += self._copies(results)
+        self._run = [call.bound for call in in_blocks(calls)]
+
+    def __call__(self) -> None:
+        for call in self._run:
+            call()
+
+    @property
+    def nbytes(self) -> int:
+        """The memory that the plan takes, besides the variables and constants."""
+        return sum(memory.nbytes for memory in self._memory)
+
+    def _put(self, node: Node, array: HostArray) -> None:
+        """The node is at `array`; and so its views."""
+        self._at[node] = array
+        self._live.append(node)
+        for view in self._views[node]:
+            seen = view.function(array)
+            if not np.may_share_memory(seen, array):
+                raise CannotRecordError("a view that would be a copy")
+            self._put(view, seen)
+
+    def _place(self, node: Node) -> HostArray:
+        """Give the result of an operation its place."""
+        for array, around in self._candidates(node):
+            if self._is_free(array, node, node.number, around):
+                self._put(node, array)
+                break
+        else:
+            self._put(node, self._new(node, node.number))
+        return self._at[node]
+
+    def _candidates(self, node: Node) -> Iterator[tuple[HostArray, set[Node]]]:
+        """Places for it, and what they are part of by intention."""
+        if node in self._wanted:
+            yield self._wanted[node], set()
+        if node in self._slots:
+            whole, i = self._slots[node]
+            self._settle(whole, node.number)
+            yield _part(whole, i, self._at[whole]).reshape(node.shape), self._wholes(node)
+        if _is_elementwise(node.function):
+            for source in node.sources:
+                alike = (source.shape, source.dtype) == (node.shape, node.dtype)
+                if alike and source.kind != CONSTANT and self._at[source].flags.c_contiguous:
+                    yield self._at[source], set()
+
+    def _settle(self, whole: Node, now: int) -> None:
+        """Give a joined array its place, when the first of its parts is computed."""
+        if whole in self._at:
+            return
+        candidates = [(self._wanted[whole], set[Node]())] if whole in self._wanted else []
+        if whole in self._slots:
+            outer, i = self._slots[whole]
+            self._settle(outer, now)
+            place = _part(outer, i, self._at[outer]).reshape(whole.shape)
+            candidates.append((place, self._wholes(whole)))
+        candidates += [(array, set()) for array in self._around(whole)]
+        for array, around in candidates:
+            if self._is_free(array, whole, now, around):
+                self._put(whole, array)
+                return
+        self._put(whole, self._new(whole, now))
+
+    def _around(self, whole: Node) -> Iterator[HostArray]:
+        """Places in which a part of it would stay where it is: the vector of which it is a slice."""
+        if whole.function is not concat or len(whole.shape) != 1:
+            return
+        start = 0
+        for part in whole.sources:
+            base = part
+            while base.kind == VIEW:
+                (base,) = base.arguments
+            if base is not part and base in self._at and self._at[base].ndim == 1:
+                vector, size = self._at[base], whole.shape[0]
+                first = (_address(self._at[part]) - _address(vector)) // vector.itemsize - start
+                if first >= 0 and first + size <= vector.size and vector.dtype == whole.dtype:
+                    yield vector[first : first + size]
+            start += part.shape[0]
+
+    def _wholes(self, node: Node) -> set[Node]:
+        """The joined arrays that the node is a part of, and their views."""
+        wholes: set[Node] = set()
+        while node in self._slots:
+            node, _ = self._slots[node]
+            waiting = [node]
+            while waiting:
+                wholes.add(waiting[-1])
+                waiting += self._views[waiting.pop()]
+        return wholes
+
+    def _is_free(self, array: HostArray, node: Node, now: int, around: set[Node]) -> bool:
+        """Whether the node may be written there at that time, and nothing is lost."""
+        for other in self._live:
+            there = self._at[other]
+            if other in around or not _overlap(there, array):
+                continue
+            if self._last[other] > now:
+                if not (node.function in (concat, stack) and self._stays(other, node, array)):
+                    return False
+            elif other in node.arguments and not (
+                _is_elementwise(node.function) and _same(there, array)
+            ):
+                return False
+        return True
+
+    def _stays(self, part: Node, whole: Node, array: HostArray) -> bool:
+        """Whether a part is already where it belongs if the joined array is at `array`."""
+        return any(
+            source is part and _same(self._at[part], _part(whole, i, array))
+            for i, source in enumerate(whole.sources)
+        )
+
+    def _new(self, node: Node, now: int) -> HostArray:
+        """Memory that nothing is read from any more, or new memory."""
+        used = [self._at[other] for other in self._live if self._last[other] >= now]
+        free = [
+            memory
+            for memory in self._memory
+            if memory.nbytes >= node.nbytes and not any(_overlap(memory, there) for there in used)
+        ]
+        memory = min(free, key=lambda memory: memory.nbytes, default=None)
+        if memory is None:
+            memory = aligned((node.nbytes,), np.uint8)
+            self._memory.append(memory)
+        return memory[: node.nbytes].view(node.dtype).reshape(node.shape)
+
+    def _calls(self, node: Node) -> Iterator[Call]:
+        """An operation, on the arrays where they are."""
+        if node.function in (concat, stack):
+            self._settle(node, node.number)
+            for i, part in enumerate(node.sources):
+                there, place = self._value(part), _part(node, i, self._at[node])
+                if not _same(there, place):
+                    yield Call(np.copyto, (place, there))
+            return
+        out = self._place(node)
+        arguments = [self._argument(a, node) for a in node.arguments]
+        if isinstance(node.function, np.ufunc):
+            elementwise = _is_elementwise(node.function)
+            yield Call(node.function, tuple(arguments), out, elementwise)
+        elif node.function is cast:
+            yield Call(np.copyto, (out, arguments[0], "unsafe"))
+        elif node.function is np.take:  # "clip" saves a copy; rows and labels were checked
+            yield Call(arguments[0].take, (arguments[1], node.keywords["axis"], out, "clip"))
+        elif node.function is np.sum:
+            yield _sum(arguments[0], node.keywords, out)
+        elif node.function is np.max:
+            yield from _max(arguments[0], node.keywords, out)
+        else:
+            raise CannotRecordError(f"the function {node.function.__name__}")
+
+    def _value(self, node: Node) -> HostArray:
+        return node.value if node.kind == CONSTANT else self._at[node]
+
+    def _argument(self, argument: Any, node: Node) -> Any:
+        """An argument as the call takes it: numbers as arrays of the right type, not of Python."""
+        others = [a for a in node.sources if a is not argument]
+        if isinstance(argument, Node) and not argument.uniform:
+            return self._value(argument)
+        if isinstance(argument, Node):
+            number = argument.value[(0,) * argument.value.ndim]
+        elif others[0].dtype.kind in ("f" if isinstance(argument, float) else "fi"):
+            number = np.asarray(argument, dtype=others[0].dtype)[()]
+        else:
+            return argument
+        if node.function in (np.maximum, np.minimum):
+            return self._filled_with(number, node)
+        if others and np.broadcast_shapes(*(a.shape for a in others)) == node.shape:
+            return np.asarray(number)
+        return argument.value
+
+    def _filled_with(self, number: Any, node: Node) -> HostArray:
+        """Many times a number: NumPy's maximum of arrays is faster than of array and number."""
+        shape = node.shape if prod(node.shape) <= SMALL else node.shape[-1:]
+        key = float(number), number.dtype, shape
+        return self._filled.setdefault(key, np.full(shape, number))
+
+    def _copies(self, results: Sequence[tuple[Node, HostArray]]) -> Iterator[Call]:
+        """The results that are not where they should be."""
+        moves = [(self._value(node), array) for node, array in results]
+        moves = [(there, array) for there, array in moves if not _same(there, array)]
+        for i, (there, array) in enumerate(moves):
+            if any(_overlap(there, other) for _, other in moves):  # as if two were exchanged
+                saved = np.empty_like(there)
+                yield Call(np.copyto, (saved, there))
+                moves[i] = saved, array
+        for there, array in moves:
+            yield Call(np.copyto, (array, there))
+
+
+def aligned(shape: tuple[int, ...], dtype: Any) -> HostArray:
+    """A new array, at the beginning of a line of the processor's cache."""
+    dtype = np.dtype(dtype)
+    size = prod(shape) * dtype.itemsize
+    memory = np.empty(size + 64, dtype=np.uint8)
+    start = -_address(memory) % 64
+    return memory[start : start + size].view(dtype).reshape(shape)
+
+
+def _needed(results: Sequence[Node]) -> set[Node]:
+    """The nodes that the results depend on: what else was recorded is left out."""
+    needed: set[Node] = set()
+    waiting = [node for node in results if node.kind != CONSTANT]
+    while waiting:
+        node = waiting.pop()
+        if node not in needed:
+            needed.add(node)
+            waiting += [source for source in node.sources if source.kind != CONSTANT]
+    return needed
+
+
+def _uses(
+    nodes: Sequence[Node],
+) -> tuple[dict[Node, list[Node]], dict[Node, int], dict[Node, tuple[Node, int]]]:
+    """The views of each node, its last reader's number, and what it is a part of."""
+    views: dict[Node, list[Node]] = {node: [] for node in nodes}
+    last = dict.fromkeys(nodes, -1)
+    slots: dict[Node, tuple[Node, int]] = {}
+    for node in nodes:
+        if node.kind == VIEW:
+            views[node.arguments[0]].append(node)
+        elif node.kind == OPERATION:
+            last |= dict.fromkeys(node.sources, node.number)
+            if node.function in (concat, stack):
+                for i, part in enumerate(node.sources):
+                    made = _made(part)
+                    if made is not None and made.dtype == node.dtype:
+                        slots.setdefault(made, (node, i))
+    return views, last, slots
+
+
+def _made(part: Node) -> Node | None:
+    """The operation whose result, perhaps in another shape, is this part of a joined array."""
+    reshaped = isinstance(part.function, partial) and part.function.func is np.reshape
+    made = part.arguments[0] if part.kind == VIEW and reshaped else part
+    return made if made.kind == OPERATION else None
+
+
+def _part(whole: Node, i: int, array: HostArray) -> HostArray:
+    """The place of part i in a joined array."""
+    axis = whole.keywords["axis"]
+    if whole.function is stack:
+        return np.moveaxis(array, axis, 0)[i, ...]
+    sizes = [part.shape[axis] for part in whole.sources]
+    start = sum(sizes[:i])
+    return np.moveaxis(np.moveaxis(array, axis, 0)[start : start + sizes[i]], 0, axis)
+
+
+def _is_elementwise(function: Callable[..., Any]) -> bool:
+    return isinstance(function, np.ufunc) and function is not np.matmul
+
+
+def _address(array: HostArray) -> int:
+    return int(array.__array_interface__["data"][0])
+
+
+def _same(a: HostArray, b: HostArray) -> bool:
+    """Whether two arrays are the same memory, read alike."""
+    layout = (a.shape, a.strides, a.dtype) == (b.shape, b.strides, b.dtype)
+    return layout and _address(a) == _address(b)
+
+
+def _overlap(a: HostArray, b: HostArray) -> bool:
+    return np.may_share_memory(a, b) and np.shares_memory(a, b)
+
+
+def _sum(x: HostArray, keywords: Any, out: HostArray) -> Call:
+    """Sums; of rows or columns as a product with ones, which is faster."""
+    axis = keywords["axis"]
+    if x.ndim == 2 and x.dtype.kind == "f" and x.dtype == out.dtype and axis in (0, 1, -1):
+        ones = np.ones(x.shape[axis], dtype=x.dtype)
+        flat = out.reshape(-1)
+        return Call(np.matmul, (ones, x, flat) if axis == 0 else (x, ones, flat))
+    return Call(partial(np.add.reduce, out=out, **keywords), (x,))
+
+
+def _max(x: HostArray, keywords: Any, out: HostArray) -> Iterator[Call]:
+    """The greatest; of short rows by columns, which is faster."""
+    if x.ndim == 2 and keywords["axis"] in (1, -1) and x.shape[1] <= FEW_COLUMNS:
+        columns = aligned((x.shape[1], x.shape[0]), x.dtype)
+        yield Call(np.copyto, (columns, x.T))
+        yield Call(partial(np.maximum.reduce, axis=0, out=out.reshape(-1)), (columns,))
+    else:
+        yield Call(partial(np.maximum.reduce, out=out, **keywords), (x,))
+
+
+def in_blocks(calls: Sequence[Call]) -> Iterator[Call]:
+    """The calls, of which those on long vectors are made block by block.
+
+    One operation after the other would fetch each vector from memory for each; a block stays in
+    the cache through all of them.
+    """
+    run: list[Call] = []
+    for call in calls:
+        if run and not _continues(run, call):
+            yield from _blocks(run)
+            run = []
+        if _is_long(call):
+            run.append(call)
+        else:
+            yield call
+    yield from _blocks(run)
+
+
+def _is_long(call: Call) -> bool:
+    """Whether it is element by element on vectors of many blocks."""
+    out = call.out
+    return (
+        call.elementwise
+        and out is not None
+        and out.ndim == 1
+        and out.size >= 4 * BLOCK
+        and all(a.shape in ((), out.shape) and a.flags.c_contiguous for a in call.arguments)
+    )
+
+
+def _continues(run: Sequence[Call], call: Call) -> bool:
+    """Whether a call may join the run: vectors of both begin together, or have nothing in common."""
+    if not _is_long(call):
+        return False
+    mine = [a for a in (*call.arguments, call.out) if a.ndim]
+    theirs = [a for other in run for a in (*other.arguments, other.out) if a.ndim]
+    return all(
+        _address(a) == _address(b) or not np.may_share_memory(a, b) for a in mine for b in theirs
+    )
+
+
+def _blocks(run: Sequence[Call]) -> Iterator[Call]:
+    sizes = {call.out.size for call in run}
+    edges = sorted({*range(0, max(sizes, default=0), BLOCK), *sizes})
+    for start, stop in zip(edges, edges[1:], strict=False):
+        for call in run:
+            if stop <= call.out.size:
+                arguments = tuple(a[start:stop] if a.ndim else a for a in call.arguments)
+                yield Call(call.function, arguments, call.out[start:stop])

@@ -1,0 +1,320 @@
+"""Recording: the operations that array code performs, written down without performing them.
+
+The core is called with arrays of type `Recorded`, which have a shape and a type but no numbers;
+each operation on them becomes a `Node`.  What is built from the nodes computes the core's own
+formulas, in its order: there is no second copy of them.
+
+What depends on no variable is computed at once and is a constant.  What would need the numbers
+(an `if` on an array, a function that is not listed here) raises `CannotRecordError`.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import count
+from math import prod
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+HostArray = npt.NDArray[Any]
+Shape = tuple[int, ...]
+
+VARIABLE, CONSTANT, VIEW, OPERATION = "variable", "constant", "view", "operation"
+LARGEST_COMPARED = 2**20  # elements that are looked through, to see whether all are equal
+
+_numbers = count()
+
+
+class CannotRecordError(Exception):
+    """An operation that cannot be written down."""
+
+
+@dataclass(eq=False)
+class Node:
+    """One array of a recording.
+
+    Attributes
+    ----------
+    kind : {"variable", "constant", "view", "operation"}
+    shape, dtype
+        Of the array.
+    function : callable
+        The function of NumPy that makes it; of a view, what makes it of its base alone.
+    arguments : tuple of Node and numbers
+    keywords : mapping
+    value : array
+        A constant's numbers.
+    number : int
+        In the order of their making.
+    """
+
+    kind: str
+    shape: Shape
+    dtype: np.dtype[Any]
+    function: Callable[..., Any] = np.positive
+    arguments: tuple[Any, ...] = ()
+    keywords: Mapping[str, Any] = field(default_factory=dict)
+    value: HostArray = field(default_factory=lambda: np.empty(0))
+    number: int = field(default_factory=_numbers.__next__)
+
+    @property
+    def sources(self) -> Iterator["Node"]:
+        """The arguments that are arrays."""
+        return (a for a in self.arguments if isinstance(a, Node))
+
+    @property
+    def nbytes(self) -> int:
+        return prod(self.shape) * self.dtype.itemsize
+
+    @property
+    def uniform(self) -> bool:
+        """Whether it is a constant of one number, broadcast to the shape."""
+        return self.kind == CONSTANT and not any(self.value.strides)
+
+
+class Recorded:
+    """A stand-in for an array: what is done with it is written down."""
+
+    __array_ufunc__ = None  # leave operators to this class
+
+    def __init__(self, node: Node) -> None:
+        self.node = node
+
+    @property
+    def shape(self) -> Shape:
+        return self.node.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.node.dtype
+
+    @property
+    def device(self) -> str:
+        return "cpu"
+
+    @property
+    def T(self) -> "Recorded":
+        return _view(np.transpose, self)
+
+    def __getitem__(self, key: Any) -> "Recorded":
+        parts = key if isinstance(key, tuple) else (key,)
+        if not all(isinstance(part, int | slice) or part is ... for part in parts):
+            raise CannotRecordError(f"an index of type {type(key).__name__}")
+        whole = parts if ... in parts else (*parts, ...)  # with ... it stays a view, never a number
+        return _view(lambda array: array[whole], self)
+
+    def __array_namespace__(self, api_version: str | None = None) -> "Namespace":
+        return NAMESPACE
+
+    def __neg__(self) -> "Recorded":
+        return _record(np.negative, self)
+
+    def __invert__(self) -> "Recorded":
+        return _record(np.invert, self)
+
+    def __pow__(self, exponent: Any) -> "Recorded":
+        if exponent == 2:  # as NumPy's operator does it, and its function does not
+            return _record(np.square, self)
+        if exponent == 0.5:
+            return _record(np.sqrt, self)
+        return _record(np.power, self, exponent)
+
+    def _refuse(self, *_: Any, **__: Any) -> Any:
+        raise CannotRecordError("the numbers of an array that is being recorded")
+
+    __bool__ = __int__ = __float__ = __index__ = __array__ = __iter__ = __setitem__ = _refuse
+    __iadd__ = __isub__ = __imul__ = __itruediv__ = None  # += is +, and makes a new one
+
+
+def _operators() -> Iterator[tuple[str, Callable[..., Recorded]]]:
+    names = {
+        "add": np.add, "sub": np.subtract, "mul": np.multiply, "truediv": np.divide,
+        "matmul": np.matmul, "and": np.bitwise_and, "or": np.bitwise_or, "xor": np.bitwise_xor,
+        "lshift": np.left_shift, "rshift": np.right_shift,
+    }  # fmt: skip
+    compared = {
+        "lt": np.less, "le": np.less_equal, "gt": np.greater, "ge": np.greater_equal,
+        "eq": np.equal, "ne": np.not_equal,
+    }  # fmt: skip
+    for name, function in {**names, **compared}.items():
+        yield f"__{name}__", lambda self, other, f=function: _record(f, self, other)
+    for name, function in names.items():
+        yield f"__r{name}__", lambda self, other, f=function: _record(f, other, self)
+
+
+for _name, _operator in _operators():
+    setattr(Recorded, _name, _operator)
+
+
+def variable(like: HostArray) -> Recorded:
+    """An array whose numbers are not known yet."""
+    return Recorded(Node(VARIABLE, like.shape, like.dtype))
+
+
+def constant(value: HostArray) -> Recorded:
+    """An array whose numbers stay; where all are equal, one that is broadcast."""
+    if 1 < value.size <= LARGEST_COMPARED and np.all(value == value.flat[0]):
+        value = np.broadcast_to(value.flat[0], value.shape)
+    return Recorded(Node(CONSTANT, value.shape, value.dtype, value=value))
+
+
+class Namespace:
+    """The functions of the array API standard that can be recorded, over `Recorded` arrays."""
+
+    def __getattr__(self, name: str) -> Any:
+        function = getattr(np, name)
+        if isinstance(function, type) or name in _OF_TYPES:
+            return function
+        if isinstance(function, np.ufunc):
+            return lambda *arguments: _record(function, *arguments)
+        raise CannotRecordError(f"the function {name}")
+
+    def reshape(self, x: Recorded, shape: Shape) -> Recorded:
+        return _view(partial(np.reshape, shape=shape), x)
+
+    def broadcast_to(self, x: Recorded, shape: Shape) -> Recorded:
+        return _view(lambda array: np.broadcast_to(array, shape), x)
+
+    def astype(self, x: Recorded, dtype: Any, copy: bool = True) -> Recorded:
+        return x if x.dtype == dtype else _record(cast, x, dtype=np.dtype(dtype))
+
+    def take(self, x: Recorded, indices: Recorded, axis: int) -> Recorded:
+        return _record(np.take, x, indices, axis=axis)
+
+    def where(self, condition: Recorded, x1: Recorded, x2: Recorded) -> Recorded:
+        """Chosen by bits, x2 ^ ((x1 ^ x2) & mask): NumPy's own function branches at each."""
+        word = np.dtype(f"int{8 * x1.dtype.itemsize}")
+        mask = -self.astype(_as_type(condition, np.int8), word)  # all bits, or none
+        a, b = _as_type(x1, word), _as_type(x2, word)
+        return _as_type(b ^ ((a ^ b) & mask), x1.dtype)
+
+    def concat(self, arrays: Sequence[Recorded], axis: int = 0) -> Recorded:
+        return arrays[0] if len(arrays) == 1 else _record(concat, *arrays, axis=axis)
+
+    def stack(self, arrays: Sequence[Recorded], axis: int = 0) -> Recorded:
+        return _record(stack, *arrays, axis=axis)
+
+    def sum(self, x: Recorded, axis: Any = None, dtype: Any = None, keepdims: bool = False) -> Any:
+        return _record(np.sum, x, axis=axis, dtype=dtype, keepdims=keepdims)
+
+    def max(self, x: Recorded, axis: int | None = None, keepdims: bool = False) -> Recorded:
+        return _record(np.max, x, axis=axis, keepdims=keepdims)
+
+    def mean(self, x: Recorded, axis: int | None = None, keepdims: bool = False) -> Recorded:
+        total = self.sum(x, axis=axis, keepdims=keepdims)
+        return total / (prod(x.shape) // max(prod(total.shape), 1))
+
+    def arange(self, stop: int, dtype: Any, device: Any = None) -> Recorded:
+        return constant(np.arange(stop, dtype=dtype))
+
+    def full_like(self, x: Recorded, fill_value: float) -> Recorded:
+        return constant(np.broadcast_to(np.asarray(fill_value, dtype=x.dtype), x.shape))
+
+    def zeros_like(self, x: Recorded) -> Recorded:
+        return self.full_like(x, 0)
+
+    def ones_like(self, x: Recorded) -> Recorded:
+        return self.full_like(x, 1)
+
+
+NAMESPACE = Namespace()
+_OF_TYPES = ("isdtype", "finfo", "iinfo")
+
+
+def cast(x: HostArray, dtype: np.dtype[Any]) -> HostArray:
+    return x.astype(dtype)
+
+
+def concat(*arrays: HostArray, axis: int) -> HostArray:
+    return np.concat(arrays, axis=axis)
+
+
+def stack(*arrays: HostArray, axis: int) -> HostArray:
+    return np.stack(arrays, axis=axis)
+
+
+def _view(function: Callable[[HostArray], HostArray], x: Recorded) -> Recorded:
+    base = x.node
+    if base.kind == CONSTANT:
+        return constant(function(base.value))
+    seen = function(np.broadcast_to(np.zeros((), base.dtype), base.shape))  # takes no memory
+    return Recorded(Node(VIEW, seen.shape, seen.dtype, function, (base,)))
+
+
+def _as_type(x: Recorded, dtype: Any) -> Recorded:
+    """The same bits, read as another type of that size."""
+    return _view(lambda array: array.view(dtype), x)
+
+
+def _record(function: Callable[..., Any], *arguments: Any, **keywords: Any) -> Recorded:
+    nodes = [a.node if isinstance(a, Recorded) else a for a in arguments]
+    if any(isinstance(a, np.ndarray) for a in nodes):
+        raise CannotRecordError("an array that was made elsewhere")
+    if function is np.divide and (inverse := _inverse(*nodes)) is not None:
+        function, nodes = np.multiply, [nodes[0], inverse]
+    if all(a.kind == CONSTANT for a in nodes if isinstance(a, Node)):
+        return _computed(function, nodes, keywords)
+    shape = _shape(function, [a.shape if isinstance(a, Node) else () for a in nodes], keywords)
+    tiny = [np.ones((1,) * len(a.shape), a.dtype) if isinstance(a, Node) else a for a in nodes]
+    if function is np.take:
+        tiny[1] = np.zeros_like(tiny[1])
+    dtype = np.asarray(function(*tiny, **keywords)).dtype
+    return Recorded(Node(OPERATION, shape, dtype, function, tuple(nodes), keywords))
+
+
+def _inverse(x: Any, divisor: Any) -> Any:
+    """1 / divisor where x / divisor may be computed as a product: it is a known number."""
+    if not isinstance(x, Node) or x.kind == CONSTANT or x.dtype.kind != "f":
+        return None
+    if isinstance(divisor, Node):
+        if divisor.kind != CONSTANT or divisor.dtype != x.dtype:
+            return None
+        value = divisor.value
+    else:
+        value = np.asarray(divisor, dtype=x.dtype)
+    with np.errstate(all="ignore"):
+        inverse = (1 / value.astype(np.float64)).astype(x.dtype)
+    if not np.all(np.isfinite(inverse)) or np.any(np.abs(inverse) < np.finfo(x.dtype).tiny):
+        return None  # it would lose digits, or everything
+    return constant(inverse).node
+
+
+def _computed(function: Callable[..., Any], nodes: Sequence[Any], keywords: Any) -> Recorded:
+    """What is made of constants alone, as a constant."""
+    with np.errstate(all="ignore"):
+        if isinstance(function, np.ufunc) and all(n.uniform for n in nodes if isinstance(n, Node)):
+            numbers = [n.value[(0,) * n.value.ndim] if isinstance(n, Node) else n for n in nodes]
+            shape = np.broadcast_shapes(*(n.shape for n in nodes if isinstance(n, Node)))
+            return constant(np.broadcast_to(function(*numbers), shape))
+        values = [n.value if isinstance(n, Node) else n for n in nodes]
+        return constant(np.asarray(function(*values, **keywords)))
+
+
+def _shape(function: Callable[..., Any], shapes: Sequence[Shape], keywords: Any) -> Shape:
+    """The shape of what a function makes of arrays of these shapes."""
+    axis = keywords.get("axis")
+    if function is np.matmul:
+        return (shapes[0][0], shapes[1][1])
+    if function is np.take:
+        return (*shapes[0][:axis], *shapes[1], *shapes[0][axis + 1 :])
+    if function is concat:
+        return _with(shapes[0], axis, [sum(shape[axis] for shape in shapes)])
+    if function is stack:
+        place = axis % (len(shapes[0]) + 1)
+        return (*shapes[0][:place], len(shapes), *shapes[0][place:])
+    if function in (np.sum, np.max):
+        kept = [1] if keywords["keepdims"] else []
+        if axis is None:
+            return (1,) * len(shapes[0]) if kept else ()
+        return _with(shapes[0], axis, kept)
+    if function is cast:
+        return shapes[0]
+    return np.broadcast_shapes(*shapes)
+
+
+def _with(shape: Shape, axis: int, sizes: Sequence[int]) -> Shape:
+    """The shape with other sizes in the place of one axis."""
+    axis %= len(shape)
+    return (*shape[:axis], *sizes, *shape[axis + 1 :])
