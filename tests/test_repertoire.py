@@ -88,7 +88,7 @@ def test_every_combination_trains_a_step_on_every_library(xp: Library, seed: int
     options = {
         "loss": loss, "epochs": 1, "batch_size": 3, "validation": 0.0, "optimizer": "sgd",
         "learning_rate": 0.05, "average": "ema", "clip_norm": 1.0,
-        "sample_weight": rng.uniform(0.5, 1.5, size=11).tolist(),
+        "sample_weight": rng.uniform(0.5, 1.5, size=11).tolist(), "fast": False,
     }  # fmt: skip
     result, expected = fit(model, xp.array(x), y, **options), fit(model, x, y, **options)
     tolerance = 1e-10 if xp.dtype == "float64" else 1e-3

@@ -23,6 +23,7 @@ from xpnet.errors import DeviceError, DeviceFallbackWarning, UsageError
 Array = Any
 
 _namespaces: dict[type, Any] = {np.ndarray: np}
+_of_the_host: set[type] = set()
 
 
 def namespace(x: Array) -> Any:
@@ -59,13 +60,14 @@ def namespace(x: Array) -> Any:
 
 
 def remember(kind: type, xp: Any) -> None:
-    """Let `namespace` give `xp` for arrays of this type, whose attribute `device` is their own."""
+    """Let `namespace` give `xp` for this type, which stands for arrays of the host."""
     _namespaces[kind] = xp
+    _of_the_host.add(kind)
 
 
 def device_of(x: Array) -> Any:
     """The device of `x` in its own library's terms; None for a tracer of JAX."""
-    if isinstance(x, np.ndarray):
+    if isinstance(x, np.ndarray) or type(x) in _of_the_host:
         return "cpu"
     import array_api_compat as compat
 

@@ -114,6 +114,8 @@ class SGD(Optimizer):
         momentum      M ← μ M + g,      θ ← θ - η M
         nesterov      M ← μ M + g,      θ ← θ - η (g + μ M)
 
+    The state is P = μ M, what a step leaves to the next: M = P + g, and P ← μ M.
+
     Sources: Polyak (1964); Nesterov (1983), by the change of variables of Bengio,
     Boulanger-Lewandowski & Pascanu (2013), *Advances in optimizing recurrent networks*, section
     3.5, with the learning rate outside the sum as in torch.
@@ -148,8 +150,9 @@ class SGD(Optimizer):
         eta, mu = scalars[0], self.momentum
         if not mu:
             return theta - eta * g, ()
-        M = mu * state[0] + g
-        return theta - eta * (g + mu * M if self.nesterov else M), (M,)
+        M = state[0] + g
+        P = mu * M
+        return theta - eta * (g + P if self.nesterov else M), (P,)
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,10 @@ nothing waits: the order of the samples, the table of each step's scalars and th
 layers that draw go up before the first, and the sums of loss and hits come down after the last.
 """
 
+import importlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from math import isfinite
 from time import perf_counter
 from typing import Any
@@ -38,6 +40,8 @@ from xpnet.schedules import SCHEDULES, ReduceOnPlateau, Schedule, Warmup
 
 HostArray = npt.NDArray[Any]
 Batch = tuple[Array, Array, Array | None]  # x, t, w
+Arrays = tuple[Array, ...]
+Advance = Callable[..., Arrays]  # of arrays, rows, scalars and keys (`_Run.advance`)
 WORST = float("-inf")
 
 
@@ -95,6 +99,17 @@ class Progress:
     average: tuple[Array, Array] | None = None
     steps: int = 0
     epochs: int = 0
+
+    @property
+    def arrays(self) -> Arrays:
+        """All of them: theta, buffers, their averages where there are any, the state."""
+        return self.theta, self.buffers, *(self.average or ()), *self.state
+
+    def with_arrays(self, arrays: Arrays) -> "Progress":
+        """The same with others, in the order of `arrays`."""
+        theta, buffers, *rest = arrays
+        average, state = (tuple(rest[:2]), rest[2:]) if self.average else (None, rest)
+        return replace(self, theta=theta, buffers=buffers, state=tuple(state), average=average)
 
 
 @dataclass(frozen=True)
@@ -211,6 +226,7 @@ def fit(
     patience: int | None = None,
     limit: int | None = None,
     seed: int = 0,
+    fast: bool = True,
     initial: Result | None = None,
     on_step: Callable[[int], None] | None = None,
     on_epoch: Callable[[Epoch, Result], bool | None] | None = None,
@@ -274,6 +290,9 @@ def fit(
         Train on the first so many of the training samples only.
     seed : int, default 0
         Of the split, the order of samples, and what layers draw.
+    fast : bool, default True
+        Compute the steps by the fast paths (`xpnet.fast`), where there is one; the results are the
+        same up to rounding.
     initial : Result, optional
         Go on from where this fit ended, with its weights, optimizer state, numbers of steps and
         epochs, history and best model; `model` has to be of its network.  The schedule, and an
@@ -338,7 +357,7 @@ def fit(
         inner, data = in_standard_units(model, data)
         run = _Run(
             model, inner.network, data, rows, validation_rows, loss, validation_loss, optimizer,
-            schedule, clip_norm, average, epochs, batch_size, accumulate, seed,
+            schedule, clip_norm, average, epochs, batch_size, accumulate, seed, fast,
         )  # fmt: skip
         return run.to_the_end(initial, patience, on_step, on_epoch)
 
@@ -362,6 +381,7 @@ class _Run:
     batch_size: int
     accumulate: int
     seed: int
+    fast: bool
 
     @property
     def samples_per_step(self) -> int:
@@ -383,6 +403,8 @@ class _Run:
         on_epoch: Callable[[Epoch, Result], bool | None] | None,
     ) -> Result:
         result, progress = self.begin(initial)
+        advance, in_place = self.advancing()
+        kept: Callable[[Array], Array] = np.copy if in_place else (lambda array: array)
         first = progress.steps
         best = (WORST, WORST)
         if result.best_epoch:
@@ -390,23 +412,27 @@ class _Run:
         for _ in range(self.epochs):
             start = perf_counter()
             factors = self.factors(progress.steps - first, result.history)
-            progress, total = self.train_epoch(progress, factors, first, on_step)
+            progress, total = self.train_epoch(advance, progress, factors, first, on_step)
             theta, buffers = progress.average or (progress.theta, progress.buffers)
             xp = namespace(theta)
-            total = total + xp.sum(progress.theta - progress.theta)  # 0, or NaN if θ isn't finite
+            total = total + 0 * xp.sum(progress.theta)  # 0, or NaN if θ isn't finite
             # Here, once per epoch, the device is waited for.
             numbers = to_numpy(xp.stack([total, *self.validate(theta, buffers)])).tolist()
             epoch = self.summary(progress.epochs, numbers, factors[-1], perf_counter() - start)
             if not all(isfinite(number) for number in numbers):
+                result = replace(result, progress=None)
                 raise DivergedError(self.diverged(epoch, result), result)
             score = self.score(epoch)
             if score > best or not len(self.validation_rows):
                 best = score
-                model = replace(self.model, theta=theta, buffers=buffers)
+                model = replace(self.model, theta=kept(theta), buffers=kept(buffers))
                 result = replace(result, model=model, best_epoch=epoch.epoch)
             result = replace(result, history=(*result.history, epoch), progress=progress)
-            if on_epoch is not None and on_epoch(epoch, result):
-                break
+            if on_epoch is not None:
+                copies = progress.with_arrays(tuple(map(kept, progress.arrays)))
+                so_far = replace(result, progress=copies)
+                if on_epoch(epoch, so_far):
+                    break
             if patience is not None and epoch.epoch - result.best_epoch >= patience:
                 break
         return result
@@ -440,75 +466,100 @@ class _Run:
         reduced = 1.0 if plateau is None else plateau.after(losses)
         return [float(self.schedule(part)) * reduced for part in parts]
 
+    def advancing(self) -> tuple[Advance, bool]:
+        """`advance` on the run's data, and whether it changes arrays in place."""
+        constants = self.data.x, self.data.t, self.data.w
+        fast = _fast() if self.fast else None
+        if fast is not None and fast.can_fuse(
+            constants, *self.network.layers, self.loss, self.optimizer
+        ):
+            return fast.fuse(self.advance, constants), True
+        return partial(self.advance, constants), False
+
     def train_epoch(
         self,
+        advance: Advance,
         progress: Progress,
         factors: Sequence[float],
         first: int,
         on_step: Callable[[int], None] | None,
     ) -> tuple[Progress, Array]:
         """Every training sample once; the sum of their losses comes with where it ended."""
-        rows, scalars, weights, keys = self.upload(progress, factors, first)
-        total: Array = 0.0
+        order, scalars, keys = self.upload(progress, factors, first)
+        zero = 0 * namespace(scalars).sum(scalars[:1, :])
+        arrays = zero, *progress.arrays
         for i in range(self.steps_per_epoch):
             start = i * self.samples_per_step
-            batch = rows[start : min(start + self.samples_per_step, len(self.rows))]
-            progress, value = self.step(
-                progress, batch, scalars[i, :], None if keys is None else keys[i, ...]
-            )
-            if weights is not None:
-                progress = _averaged(progress, weights[i], self.model.network.refreshing)
-            total = total + value * batch.shape[0]
+            rows = order[start : min(start + self.samples_per_step, len(self.rows))]
+            arrays = advance(arrays, rows, scalars[i, :], None if keys is None else keys[i, ...])
             if on_step is not None:
-                on_step(progress.steps)
-        return replace(progress, epochs=progress.epochs + 1), total
+                on_step(progress.steps + i + 1)
+        total, *after = arrays
+        steps = progress.steps + self.steps_per_epoch
+        return replace(
+            progress.with_arrays(tuple(after)), steps=steps, epochs=progress.epochs + 1
+        ), total
 
-    def step(
-        self, progress: Progress, rows: Array, scalars: Array, keys: Array | None
-    ) -> tuple[Progress, Array]:
-        """One update from the samples of these rows, in one batch or several; and their loss."""
-        network, p, n = self.model.network, progress, rows.shape[0]
+    def advance(
+        self,
+        data: tuple[Array, Array, Array | None],
+        arrays: Arrays,
+        rows: Array,
+        scalars: Array,
+        keys: Array | None,
+    ) -> Arrays:
+        """One update from the samples of these rows, in one batch or several.
+
+        Arrays in, arrays out: the sum of losses so far, and those of `Progress.arrays`.  `scalars`
+        and `keys` are a row each of what `upload` gives.
+        """
+        network, dataset, n = self.model.network, Dataset(*data), rows.shape[0]
+        total, theta, buffers, *rest = arrays
+        average, state = (rest[:2], tuple(rest[2:])) if self.average else ([], tuple(rest))
+        if average:
+            last = scalars.shape[0] - 1
+            a, scalars = scalars[last], scalars[:last]
         if n <= self.batch_size:
             theta, state, buffers, value = train_step(
-                network, self.loss, self.optimizer, p.theta, p.state, p.buffers,
-                self.data.gather(rows), scalars, None if keys is None else keys[0, ...],
-                self.clip_norm,
+                network, self.loss, self.optimizer, theta, state, buffers, dataset.gather(rows),
+                scalars, None if keys is None else keys[0, ...], self.clip_norm,
             )  # fmt: skip
         else:
-            g, value, buffers = 0.0, 0.0, p.buffers
+            g, value = 0.0, 0.0
             for j, start in enumerate(range(0, n, self.batch_size)):
                 batch = rows[start : min(start + self.batch_size, n)]
                 part = batch.shape[0] / n
                 g_j, buffers, value_j = gradient(
-                    network, self.loss, p.theta, buffers, self.data.gather(batch),
+                    network, self.loss, theta, buffers, dataset.gather(batch),
                     None if keys is None else keys[j, ...],
                 )  # fmt: skip
                 g, value = g + part * g_j, value + part * value_j
             theta, state = update(
-                network, self.optimizer, p.theta, g, p.state, buffers, scalars, self.clip_norm
+                network, self.optimizer, theta, g, state, buffers, scalars, self.clip_norm
             )
-        return replace(p, theta=theta, state=state, buffers=buffers, steps=p.steps + 1), value
+        if average:
+            average[0] = average[0] + a * (theta - average[0])
+            if network.refreshing:
+                average[1] = average[1] + a * (buffers - average[1])
+        return total + value * n, theta, buffers, *average, *state
 
     def upload(
         self, progress: Progress, factors: Sequence[float], first: int
-    ) -> tuple[Array, Array, Array | None, Array | None]:
-        """The epoch's order, and each step's scalars, weight in the average, and keys."""
+    ) -> tuple[Array, Array, Array | None]:
+        """The epoch's order; each step's scalars, with its weight in the average; and its keys."""
         number, x, average = progress.epochs, self.data.x, self.average
         order_key = step_keys(self.seed, Purpose.PERMUTATION, 0, range(number, number + 1))[0]
         order = self.rows[permutation(order_key, len(self.rows))].astype(np.int32)
         steps = range(progress.steps, progress.steps + len(factors))
-        scalars = [
+        scalars: list[tuple[float, ...]] = [
             self.optimizer.scalars(factor, step + 1)
             for factor, step in zip(factors, steps, strict=True)
         ]
-        if average is None:
-            table = put(np.asarray(scalars, dtype=self.model.dtype), x)
-            return put(order, x), table, None, self.keys(steps)
-        weights = [average(step + 1 - first, self.steps, first) for step in steps]
-        rows = [(*row, weight) for row, weight in zip(scalars, weights, strict=True)]
-        table = put(np.asarray(rows, dtype=self.model.dtype), x)  # one upload for both
-        k = len(scalars[0])
-        return put(order, x), table[:, :k], table[:, k], self.keys(steps)
+        if average is not None:
+            weights = [average(step + 1 - first, self.steps, first) for step in steps]
+            scalars = [(*row, a) for row, a in zip(scalars, weights, strict=True)]
+        table = put(np.asarray(scalars, dtype=self.model.dtype), x)
+        return put(order, x), table, self.keys(steps)
 
     def keys(self, steps: range) -> Array | None:
         """A key for each step, batch of it, and layer that draws (`random.mask_units`)."""
@@ -567,30 +618,19 @@ def _plateau(schedule: Schedule) -> ReduceOnPlateau | None:
     return schedule if isinstance(schedule, ReduceOnPlateau) else None
 
 
-def _averaged(progress: Progress, a: Array, refreshing: bool) -> Progress:
-    """A + a (θ - A) for the average of θ, and for that of the buffers where they change."""
-    assert progress.average is not None
-    theta, buffers = progress.average
-    theta = theta + a * (progress.theta - theta)
-    if refreshing:
-        buffers = buffers + a * (progress.buffers - buffers)
-    return replace(progress, average=(theta, buffers))
-
-
 def _moved(progress: Progress, like: Array) -> Progress:
     """The same, where `like` is."""
+    return progress.with_arrays(tuple(put(to_numpy(a), like) for a in progress.arrays))
 
-    def move(array: Array) -> Array:
-        return put(to_numpy(array), like)
 
-    average = progress.average
-    return replace(
-        progress,
-        theta=move(progress.theta),
-        buffers=move(progress.buffers),
-        state=tuple(map(move, progress.state)),
-        average=None if average is None else (move(average[0]), move(average[1])),
-    )
+def _fast() -> Any:
+    """The fast paths, where they are installed."""
+    try:
+        return importlib.import_module("xpnet.fast")
+    except ModuleNotFoundError as error:
+        if error.name != "xpnet.fast":
+            raise
+        return None
 
 
 def _continued(model: Model, initial: Result) -> Model:

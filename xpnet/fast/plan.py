@@ -14,6 +14,7 @@ What remains is what has to be remembered: variables, the gradient, activations.
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from itertools import pairwise
 from math import prod
 from typing import Any, NamedTuple
 
@@ -132,7 +133,7 @@ class Plan:
         if _is_elementwise(node.function):
             for source in node.sources:
                 alike = (source.shape, source.dtype) == (node.shape, node.dtype)
-                if alike and source.kind != CONSTANT and self._at[source].flags.c_contiguous:
+                if alike and source.kind != CONSTANT and self._at[source].flags.carray:
                     yield self._at[source], set()
 
     def _settle(self, whole: Node, now: int) -> None:
@@ -153,7 +154,7 @@ class Plan:
         self._put(whole, self._new(whole, now))
 
     def _around(self, whole: Node) -> Iterator[HostArray]:
-        """Places in which a part of it would stay where it is: the vector of which it is a slice."""
+        """Where a part of it could stay: in the vector of which it is a slice."""
         if whole.function is not concat or len(whole.shape) != 1:
             return
         start = 0
@@ -264,7 +265,9 @@ class Plan:
         """Many times a number: NumPy's maximum of arrays is faster than of array and number."""
         shape = node.shape if prod(node.shape) <= SMALL else node.shape[-1:]
         key = float(number), number.dtype, shape
-        return self._filled.setdefault(key, np.full(shape, number))
+        if key not in self._filled:
+            self._filled[key] = np.full(shape, number)
+        return self._filled[key]
 
     def _copies(self, results: Sequence[tuple[Node, HostArray]]) -> Iterator[Call]:
         """The results that are not where they should be."""
@@ -406,7 +409,7 @@ def _is_long(call: Call) -> bool:
 
 
 def _continues(run: Sequence[Call], call: Call) -> bool:
-    """Whether a call may join the run: vectors of both begin together, or have nothing in common."""
+    """Whether a call may join the run: its vectors begin where others do, or touch none."""
     if not _is_long(call):
         return False
     mine = [a for a in (*call.arguments, call.out) if a.ndim]
@@ -419,7 +422,7 @@ def _continues(run: Sequence[Call], call: Call) -> bool:
 def _blocks(run: Sequence[Call]) -> Iterator[Call]:
     sizes = {call.out.size for call in run}
     edges = sorted({*range(0, max(sizes, default=0), BLOCK), *sizes})
-    for start, stop in zip(edges, edges[1:], strict=False):
+    for start, stop in pairwise(edges):
         for call in run:
             if stop <= call.out.size:
                 arguments = tuple(a[start:stop] if a.ndim else a for a in call.arguments)

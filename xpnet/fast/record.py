@@ -95,7 +95,7 @@ class Recorded:
         return "cpu"
 
     @property
-    def T(self) -> "Recorded":
+    def T(self) -> "Recorded":  # noqa: N802 - the standard's name
         return _view(np.transpose, self)
 
     def __getitem__(self, key: Any) -> "Recorded":
@@ -224,14 +224,17 @@ _OF_TYPES = ("isdtype", "finfo", "iinfo")
 
 
 def cast(x: HostArray, dtype: np.dtype[Any]) -> HostArray:
+    """x in another type."""
     return x.astype(dtype)
 
 
 def concat(*arrays: HostArray, axis: int) -> HostArray:
+    """The arrays one after the other."""
     return np.concat(arrays, axis=axis)
 
 
 def stack(*arrays: HostArray, axis: int) -> HostArray:
+    """The arrays along a new axis."""
     return np.stack(arrays, axis=axis)
 
 
