@@ -16,9 +16,9 @@ MODULES = sorted(
 ROWS = [
     {"errors"},
     {"device"},
-    {"random", "downloads", "tables", "special", "fast.record"},
+    {"random", "downloads", "tables", "special"},
     {
-        "fast.plan",
+        "fast.record",
         "layers",
         "normalization",
         "activations",
@@ -26,11 +26,11 @@ ROWS = [
         "initializers",
         "schedules",
         "metrics",
-    },
-    {"fast.fuse", "network", "optimizers", "datasets"},
-    {"fast.__init__", "data", "checkpoint"},
-    {"model"},
-    {"preparation", "gradcheck", "tasks"},
+    },  # fmt: skip
+    {"fast.plan", "network", "optimizers", "datasets"},
+    {"fast.draws", "data", "checkpoint"},
+    {"fast.fuse", "model"},
+    {"fast.__init__", "preparation", "gradcheck", "tasks"},
     {"evaluation"},
     {"train"},
     {"run", "explain"},

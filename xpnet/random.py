@@ -144,7 +144,7 @@ def permutation(key: HostArray, n: int) -> HostArray:
 def _block_words(key: Array, n: int, blocks: int) -> tuple[Array, Array]:
     """The two words (n, blocks) of each block of each row; blocks do not straddle rows.
 
-    13 rounds; `key` as for `mask_units`.
+    13 rounds; `key` as for `units_of`.
     """
     xp, device = namespace(key), device_of(key)
     rows = xp.reshape(xp.arange(n, dtype=xp.int32, device=device), (n, 1)) + key[2:3]
@@ -169,10 +169,26 @@ def mask_units(key: Array, n: int, width: int) -> Array:
     int32 array (n, width)
         From 0 to 65535.
     """
+    drawn_ahead = getattr(namespace(key), "mask_units", None)  # by a fast path
+    return drawn_ahead(key, n, width) if drawn_ahead else units_of(key, n, width)
+
+
+def units_of(key: Array, n: int, width: int) -> Array:
+    """What `mask_units` gives, for one step or for several.
+
+    Parameters
+    ----------
+    key : int32 array (3,) or (3, steps, 1, 1)
+    n, width : int
+
+    Returns
+    -------
+    int32 array (n, width) or (1, steps, n, width)
+    """
     xp, blocks = namespace(key), (width + 3) // 4
     a, b = _block_words(key, n, blocks)
     units = xp.stack([a & 0xFFFF, (a >> 16) & 0xFFFF, b & 0xFFFF, (b >> 16) & 0xFFFF], axis=-1)
-    return xp.reshape(units, (n, 4 * blocks))[:, :width]
+    return xp.reshape(units, (*a.shape[:-1], 4 * blocks))[..., :width]
 
 
 def normal_units(key: Array, n: int, width: int, dtype: Any) -> Array:

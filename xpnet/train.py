@@ -41,7 +41,7 @@ from xpnet.schedules import SCHEDULES, ReduceOnPlateau, Schedule, Warmup
 HostArray = npt.NDArray[Any]
 Batch = tuple[Array, Array, Array | None]  # x, t, w
 Arrays = tuple[Array, ...]
-Advance = Callable[..., Arrays]  # of arrays, rows, scalars and keys (`_Run.advance`)
+Advance = Callable[..., Arrays]
 WORST = float("-inf")
 
 
@@ -363,6 +363,38 @@ def fit(
 
 
 @dataclass(frozen=True)
+class Tables:
+    """What the steps of an epoch are given; it goes up before the first.
+
+    Attributes
+    ----------
+    rows : int32 array (n,)
+        The training samples in the epoch's order.
+    scalars : floating-point array (steps, k)
+        What `optimizer.scalars` gives, and behind it the weight in the average, if there is one.
+    keys : int32 array (steps, batches, layers that draw, 3) or None
+        For each step, batch of it, and layer that draws (`random.mask_units`).
+    samples_per_step : int
+    """
+
+    rows: Array
+    scalars: Array
+    keys: Array | None
+    samples_per_step: int
+
+    def at(self, i: int) -> tuple[Array, Array, Array | None]:
+        """Rows, scalars and keys of step i; the last may have fewer rows."""
+        start = i * self.samples_per_step
+        rows = self.rows[start : min(start + self.samples_per_step, self.rows.shape[0])]
+        return rows, self.scalars[i, :], None if self.keys is None else self.keys[i, ...]
+
+
+def _advance(step: Advance, constants: Any, arrays: Arrays, tables: Tables, i: int) -> Arrays:
+    """Step i of an epoch, as it is written."""
+    return step(constants, arrays, *tables.at(i))
+
+
+@dataclass(frozen=True)
 class _Run:
     """All that `fit` is given, checked and in its place."""
 
@@ -474,7 +506,7 @@ class _Run:
             constants, *self.network.layers, self.loss, self.optimizer
         ):
             return fast.fuse(self.advance, constants), True
-        return partial(self.advance, constants), False
+        return partial(_advance, self.advance, constants), False
 
     def train_epoch(
         self,
@@ -485,13 +517,10 @@ class _Run:
         on_step: Callable[[int], None] | None,
     ) -> tuple[Progress, Array]:
         """Every training sample once; the sum of their losses comes with where it ended."""
-        order, scalars, keys = self.upload(progress, factors, first)
-        zero = 0 * namespace(scalars).sum(scalars[:1, :])
-        arrays = zero, *progress.arrays
+        tables = self.upload(progress, factors, first)
+        arrays = 0 * namespace(tables.scalars).sum(tables.scalars[:1, :]), *progress.arrays
         for i in range(self.steps_per_epoch):
-            start = i * self.samples_per_step
-            rows = order[start : min(start + self.samples_per_step, len(self.rows))]
-            arrays = advance(arrays, rows, scalars[i, :], None if keys is None else keys[i, ...])
+            arrays = advance(arrays, tables, i)
             if on_step is not None:
                 on_step(progress.steps + i + 1)
         total, *after = arrays
@@ -510,8 +539,8 @@ class _Run:
     ) -> Arrays:
         """One update from the samples of these rows, in one batch or several.
 
-        Arrays in, arrays out: the sum of losses so far, and those of `Progress.arrays`.  `scalars`
-        and `keys` are a row each of what `upload` gives.
+        Arrays in, arrays out: the sum of losses so far, and those of `Progress.arrays`.  `rows`,
+        `scalars` and `keys` are those of one step of `Tables`.
         """
         network, dataset, n = self.model.network, Dataset(*data), rows.shape[0]
         total, theta, buffers, *rest = arrays
@@ -543,10 +572,8 @@ class _Run:
                 average[1] = average[1] + a * (buffers - average[1])
         return total + value * n, theta, buffers, *average, *state
 
-    def upload(
-        self, progress: Progress, factors: Sequence[float], first: int
-    ) -> tuple[Array, Array, Array | None]:
-        """The epoch's order; each step's scalars, with its weight in the average; and its keys."""
+    def upload(self, progress: Progress, factors: Sequence[float], first: int) -> Tables:
+        """What the steps of the next epoch are given, where the data are."""
         number, x, average = progress.epochs, self.data.x, self.average
         order_key = step_keys(self.seed, Purpose.PERMUTATION, 0, range(number, number + 1))[0]
         order = self.rows[permutation(order_key, len(self.rows))].astype(np.int32)
@@ -559,7 +586,7 @@ class _Run:
             weights = [average(step + 1 - first, self.steps, first) for step in steps]
             scalars = [(*row, a) for row, a in zip(scalars, weights, strict=True)]
         table = put(np.asarray(scalars, dtype=self.model.dtype), x)
-        return put(order, x), table, self.keys(steps)
+        return Tables(put(order, x), table, self.keys(steps), self.samples_per_step)
 
     def keys(self, steps: range) -> Array | None:
         """A key for each step, batch of it, and layer that draws (`random.mask_units`)."""

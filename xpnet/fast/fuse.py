@@ -2,20 +2,23 @@
 
 import warnings
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 from xpnet.device import remember
-from xpnet.fast.plan import Plan, aligned
+from xpnet.fast.draws import Draws
+from xpnet.fast.plan import Plan, aligned, needed
 from xpnet.fast.record import (
     NAMESPACE,
+    VARIABLE,
     CannotRecordError,
     HostArray,
     Recorded,
     constant,
     variable,
 )
+from xpnet.random import units_of
 
 Arrays = tuple[HostArray, ...]
 Step = Callable[..., tuple[Any, ...]]
@@ -34,8 +37,25 @@ def can_fuse(constants: tuple[Any, ...], *parts: Any) -> bool:
     )
 
 
+class Tables(Protocol):
+    """What the steps of an epoch are given (`train.Tables`)."""
+
+    keys: HostArray | None
+
+    def at(self, i: int) -> tuple[HostArray | None, ...]:
+        """The arguments of step i."""
+
+
+class Prepared(NamedTuple):
+    """A plan, where it reads its arguments, and where the units are that were drawn for it."""
+
+    plan: Plan
+    places: list[HostArray | None]
+    draws: list[tuple[Draws, HostArray]]
+
+
 class Fused:
-    """A step, and the plans for what it is called with.
+    """A step, and the plans for the shapes that it is called with.
 
     Parameters
     ----------
@@ -50,27 +70,27 @@ class Fused:
         self._step, self._constants = step, constants
         self._arrays: Arrays = ()
         self._unchanged: set[int] = set()
-        self._plans: dict[Any, tuple[Plan, list[HostArray | None]] | None] = {}
+        self._prepared: dict[Any, Prepared | None] = {}
 
-    def __call__(self, arrays: Arrays, *arguments: HostArray | None) -> Arrays:
-        """The next arrays: always the same, written over; those that are given stay as they are.
-
-        Arguments may have other numbers each time; for each of their shapes there is a plan.
-        """
+    def __call__(self, arrays: Arrays, tables: Tables, i: int) -> Arrays:
+        """The arrays after step i: always the same ones, written over; not those that are given."""
         if arrays is not self._arrays:
             self._take(arrays)
+        arguments = tables.at(i)
         shapes = tuple([None if a is None else a.shape for a in arguments])
-        if shapes not in self._plans:
-            self._plans[shapes] = self._plan(arguments)
-        planned = self._plans[shapes]
-        if planned is None:
+        if shapes not in self._prepared:
+            self._prepared[shapes] = self._prepare(arguments)
+        prepared = self._prepared[shapes]
+        if prepared is None:
             self._take(self._step(self._constants, self._arrays, *arguments))
             return self._arrays
-        plan, places = planned
-        for place, given in zip(places, arguments, strict=True):
-            if place is not None:
+        for place, given in zip(prepared.places, arguments, strict=True):
+            if place is not None and given is not None:
                 np.copyto(place, given)
-        plan()
+        for draws, place in prepared.draws:
+            assert tables.keys is not None
+            np.copyto(place, draws.at(tables.keys, i))
+        prepared.plan()
         return self._arrays
 
     def _take(self, arrays: tuple[Any, ...]) -> None:
@@ -82,23 +102,25 @@ class Fused:
             if mine is not given:
                 np.copyto(mine, given)
                 if i in self._unchanged:  # it may be part of what plans take for constants
-                    self._plans.clear()
+                    self._prepared.clear()
 
-    def _plan(
-        self, arguments: tuple[HostArray | None, ...]
-    ) -> tuple[Plan, list[HostArray | None]] | None:
-        """For arguments of these shapes the plan, and where it reads them; or None."""
+    def _prepare(self, arguments: tuple[HostArray | None, ...]) -> Prepared | None:
+        """The plan for arguments of these shapes; None if the step cannot be recorded."""
         places = [None if a is None else aligned(a.shape, a.dtype) for a in arguments]
         try:
             before, given, after = self._record(arguments)
             self._unchanged = {i for i, a in enumerate(before) if a is after[i]}
             if self._unchanged:
                 before, given, after = self._record(arguments)
+            results = [(a.node, place) for a, place in zip(after, self._arrays, strict=True)]
+            drawn = [
+                (node, aligned(node.shape, node.dtype))
+                for node in needed([node for node, _ in results])
+                if node.kind == VARIABLE and node.function is units_of
+            ]
             pairs = [*zip(before, self._arrays, strict=True), *zip(given, places, strict=True)]
-            plan = Plan(
-                [(a.node, place) for a, place in pairs if a is not None and place is not None],
-                [(a.node, place) for a, place in zip(after, self._arrays, strict=True)],
-            )
+            read = [(a.node, place) for a, place in pairs if a is not None and place is not None]
+            plan = Plan([*read, *drawn], results)
         except CannotRecordError as error:
             warnings.warn(
                 f"there is no fast path for this network ({error}): the results are the same, and "
@@ -107,7 +129,7 @@ class Fused:
                 stacklevel=2,
             )
             return None
-        return plan, places
+        return Prepared(plan, places, [(Draws(node), place) for node, place in drawn])
 
     def _record(
         self, arguments: tuple[HostArray | None, ...]
@@ -122,5 +144,5 @@ class Fused:
 
 
 def fuse(step: Step, constants: tuple[HostArray | None, ...]) -> Callable[..., Arrays]:
-    """The same step, faster; it changes its arrays in place.  See `Fused`."""
+    """The same step, faster, called with arrays, tables and i; see `Fused`."""
     return Fused(step, constants)

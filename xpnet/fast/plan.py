@@ -23,6 +23,7 @@ import numpy as np
 from xpnet.fast.record import (
     CONSTANT,
     OPERATION,
+    VARIABLE,
     VIEW,
     CannotRecordError,
     HostArray,
@@ -79,7 +80,7 @@ class Plan:
         self._at: dict[Node, HostArray] = {}
         self._live: list[Node] = []  # the nodes that have a place and may be read again
         self._wanted = dict(results)
-        nodes = sorted(_needed([node for node, _ in results]), key=lambda node: node.number)
+        nodes = sorted(needed([node for node, _ in results]), key=lambda node: node.number)
         self._views, self._last, self._slots = _uses(nodes)
         self._last |= {node: ALWAYS for node, _ in results}
         for node, array in variables:
@@ -259,7 +260,8 @@ class Plan:
             return self._filled_with(number, node)
         if others and np.broadcast_shapes(*(a.shape for a in others)) == node.shape:
             return np.asarray(number)
-        return argument.value
+        full: HostArray = argument.value
+        return full
 
     def _filled_with(self, number: Any, node: Node) -> HostArray:
         """Many times a number: NumPy's maximum of arrays is faster than of array and number."""
@@ -291,16 +293,16 @@ def aligned(shape: tuple[int, ...], dtype: Any) -> HostArray:
     return memory[start : start + size].view(dtype).reshape(shape)
 
 
-def _needed(results: Sequence[Node]) -> set[Node]:
+def needed(results: Sequence[Node]) -> set[Node]:
     """The nodes that the results depend on: what else was recorded is left out."""
-    needed: set[Node] = set()
-    waiting = [node for node in results if node.kind != CONSTANT]
+    found: set[Node] = set()
+    waiting = list(results)
     while waiting:
         node = waiting.pop()
-        if node not in needed:
-            needed.add(node)
-            waiting += [source for source in node.sources if source.kind != CONSTANT]
-    return needed
+        if node.kind != CONSTANT and node not in found:
+            found.add(node)
+            waiting += node.sources if node.kind != VARIABLE else ()
+    return found
 
 
 def _uses(
@@ -420,10 +422,11 @@ def _continues(run: Sequence[Call], call: Call) -> bool:
 
 
 def _blocks(run: Sequence[Call]) -> Iterator[Call]:
-    sizes = {call.out.size for call in run}
-    edges = sorted({*range(0, max(sizes, default=0), BLOCK), *sizes})
-    for start, stop in pairwise(edges):
-        for call in run:
-            if stop <= call.out.size:
+    """The calls of a run on the first block of each vector, on the second, and so on."""
+    outs = [call.out for call in run if call.out is not None]
+    sizes = {out.size for out in outs}
+    for start, stop in pairwise(sorted({*range(0, max(sizes, default=0), BLOCK), *sizes})):
+        for call, out in zip(run, outs, strict=True):
+            if stop <= out.size:
                 arguments = tuple(a[start:stop] if a.ndim else a for a in call.arguments)
-                yield Call(call.function, arguments, call.out[start:stop])
+                yield Call(call.function, arguments, out[start:stop])

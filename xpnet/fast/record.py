@@ -18,6 +18,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from xpnet.random import units_of
+
 HostArray = npt.NDArray[Any]
 Shape = tuple[int, ...]
 
@@ -74,10 +76,33 @@ class Node:
         return self.kind == CONSTANT and not any(self.value.strides)
 
 
+Operator = Callable[["Recorded", Any], "Recorded"]
+
+
+def _operator(function: np.ufunc) -> Operator:
+    return lambda self, other: _record(function, self, other)
+
+
+def _swapped(function: np.ufunc) -> Operator:
+    return lambda self, other: _record(function, other, self)
+
+
 class Recorded:
     """A stand-in for an array: what is done with it is written down."""
 
     __array_ufunc__ = None  # leave operators to this class
+
+    __add__, __radd__ = _operator(np.add), _swapped(np.add)
+    __sub__, __rsub__ = _operator(np.subtract), _swapped(np.subtract)
+    __mul__, __rmul__ = _operator(np.multiply), _swapped(np.multiply)
+    __truediv__, __rtruediv__ = _operator(np.divide), _swapped(np.divide)
+    __matmul__ = _operator(np.matmul)
+    __and__, __or__, __xor__ = map(_operator, (np.bitwise_and, np.bitwise_or, np.bitwise_xor))
+    __lshift__, __rshift__ = _operator(np.left_shift), _operator(np.right_shift)
+    __lt__, __le__ = _operator(np.less), _operator(np.less_equal)
+    __gt__, __ge__ = _operator(np.greater), _operator(np.greater_equal)
+    __eq__, __ne__ = _operator(np.equal), _operator(np.not_equal)  # type: ignore[assignment]
+    __hash__ = None  # type: ignore[assignment]
 
     def __init__(self, node: Node) -> None:
         self.node = node
@@ -111,9 +136,6 @@ class Recorded:
     def __neg__(self) -> "Recorded":
         return _record(np.negative, self)
 
-    def __invert__(self) -> "Recorded":
-        return _record(np.invert, self)
-
     def __pow__(self, exponent: Any) -> "Recorded":
         if exponent == 2:  # as NumPy's operator does it, and its function does not
             return _record(np.square, self)
@@ -126,26 +148,6 @@ class Recorded:
 
     __bool__ = __int__ = __float__ = __index__ = __array__ = __iter__ = __setitem__ = _refuse
     __iadd__ = __isub__ = __imul__ = __itruediv__ = None  # += is +, and makes a new one
-
-
-def _operators() -> Iterator[tuple[str, Callable[..., Recorded]]]:
-    names = {
-        "add": np.add, "sub": np.subtract, "mul": np.multiply, "truediv": np.divide,
-        "matmul": np.matmul, "and": np.bitwise_and, "or": np.bitwise_or, "xor": np.bitwise_xor,
-        "lshift": np.left_shift, "rshift": np.right_shift,
-    }  # fmt: skip
-    compared = {
-        "lt": np.less, "le": np.less_equal, "gt": np.greater, "ge": np.greater_equal,
-        "eq": np.equal, "ne": np.not_equal,
-    }  # fmt: skip
-    for name, function in {**names, **compared}.items():
-        yield f"__{name}__", lambda self, other, f=function: _record(f, self, other)
-    for name, function in names.items():
-        yield f"__r{name}__", lambda self, other, f=function: _record(f, other, self)
-
-
-for _name, _operator in _operators():
-    setattr(Recorded, _name, _operator)
 
 
 def variable(like: HostArray) -> Recorded:
@@ -196,7 +198,9 @@ class Namespace:
     def stack(self, arrays: Sequence[Recorded], axis: int = 0) -> Recorded:
         return _record(stack, *arrays, axis=axis)
 
-    def sum(self, x: Recorded, axis: Any = None, dtype: Any = None, keepdims: bool = False) -> Any:
+    def sum(
+        self, x: Recorded, axis: Any = None, dtype: Any = None, keepdims: bool = False
+    ) -> Recorded:
         return _record(np.sum, x, axis=axis, dtype=dtype, keepdims=keepdims)
 
     def max(self, x: Recorded, axis: int | None = None, keepdims: bool = False) -> Recorded:
@@ -205,6 +209,10 @@ class Namespace:
     def mean(self, x: Recorded, axis: int | None = None, keepdims: bool = False) -> Recorded:
         total = self.sum(x, axis=axis, keepdims=keepdims)
         return total / (prod(x.shape) // max(prod(total.shape), 1))
+
+    def mask_units(self, key: Recorded, n: int, width: int) -> Recorded:
+        """Random units that depend on the key alone, and so are drawn ahead (`draws`)."""
+        return Recorded(Node(VARIABLE, (n, width), np.dtype(np.int32), units_of, (key.node,)))
 
     def arange(self, stop: int, dtype: Any, device: Any = None) -> Recorded:
         return constant(np.arange(stop, dtype=dtype))
