@@ -26,10 +26,10 @@ ROWS = [
         "initializers",
         "schedules",
         "metrics",
-    },  # fmt: skip
+    },
     {"fast.plan", "network", "optimizers", "datasets"},
     {"fast.draws", "data", "checkpoint"},
-    {"fast.fuse", "model"},
+    {"fast.fused", "model"},
     {"fast.__init__", "preparation", "gradcheck", "tasks"},
     {"evaluation"},
     {"train"},

@@ -3,5 +3,5 @@
 None is needed: without this folder xpnet is slower.
 """
 
-from xpnet.fast.fuse import can_fuse as can_fuse
-from xpnet.fast.fuse import fuse as fuse
+from xpnet.fast.fused import can_fuse as can_fuse
+from xpnet.fast.fused import fuse as fuse

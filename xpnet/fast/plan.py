@@ -183,6 +183,8 @@ class Plan:
 
     def _is_free(self, array: HostArray, node: Node, now: int, around: set[Node]) -> bool:
         """Whether the node may be written there at that time, and nothing is lost."""
+        if self._views[node] and not array.flags.c_contiguous:
+            return False  # a view might have to be a copy
         for other in self._live:
             there = self._at[other]
             if other in around or not _overlap(there, array):
@@ -357,7 +359,13 @@ def _same(a: HostArray, b: HostArray) -> bool:
 
 
 def _overlap(a: HostArray, b: HostArray) -> bool:
-    return np.may_share_memory(a, b) and np.shares_memory(a, b)
+    """Whether two arrays have an element in common; or may have, where that is hard to tell."""
+    if not np.may_share_memory(a, b):
+        return False
+    try:
+        return np.shares_memory(a, b, max_work=1000)
+    except np.exceptions.TooHardError:
+        return True
 
 
 def _sum(x: HostArray, keywords: Any, out: HostArray) -> Call:

@@ -33,7 +33,7 @@ class CannotRecordError(Exception):
     """An operation that cannot be written down."""
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)  # it would be as long as the recording
 class Node:
     """One array of a recording.
 

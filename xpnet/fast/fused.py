@@ -112,7 +112,11 @@ class Fused:
             self._unchanged = {i for i, a in enumerate(before) if a is after[i]}
             if self._unchanged:
                 before, given, after = self._record(arguments)
-            results = [(a.node, place) for a, place in zip(after, self._arrays, strict=True)]
+            results = [
+                (a.node, place)
+                for i, (a, place) in enumerate(zip(after, self._arrays, strict=True))
+                if i not in self._unchanged
+            ]
             drawn = [
                 (node, aligned(node.shape, node.dtype))
                 for node in needed([node for node, _ in results])
