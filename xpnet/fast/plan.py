@@ -51,7 +51,7 @@ class Call(NamedTuple):
     def bound(self) -> Callable[[], Any]:
         if self.out is None:
             return partial(self.function, *self.arguments)
-        if self.function in (np.maximum, np.minimum):  # these want it named
+        if not isinstance(self.function, np.ufunc) or self.function in (np.maximum, np.minimum):
             return partial(self.function, *self.arguments, out=self.out)
         return partial(self.function, *self.arguments, self.out)
 
@@ -92,7 +92,9 @@ class Plan:
                 self._live = [other for other in self._live if self._last[other] >= node.number]
                 calls += self._calls(node)
         calls += self._copies(results)
-        self._run = [call.bound for call in in_blocks(calls)]
+        calls, unused = in_blocks(calls, self._memory)
+        self._memory = [m for i, m in enumerate(self._memory) if i not in unused]
+        self._run = [call.bound for call in calls]
 
     def __call__(self) -> None:
         for call in self._run:
@@ -109,7 +111,7 @@ class Plan:
         self._live.append(node)
         for view in self._views[node]:
             seen = view.function(array)
-            if not np.may_share_memory(seen, array):
+            if seen.size and not np.may_share_memory(seen, array):
                 raise CannotRecordError("a view that would be a copy")
             self._put(view, seen)
 
@@ -225,7 +227,7 @@ class Plan:
             self._settle(node, node.number)
             for i, part in enumerate(node.sources):
                 there, place = self._value(part), _part(node, i, self._at[node])
-                if not _same(there, place):
+                if place.size and not _same(there, place):
                     yield Call(np.copyto, (place, there))
             return
         out = self._place(node)
@@ -363,7 +365,7 @@ def _overlap(a: HostArray, b: HostArray) -> bool:
     if not np.may_share_memory(a, b):
         return False
     try:
-        return np.shares_memory(a, b, max_work=1000)
+        return np.shares_memory(a, b, max_work=1000)  # type: ignore[arg-type]
     except np.exceptions.TooHardError:
         return True
 
@@ -375,7 +377,7 @@ def _sum(x: HostArray, keywords: Any, out: HostArray) -> Call:
         ones = np.ones(x.shape[axis], dtype=x.dtype)
         flat = out.reshape(-1)
         return Call(np.matmul, (ones, x, flat) if axis == 0 else (x, ones, flat))
-    return Call(partial(np.add.reduce, out=out, **keywords), (x,))
+    return Call(partial(np.add.reduce, **keywords), (x,), out)
 
 
 def _max(x: HostArray, keywords: Any, out: HostArray) -> Iterator[Call]:
@@ -383,27 +385,46 @@ def _max(x: HostArray, keywords: Any, out: HostArray) -> Iterator[Call]:
     if x.ndim == 2 and keywords["axis"] in (1, -1) and x.shape[1] <= FEW_COLUMNS:
         columns = aligned((x.shape[1], x.shape[0]), x.dtype)
         yield Call(np.copyto, (columns, x.T))
-        yield Call(partial(np.maximum.reduce, axis=0, out=out.reshape(-1)), (columns,))
+        yield Call(partial(np.maximum.reduce, axis=0), (columns,), out.reshape(-1))
     else:
-        yield Call(partial(np.maximum.reduce, out=out, **keywords), (x,))
+        yield Call(partial(np.maximum.reduce, **keywords), (x,), out)
 
 
-def in_blocks(calls: Sequence[Call]) -> Iterator[Call]:
+def in_blocks(calls: Sequence[Call], memory: Sequence[HostArray]) -> tuple[list[Call], set[int]]:
     """The calls, of which those on long vectors are made block by block.
 
     One operation after the other would fetch each vector from memory for each; a block stays in
-    the cache through all of them.
+    the cache through all of them.  What is needed within blocks alone needs the memory of one.
+
+    Returns
+    -------
+    (list of Call, set of int)
+        The calls, and which of `memory` are not used any more.
     """
-    run: list[Call] = []
-    for call in calls:
-        if run and not _continues(run, call):
-            yield from _blocks(run)
-            run = []
-        if _is_long(call):
-            run.append(call)
-        else:
-            yield call
-    yield from _blocks(run)
+    made: list[Call] = []
+    unused: set[int] = set()
+    for start, stop in _runs(calls):
+        run, others = calls[start:stop], [*calls[:start], *calls[stop:]]
+        if not _is_long(run[0]):
+            made += run
+            continue
+        scratch = {
+            i: aligned((BLOCK * 8,), np.uint8)
+            for i, m in enumerate(memory)
+            if _begins_written(run, m) and not any(_touches(call, m) for call in others)
+        }
+        unused |= set(scratch)
+        made += _blocks(run, [(memory[i], small) for i, small in scratch.items()])
+    return made, unused
+
+
+def _runs(calls: Sequence[Call]) -> Iterator[tuple[int, int]]:
+    """Start and stop of the calls that go together: on long vectors many, others alone."""
+    start = 0
+    for i in range(1, len(calls) + 1):
+        if i == len(calls) or not _continues(calls[start:i], calls[i]):
+            yield start, i
+            start = i
 
 
 def _is_long(call: Call) -> bool:
@@ -420,21 +441,51 @@ def _is_long(call: Call) -> bool:
 
 def _continues(run: Sequence[Call], call: Call) -> bool:
     """Whether a call may join the run: its vectors begin where others do, or touch none."""
-    if not _is_long(call):
+    if not (_is_long(run[0]) and _is_long(call)):
         return False
-    mine = [a for a in (*call.arguments, call.out) if a.ndim]
-    theirs = [a for other in run for a in (*other.arguments, other.out) if a.ndim]
+    theirs = [a for other in run for a in _arrays(other) if a.ndim]
     return all(
-        _address(a) == _address(b) or not np.may_share_memory(a, b) for a in mine for b in theirs
+        _address(a) == _address(b) or not np.may_share_memory(a, b)
+        for a in _arrays(call)
+        if a.ndim
+        for b in theirs
     )
 
 
-def _blocks(run: Sequence[Call]) -> Iterator[Call]:
+def _arrays(call: Call) -> list[HostArray]:
+    """All that a call reads and writes."""
+    owner = getattr(call.function, "__self__", None)
+    every = (*call.arguments, call.out, owner)
+    return [a for a in every if isinstance(a, np.ndarray)]
+
+
+def _touches(call: Call, memory: HostArray) -> bool:
+    return any(np.may_share_memory(a, memory) for a in _arrays(call))
+
+
+def _begins_written(run: Sequence[Call], memory: HostArray) -> bool:
+    """Whether the first that the run does there is to write."""
+    first = next((call for call in run if _touches(call, memory)), None)
+    return first is not None and not any(
+        np.may_share_memory(a, memory) for a in first.arguments if isinstance(a, np.ndarray)
+    )
+
+
+def _blocks(run: Sequence[Call], scratch: Sequence[tuple[HostArray, HostArray]]) -> Iterator[Call]:
     """The calls of a run on the first block of each vector, on the second, and so on."""
+
+    def part(array: HostArray, start: int, stop: int) -> HostArray:
+        if not array.ndim:
+            return array
+        for memory, small in scratch:
+            if np.may_share_memory(array, memory):
+                return small[: (stop - start) * array.itemsize].view(array.dtype)
+        return array[start:stop]
+
     outs = [call.out for call in run if call.out is not None]
     sizes = {out.size for out in outs}
-    for start, stop in pairwise(sorted({*range(0, max(sizes, default=0), BLOCK), *sizes})):
+    for start, stop in pairwise(sorted({*range(0, max(sizes), BLOCK), *sizes})):
         for call, out in zip(run, outs, strict=True):
             if stop <= out.size:
-                arguments = tuple(a[start:stop] if a.ndim else a for a in call.arguments)
-                yield Call(call.function, arguments, out[start:stop])
+                arguments = tuple(part(a, start, stop) for a in call.arguments)
+                yield Call(call.function, arguments, part(out, start, stop))
