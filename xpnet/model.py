@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from xpnet import checkpoint
+from xpnet import checkpoint, inference
 from xpnet.activations import ACTIVATIONS, Activation
 from xpnet.data import Label, as_array
 from xpnet.device import (
@@ -98,8 +98,14 @@ class Model:
             x is of another shape, or no array of numbers.
         """
         x = self.flatten(x)
+        if isinstance(x, np.ndarray):
+            return self._infer_on_numpy(x)
         with on_device_of(x):
             return self.network.infer(self.like(x).params, x)
+
+    @cached_property
+    def _infer_on_numpy(self) -> inference.Map:
+        return inference.bound(self.network, self.like(np.zeros(0)).params)
 
     def predict_proba(self, x: Any) -> Array:
         """The probability of each label (n, len(labels)), in kind; see `__call__`.
@@ -134,10 +140,14 @@ class Model:
             if self.multilabel:
                 return index
             if isinstance(index, np.ndarray):
-                return np.asarray(self.labels)[index]
+                return self._labels_on_numpy[index]
             if isinstance(self.labels[0], str) or self.labels == tuple(range(len(self.labels))):
                 return index
             return namespace(index).take(self.like(z)._label_array, index, axis=0)
+
+    @cached_property
+    def _labels_on_numpy(self) -> HostArray:
+        return np.asarray(self.labels)
 
     @cached_property
     def _label_array(self) -> Array:
@@ -157,7 +167,8 @@ class Model:
 
     def flatten(self, x: Any) -> Array:
         """x as an array (n, width), checked."""
-        x = as_array(x)
+        if not (type(x) is np.ndarray and x.ndim > 1 and x.dtype.kind in "biuf"):
+            x = as_array(x)
         shape, width = tuple(x.shape), self.network.fan_in
         fits = shape[1:] == self.input_shape or shape[1:] == (width,)
         if not fits and (len(self.input_shape) > 1 or prod(shape[1:]) != width):

@@ -1,0 +1,152 @@
+"""Inference on NumPy: what `Network.infer` gives, to rounding, in fewer passes over the samples.
+
+`Network.infer` is the textbook, for every library.  Here the same map is prepared once for given
+arrays, in as few and as short calls as NumPy allows:
+
+- samples are cast and multiplied block by block, in cache;
+- scaling of the input and batch normalization become part of the product beside them;
+- layers that leave x as it is (dropout and noise, when predicting) are left out;
+- biases are added, and ReLU and tanh computed, in place, in arrays made here.
+
+Calls share the arrays of the network alone, which nobody writes to: several may be under way.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from xpnet.activations import ACTIVATIONS, Identity, ReLU, Tanh
+from xpnet.data import BLOCK
+from xpnet.layers import Arrays, Dense, Dropout, Layer, Noise, Rescale, Standardize
+from xpnet.network import Network
+from xpnet.normalization import BatchNorm, LayerNorm
+
+HostArray = npt.NDArray[Any]
+Map = Callable[[HostArray], HostArray]
+Bound = tuple[Layer, Arrays]  # a layer and its arrays
+
+IDLE = {Dropout, Noise, Identity}  # y = x when predicting
+KNOWN = {Standardize, Dense, BatchNorm, LayerNorm, Rescale, *IDLE, *ACTIVATIONS.values()}
+
+
+def bound(network: Network, params: Sequence[Arrays]) -> Map:
+    """`network.infer` with these arrays, as a function of samples x (n, fan_in) of any numbers.
+
+    Logits come in a new array, and differ from those of `network.infer(params, x)` by rounding.
+    Networks that do not begin with `Standardize`, which settles the type, or that have layers of
+    one's own, are left to `network.infer`.
+
+    Parameters
+    ----------
+    network : Network
+    params : sequence of mappings
+        Each layer's arrays, of NumPy, by name (`Network.unpack`).  Not to be changed afterwards.
+    """
+    kinds = [type(layer) for layer in network.layers]
+    if kinds[:1] != [Standardize] or not KNOWN.issuperset(kinds):
+        return partial(network.infer, params)
+    layers = zip(network.layers, params, strict=True)
+    steps = _steps([(layer, p) for layer, p in layers if type(layer) not in IDLE])
+    width, dtype = network.fan_out, params[0]["mean"].dtype
+
+    def infer(x: HostArray) -> HostArray:
+        n = x.shape[0]
+        if n > BLOCK:
+            z = np.empty((n, width), dtype)
+            for start in range(0, n, BLOCK):
+                z[start : start + BLOCK] = infer(x[start : start + BLOCK])
+            return z
+        for step in steps:
+            x = step(x)
+        return x
+
+    return infer
+
+
+def _steps(layers: list[Bound]) -> list[Map]:
+    """The maps to apply one after another."""
+    first, *rest = layers
+    step, rest = _scaling(first, rest)
+    steps = [step]
+    while rest:
+        layer, p = rest.pop(0)
+        if not isinstance(layer, Dense):
+            steps.append(partial(layer.infer, p))
+            continue
+        if rest and isinstance(rest[0][0], BatchNorm):
+            p = _normalized(p, *rest.pop(0))
+        kind = type(rest[0][0]) if rest else None
+        steps.append(_dense(p["W"], p.get("b"), kind))
+        if kind in (ReLU, Tanh):
+            del rest[0]
+    return steps
+
+
+def _scaling(standardize: Bound, rest: list[Bound]) -> tuple[Map, list[Bound]]:
+    """The map from samples as they come to what the rest is given, and the rest.
+
+    In front of a product, with s = scale and W' = W / s:
+
+        ((x - mean) / s) W + b = (x - mean) W' + b = x W' + (b - mean W')
+
+    The first form costs nothing: W' has a rounding error for each weight, in place of one for each
+    x / s.  So does the second, but the rounding errors of its terms, of x W' and of mean W', are
+    relative to |x| / s and |mean| / s, and those of the first to |x - mean| / s, which is about 1.
+    Where |mean| <= 4 s, as for pixels, that is some times the same; for seconds since 1970, where
+    it would be the loss of all digits, x - mean is computed, from float64 in float64.
+    """
+    layer, p = standardize
+    mean, scale = p["mean"], p["scale"]
+    # Scales that could carry weights out of the range of float32 stay where they are.
+    if not (rest and isinstance(rest[0][0], Dense)) or np.any((scale < 1e-15) | (scale > 1e15)):
+        return partial(layer.infer, p), rest
+    (dense, q), *behind = rest
+    q = {**q, "W": q["W"] / scale[:, np.newaxis]}
+    if np.any(np.abs(mean) > 4 * scale):
+        return partial(_centred, mean), [(dense, q), *behind]
+    q["b"] = q.get("b", 0) - mean @ q["W"]
+    return partial(_cast, mean.dtype), [(dense, q), *behind]
+
+
+def _cast(dtype: Any, x: HostArray) -> HostArray:
+    return x if x.dtype is dtype else x.astype(dtype)
+
+
+def _centred(mean: HostArray, x: HostArray) -> HostArray:
+    """x - mean as `Standardize` has it."""
+    if x.dtype.kind != "f":
+        x = x.astype(mean.dtype)
+    return (x - mean).astype(mean.dtype, copy=False)
+
+
+def _normalized(dense: Arrays, layer: Layer, p: Arrays) -> dict[str, Any]:
+    """The arrays of a dense layer that is batch normalization, too.
+
+    With u = x W + b, (u - mean) g + β = x (W g) + ((b - mean) g + β), where g = γ / √(var + ε).
+    The errors of x W and of x (W g) are in the same ratio to the result: nothing is lost.
+    """
+    zero = np.zeros_like(p["mean"])
+    g = layer.infer({**p, "mean": zero, "beta": zero}, np.ones_like(p["mean"]))
+    return {"W": dense["W"] * g, "b": (dense.get("b", zero) - p["mean"]) * g + p["beta"]}
+
+
+def _dense(W: HostArray, b: HostArray | None, activation: type[Layer] | None) -> Map:
+    """The map x -> x W + b, followed by ReLU or tanh."""
+    zero = np.zeros((), W.dtype)
+    row = None if b is None else b[np.newaxis]  # of the shape of a single y, for a shorter call
+    rectified, tanh = activation is ReLU, activation is Tanh
+
+    def dense(x: HostArray) -> HostArray:
+        y = x.dot(W)
+        if row is not None:
+            y += row
+        if rectified:
+            np.maximum(y, zero, out=y)
+        elif tanh:
+            np.tanh(y, out=y)
+        return y
+
+    return dense
