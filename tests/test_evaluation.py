@@ -2,12 +2,15 @@
 
 import numpy as np
 import pytest
-from conftest import Library
+from conftest import Library, difference
 
 import xpnet
+from xpnet.data import BLOCK, Dataset
 from xpnet.device import to_numpy
-from xpnet.evaluation import evaluate
+from xpnet.evaluation import evaluate, outputs
 from xpnet.losses import AbsoluteError, Hinge, SquaredError
+from xpnet.metrics import calibration_error
+from xpnet.preparation import standardize
 
 RNG = np.random.default_rng(0)
 N = 2500  # more than two blocks
@@ -108,3 +111,54 @@ def test_every_library_gives_the_same_numbers(xp: Library) -> None:
     assert found.metrics == pytest.approx(expected.metrics, rel=1e-2)
     assert all(type(value) is float for value in found.metrics.values())
     assert to_numpy(model.theta).dtype == xp.dtype
+
+
+@pytest.mark.parametrize("classes", [2, 20, 21, 47])  # of few, logits lie column by column
+@pytest.mark.parametrize("kind", ["float32", "uint8"])
+def test_evaluation_is_that_of_the_logits(classes: int, kind: str) -> None:
+    """Loss and accuracy in plain NumPy, in float64; 1e-6: the model is of float32."""
+    x = (X * 50 + 100).clip(0, 255).astype(kind)
+    model = standardize(xpnet.mlp(4, 8, classes), x, np.arange(N))
+    y = RNG.integers(0, classes, size=N)
+    z = model.network.infer(model.params, x).astype(np.float64)
+    log_p = z - np.log(np.sum(np.exp(z), axis=1, keepdims=True))
+    found = evaluate(model, x, y)
+    assert found.loss == pytest.approx(-log_p[np.arange(N), y].mean(), rel=1e-6)
+    assert found.accuracy == np.mean(z.argmax(axis=1) == y)
+    error = calibration_error(y, np.exp(log_p))
+    assert found.metrics["calibration_error"] == pytest.approx(error, rel=1e-5)
+    assert evaluate(model, x, y) == found
+
+
+def test_few_logits_of_a_row_lie_in_memory_column_by_column() -> None:
+    """What is computed does not depend on it, but a softmax of ten columns takes half the time."""
+    data = Dataset(X, np.zeros(N, np.int32))
+    for classes, by_columns in ((20, True), (21, False)):
+        model = xpnet.mlp(4, classes)
+        for z, _, _ in outputs(model.network, model.params, data):
+            assert z.flags.f_contiguous == by_columns
+            assert z.flags.c_contiguous != by_columns
+
+
+def test_outputs_are_of_the_rows_that_are_asked_for(xp: Library) -> None:
+    """Of all without rows; each with its target and its weight."""
+    model = xpnet.mlp(4, 8, 3, dtype=xp.dtype)
+    t, w = RNG.integers(0, 3, size=N).astype(np.int32), RNG.uniform(size=N)
+    data = Dataset(xp.array(X), xp.array(t), xp.array(w))
+    model = model.like(data.x)
+    expected = to_numpy(model.network.infer(model.params, data.x))
+    for rows in (None, RNG.permutation(N)[: BLOCK + 1], np.arange(5)):
+        chosen = np.arange(N) if rows is None else rows
+        found = list(outputs(model.network, model.params, data, rows))
+        assert all(z.shape[0] <= BLOCK for z, _, _ in found)
+        for parts, right in zip(zip(*found, strict=True), (expected, t, w), strict=True):
+            got = np.concatenate([to_numpy(part) for part in parts])
+            assert difference(got, right[chosen]) < xp.tolerance(1e-12)
+
+
+def test_nothing_is_gathered_where_all_rows_are_meant() -> None:
+    data = Dataset(X, np.zeros(N, np.int32), np.ones(N))
+    model = xpnet.mlp(4, 3, dtype="float64")
+    for _, t, w in outputs(model.network, model.params, data):
+        assert np.shares_memory(t, data.t)
+        assert np.shares_memory(w, data.w)

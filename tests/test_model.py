@@ -90,6 +90,28 @@ def test_a_model_predicts_in_kind_on_every_library(xp: Library, kind: str) -> No
     assert namespace(model.predict(x)) is namespace(x)
 
 
+def test_a_model_computes_with_its_own_arrays() -> None:
+    """What is prepared for the first call goes neither into a copy nor into another model."""
+    model = small()
+    z, labels = model(PIXELS), model.predict(PIXELS)
+    doubled = dataclasses.replace(model, theta=model.theta * 2)
+    renamed = dataclasses.replace(model, labels=("cat", "dog", "bird"))
+    assert difference(doubled(PIXELS), z) > 0.5
+    assert renamed.predict(PIXELS).tolist() == [renamed.labels[i] for i in labels]
+    assert np.array_equal(pickle.loads(pickle.dumps(model))(PIXELS), z)
+
+
+def test_what_predict_gives_is_the_callers() -> None:
+    """Each call gives arrays of its own; labels that are numbers are int64 on NumPy."""
+    for model in (small(), small(labels=(7, 3, 5)), small(labels=("cat", "dog", "bird"))):
+        first, second = model.predict(PIXELS), model.predict(PIXELS)
+        kept = second.copy()
+        first[:] = first[::-1].copy()
+        assert np.array_equal(model.predict(PIXELS), kept)
+        assert np.array_equal(second, kept)
+        assert first.dtype == np.asarray(model.labels).dtype
+
+
 def test_predict_is_the_most_probable_label() -> None:
     p = small().predict_proba(PIXELS)
     assert np.allclose(p.sum(axis=1), 1, atol=1e-15)
@@ -132,7 +154,7 @@ def test_regression_predicts_values() -> None:
         model.predict_proba(PIXELS)
 
 
-def test_samples_may_be_flat_lists_strided_or_read_only() -> None:
+def test_samples_may_be_flat_lists_strided_or_read_only(tmp_path) -> None:
     model = small()
     expected = model(PIXELS)
     flat = PIXELS.reshape(9, 20)
@@ -140,8 +162,12 @@ def test_samples_may_be_flat_lists_strided_or_read_only() -> None:
     wide[:, ::2] = flat
     frozen = flat.copy()
     frozen.flags.writeable = False
-    for x in (flat, flat.tolist(), PIXELS.tolist(), np.asfortranarray(flat), wide[:, ::2], frozen):
+    mapped = np.memmap(tmp_path / "x", np.uint8, "w+", shape=flat.shape)
+    mapped[:] = flat
+    every = (flat, flat.tolist(), PIXELS.tolist(), np.asfortranarray(flat), wide[:, ::2], frozen)
+    for x in (*every, mapped):
         assert difference(model(x), expected) < 1e-15
+        assert type(model(x)) is np.ndarray
     assert difference(model(flat[:1]), expected[:1]) < 1e-15
     assert model(flat[:0]).shape == (0, 3)
 
@@ -229,6 +255,7 @@ def test_a_model_with_arrays_elsewhere_equals_and_pickles_as_numpy(xp: Library) 
     assert there == model
     assert type(pickle.loads(pickle.dumps(there)).theta) is np.ndarray
     assert difference(there(PIXELS), model(PIXELS)) == 0
+    assert type(there(PIXELS)) is type(there.predict(PIXELS)) is np.ndarray
 
 
 def test_a_model_works_inside_jit() -> None:

@@ -100,8 +100,8 @@ def _scaling(standardize: Bound, rest: list[Bound]) -> tuple[Map, list[Bound]]:
     """
     layer, p = standardize
     mean, scale = p["mean"], p["scale"]
-    # Scales that could carry weights out of the range of float32 stay where they are.
-    if not (rest and isinstance(rest[0][0], Dense)) or np.any((scale < 1e-15) | (scale > 1e15)):
+    # Divided by a tinier scale, weights could become infinite.
+    if not (rest and isinstance(rest[0][0], Dense)) or np.any(scale < 1e-30):
         return partial(layer.infer, p), rest
     (dense, q), *behind = rest
     q = {**q, "W": q["W"] / scale[:, np.newaxis]}
@@ -140,7 +140,7 @@ def _dense(W: HostArray, b: HostArray | None, activation: type[Layer] | None) ->
     rectified, tanh = activation is ReLU, activation is Tanh
 
     def dense(x: HostArray) -> HostArray:
-        y = x.dot(W)
+        y: HostArray = x.dot(W)
         if row is not None:
             y += row
         if rectified:

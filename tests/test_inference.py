@@ -1,0 +1,188 @@
+"""Inference on NumPy beside `Network.infer`, its oracle.
+
+The two round differently: here they are up to 16 eps of the greatest logit apart (measured), and
+BOUND leaves a factor of two.
+"""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import difference
+
+import xpnet
+from xpnet.activations import ACTIVATIONS, ReLU
+from xpnet.data import BLOCK
+from xpnet.inference import bound
+from xpnet.layers import Arrays, Dense, Layer, Standardize
+from xpnet.model import Model
+from xpnet.network import Network
+from xpnet.preparation import standardize
+
+BOUND = 32  # times eps
+WIDTH = 20
+PIXELS = np.random.default_rng(0).integers(0, 256, size=(BLOCK + 1, WIDTH)).astype(np.uint8)
+NETWORKS: dict[str, dict[str, Any]] = {
+    **{name: {"activation": name} for name in ACTIVATIONS},
+    "batch": {"normalization": "batch"},
+    "layer": {"normalization": "layer", "activation": "tanh"},
+    "drawing": {"dropout": 0.3, "noise": 0.2},
+    "no bias": {"bias": False},
+    "no bias, batch": {"bias": False, "normalization": "batch"},
+    "regression": {"output": "identity"},
+}
+
+
+def trained(dtype: str = "float32", x: np.ndarray = PIXELS, **options: Any) -> Model:
+    """A network with two hidden layers, scaling of x, and no other array as it is drawn."""
+    model = standardize(xpnet.mlp(WIDTH, 16, 12, 3, dtype=dtype, **options), x, np.arange(len(x)))
+    rng = np.random.default_rng(1)
+    params = [dict(p) for p in model.params]
+    for layer, p in zip(model.network.layers, params, strict=True):
+        for name, a in p.items():
+            if name != "W" and not isinstance(layer, Standardize):
+                p[name] = (a + rng.uniform(0.1, 0.5, size=a.shape)).astype(dtype)
+    network = model.network
+    rest = model.labels, model.input_shape, model.output
+    return Model(network, network.pack(params), network.pack_buffers(params), *rest)
+
+
+def errors(model: Model, x: np.ndarray) -> float:
+    """How many eps of the greatest logit there are between the model and `Network.infer`."""
+    z, expected = model(x), model.network.infer(model.params, x)
+    assert z.dtype == expected.dtype == model.dtype
+    return difference(z, expected) / float(np.finfo(z.dtype).eps)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("options", NETWORKS.values(), ids=NETWORKS)
+def test_every_network_gives_what_infer_gives(options: dict[str, Any], dtype: str) -> None:
+    model = trained(dtype, **options)
+    assert not isinstance(bound(model.network, model.params), partial)
+    for n in (1, 2, BLOCK + 1):
+        assert errors(model, PIXELS[:n]) < BOUND
+
+
+@pytest.mark.parametrize("kind", ["bool", "uint8", "int16", "int64", "uint64", "float16", "float32",
+                                  "float64", "longdouble", ">i4", ">f4", ">f8"])  # fmt: skip
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_samples_may_be_of_every_type(kind: str, dtype: str) -> None:
+    x = (PIXELS > 127 if kind == "bool" else PIXELS).astype(kind)
+    for model in (trained(dtype), trained(dtype, x + np.full(WIDTH, 1000, ">f8"))):
+        assert errors(model, x[:3]) < BOUND
+        assert errors(model, x) < BOUND
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, BLOCK - 1, BLOCK, BLOCK + 1, 2 * BLOCK, 2 * BLOCK + 1])
+def test_blocks_are_of_any_number_of_samples(n: int) -> None:
+    x = np.resize(PIXELS, (n, WIDTH))
+    assert trained()(x).shape == (n, 3)
+    assert errors(trained(), x) < BOUND
+
+
+def test_samples_may_lie_in_memory_in_any_way() -> None:
+    model = trained()
+    for kind in ("uint8", "float32", "float64"):
+        x = PIXELS.astype(kind)
+        wide = np.zeros((2 * len(x), 2 * WIDTH), kind)
+        wide[::2, ::2] = x
+        packed = np.zeros(len(x), dtype=[("odd", "i1"), ("x", kind, WIDTH)])
+        packed["x"] = x
+        frozen = x.copy()
+        frozen.flags.writeable = False
+        for same in (np.asfortranarray(x), wide[::2, ::2], packed["x"], frozen, x[::-1, ::-1]):
+            before = same.copy()
+            assert errors(model, same) < BOUND
+            assert np.array_equal(same, before)
+
+
+def test_columns_far_from_0_keep_the_digits_in_which_they_differ() -> None:
+    """Seconds since 1970 within a week; float32 tells minutes apart at best.
+
+    Beside the same network in float64, the errors are those of numbers of size 1.
+    """
+    x = 1.7e9 + np.random.default_rng(0).uniform(0, 6e5, size=(50, WIDTH))
+    model = trained("float32", x)
+    params = [{name: a.astype(np.float64) for name, a in p.items()} for p in model.params]
+    exact = model.network.infer(params, x)
+    assert difference(model(x), exact) < BOUND * np.finfo(np.float32).eps
+    for kind in ("float64", "float32", "int64"):
+        assert errors(model, x.astype(kind)) < BOUND
+
+
+@pytest.mark.parametrize("offset", [0.0, 1.0, -3.9, 4.1, -100.0])
+def test_a_mean_becomes_part_of_the_bias_only_where_little_is_lost(offset: float) -> None:
+    """Beside the same network in float64, as `Network.infer` is."""
+    x = (np.random.default_rng(0).normal(size=(500, WIDTH)) + offset).astype(np.float32)
+    model = trained("float32", x)
+    params = [{name: a.astype(np.float64) for name, a in p.items()} for p in model.params]
+    exact = model.network.infer(params, x.astype(np.float64))
+    assert difference(model(x), exact) < BOUND * np.finfo(np.float32).eps
+
+
+@pytest.mark.parametrize("unit", [1e-39, 1e-31, 1e-29, 1e-10, 1e10, 1e29, 1e31, 1e37])
+def test_columns_may_be_in_any_unit(unit: float) -> None:
+    x = np.random.default_rng(0).normal(size=(50, WIDTH))
+    for offset in (0, 5):
+        samples = (x + offset) * unit
+        assert errors(trained("float32", samples), samples.astype(np.float32)) < BOUND
+
+
+def test_equal_columns_beside_others() -> None:
+    x = PIXELS.copy()
+    x[:, :5] = 0
+    x[:, 5] = 255
+    model = trained("float32", x.astype(np.float64))
+    assert set(model.params[0]["scale"][:6]) == {1.0}
+    assert errors(model, x) < BOUND
+
+
+def test_logits_are_new_arrays_and_nothing_is_written_to() -> None:
+    """The scaling is the identity: samples of float32 go into the product as they are."""
+    for network in (xpnet.mlp(WIDTH, 3).network, Network(WIDTH, (Standardize(WIDTH), ReLU()))):
+        theta = np.ones(network.size, np.float32)
+        buffers = np.repeat(np.asarray([0, 1], np.float32), WIDTH)
+        infer = bound(network, network.unpack(theta, buffers))
+        x = -PIXELS[:4].astype(np.float32)
+        before = x.copy()
+        first, second = infer(x), infer(x)
+        kept = second.copy()
+        first[...] = 7
+        for a in (x, theta, buffers, second):
+            assert not np.shares_memory(first, a)
+        assert np.array_equal(x, before)
+        assert np.array_equal(second, kept)
+
+
+def test_calls_may_be_under_way_at_once() -> None:
+    model = trained(normalization="batch")
+    batches = [np.roll(PIXELS, i, axis=0) for i in range(16)]
+    expected = [model(x) for x in batches]
+    with ThreadPoolExecutor(4) as pool:
+        for z, right in zip(pool.map(model, batches), expected, strict=True):
+            assert np.array_equal(z, right)
+
+
+@dataclass(frozen=True)
+class Centre(Layer):
+    """A layer of one's own, which looks at all samples at once."""
+
+    def forward(self, p: Arrays, x: np.ndarray) -> tuple[np.ndarray, None]:
+        return x - x.mean(axis=0), None
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [(Standardize(WIDTH), Centre(), Dense(WIDTH, 3)), (Dense(WIDTH, 3),), ()],
+    ids=["own", "unscaled", "none"],
+)
+def test_other_networks_are_computed_by_infer(layers: tuple[Layer, ...]) -> None:
+    network = Network(WIDTH, layers)
+    params = network.unpack(np.ones(network.size, np.float32), np.ones(40, np.float32))
+    for x in (PIXELS, PIXELS / 3):
+        z, expected = bound(network, params)(x), network.infer(params, x)
+        assert z.dtype == expected.dtype
+        assert np.array_equal(z, expected)
