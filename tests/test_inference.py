@@ -15,8 +15,7 @@ from conftest import difference
 
 import xpnet
 from xpnet.activations import ACTIVATIONS, ReLU
-from xpnet.data import BLOCK
-from xpnet.inference import bound
+from xpnet.inference import BLOCK, bound
 from xpnet.layers import Arrays, Dense, Layer, Standardize
 from xpnet.model import Model
 from xpnet.network import Network

@@ -181,6 +181,7 @@ def test_samples_may_be_flat_lists_strided_or_read_only(tmp_path) -> None:
         (np.zeros(20), r"a single sample is x\[None, ...\]"),
         (np.zeros((9, 20), dtype=complex), "complex128; expected numbers"),
         (np.full((9, 20), "a"), "expected numbers"),
+        (np.ma.masked_equal(PIXELS, 0), "a masked array"),
         ([[1.0, 2.0], [1.0]], "a list that makes no array"),
         ({"a": 1}, "no array that xpnet can compute with"),
         (None, "NoneType is no array"),
@@ -334,9 +335,9 @@ def test_a_model_that_was_called_is_freed_when_it_is_dropped() -> None:
     model(PIXELS)
     gc.disable()
     try:
-        alive = weakref.ref(model)
+        alive = weakref.ref(model), weakref.ref(model.params[3]["W"])
         del model
-        assert alive() is None
+        assert [a() for a in alive] == [None, None]
     finally:
         gc.enable()
 

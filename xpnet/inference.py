@@ -19,7 +19,6 @@ import numpy as np
 import numpy.typing as npt
 
 from xpnet.activations import ACTIVATIONS, Identity, ReLU, Tanh
-from xpnet.data import BLOCK
 from xpnet.layers import Arrays, Dense, Dropout, Layer, Noise, Rescale, Standardize
 from xpnet.network import Network
 from xpnet.normalization import BatchNorm, LayerNorm
@@ -28,6 +27,9 @@ HostArray = npt.NDArray[Any]
 Map = Callable[[HostArray], HostArray]
 Bound = tuple[Layer, Arrays]  # a layer and its arrays
 
+BLOCK = 2048
+"""Samples at a time.  Of 784-128-10, blocks of 1,000 to 3,000 take the same time, and greater ones
+more, for they leave the cache.  Few are better where the threads of a product wait for a core."""
 IDLE = {Dropout, Noise, Identity}  # y = x when predicting
 KNOWN = {Standardize, Dense, BatchNorm, LayerNorm, Rescale, *IDLE, *ACTIVATIONS.values()}
 
@@ -52,16 +54,19 @@ def bound(network: Network, params: Sequence[Arrays]) -> Map:
     steps = _steps([(layer, p) for layer, p in layers if type(layer) not in IDLE])
     width, dtype = network.fan_out, params[0]["mean"].dtype
 
-    def infer(x: HostArray) -> HostArray:
-        n = x.shape[0]
-        if n > BLOCK:
-            z = np.empty((n, width), dtype)
-            for start in range(0, n, BLOCK):
-                z[start : start + BLOCK] = infer(x[start : start + BLOCK])
-            return z
+    def infer_block(x: HostArray) -> HostArray:
         for step in steps:
             x = step(x)
         return x
+
+    def infer(x: HostArray) -> HostArray:
+        n = x.shape[0]
+        if n <= BLOCK:
+            return infer_block(x)
+        z = np.empty((n, width), dtype)
+        for start in range(0, n, BLOCK):
+            z[start : start + BLOCK] = infer_block(x[start : start + BLOCK])
+        return z
 
     return infer
 

@@ -105,6 +105,7 @@ class Model:
 
     @cached_property
     def _infer_on_numpy(self) -> inference.Map:
+        """`Network.infer` with its arrays on NumPy, prepared at the first call."""
         return inference.bound(self.network, self.like(np.zeros(0)).params)
 
     def predict_proba(self, x: Any) -> Array:
@@ -147,6 +148,7 @@ class Model:
 
     @cached_property
     def _labels_on_numpy(self) -> HostArray:
+        """Its labels as an array of numbers or names."""
         return np.asarray(self.labels)
 
     @cached_property
@@ -168,7 +170,7 @@ class Model:
     def flatten(self, x: Any) -> Array:
         """x as an array (n, width), checked."""
         if not (type(x) is np.ndarray and x.ndim > 1 and x.dtype.kind in "biuf"):
-            x = as_array(x)
+            x = as_array(x)  # which takes as long as a small product
         shape, width = tuple(x.shape), self.network.fan_in
         fits = shape[1:] == self.input_shape or shape[1:] == (width,)
         if not fits and (len(self.input_shape) > 1 or prod(shape[1:]) != width):
