@@ -97,11 +97,11 @@ def _scaling(standardize: Bound, rest: list[Bound]) -> tuple[Map, list[Bound]]:
 
         ((x - mean) / s) W + b = (x - mean) W' + b = x W' + (b - mean W')
 
-    The first form costs nothing: W' has a rounding error for each weight, in place of one for each
-    x / s.  So does the second, but the rounding errors of its terms, of x W' and of mean W', are
-    relative to |x| / s and |mean| / s, and those of the first to |x - mean| / s, which is about 1.
-    Where |mean| <= 4 s, as for pixels, that is some times the same; for seconds since 1970, where
-    it would be the loss of all digits, x - mean is computed, from float64 in float64.
+    The first step loses nothing: a rounding error for each weight takes the place of one for each
+    x / s.  The second replaces rounding errors relative to |x - mean| / s, which is about 1, by
+    errors relative to |x| / s and |mean| / s.  Where |mean| <= 4 s, as for pixels, these are a few
+    times as large, whatever the type of x.  For seconds since 1970 all digits would be lost: there
+    x - mean is computed, from float64 in float64.
     """
     layer, p = standardize
     mean, scale = p["mean"], p["scale"]
