@@ -10,21 +10,23 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from test_datasets import idx_folder
-from threadpoolctl import threadpool_limits
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from xpnet import datasets, device
 from xpnet.cli import run
-from xpnet.evaluation import Evaluation
+from xpnet.evaluation import Evaluation, evaluate
 from xpnet.losses import SquaredError
 from xpnet.model import load, mlp
+from xpnet.network import Network
 from xpnet.report import Report
 from xpnet.train import Epoch, Result, fit
 
@@ -884,7 +886,7 @@ def test_ctrl_c_on_a_terminal_ends_the_progress() -> None:
     assert content.rindex(b"\x1b[?25h") > content.rindex(b"\x1b[?25l")
 
 
-@pytest.mark.parametrize("place", ["load_data", "select", "evaluate"])
+@pytest.mark.parametrize("place", ["datasets.load", "device.select", "evaluation.evaluate"])
 def test_ctrl_c_anywhere_exits_130_in_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], place: str
 ) -> None:
@@ -892,7 +894,7 @@ def test_ctrl_c_anywhere_exits_130_in_one_line(
         raise KeyboardInterrupt
 
     mlp(4, 3).save("model.safetensors")
-    monkeypatch.setattr(f"xpnet.cli.use.{place}", interrupted)
+    monkeypatch.setattr(f"xpnet.{place}", interrupted)
     refused(capsys, run(["evaluate", "model.safetensors", "--data", "tiny.npz"]), 130, "interrupt")
 
 
@@ -942,11 +944,83 @@ def test_evaluate_of_a_model_file_finds_the_data_of_its_run(
     assert "tiny.npz" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(("batch_size", "threads"), [("128", 1), ("4000000", 2)])
-def test_small_products_take_one_thread_and_say_so(batch_size: str, threads: int) -> None:
+@pytest.fixture
+def four_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("xpnet.threads.most", lambda: 4)
+
+
+def blas_threads() -> int:
+    """Those that the BLAS takes now; 0 where threadpoolctl knows none."""
+    pools = threadpool_info()
+    return max((p["num_threads"] for p in pools if p["user_api"] == "blas"), default=0)
+
+
+needs_blas = pytest.mark.skipif(not blas_threads(), reason="threadpoolctl does not know this BLAS")
+
+
+@needs_blas
+@pytest.mark.usefixtures("four_cores")
+@pytest.mark.parametrize(
+    ("options", "threads"),
+    [("--batch-size 128", 1), ("--batch-size 4000000", 4), ("--threads 3", 3)],
+)
+def test_the_blas_takes_as_many_threads_as_run_json_says(
+    options: str, threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+
+    def seeing(function: Callable[..., Any]) -> Callable[..., Any]:
+        def see(*arguments: Any, **more: Any) -> Any:
+            seen.append(blas_threads())
+            return function(*arguments, **more)
+
+        return see
+
+    monkeypatch.setattr("xpnet.train.fit", seeing(fit))
+    monkeypatch.setattr("xpnet.evaluation.evaluate", seeing(evaluate))
     with threadpool_limits(2, user_api="blas"):
-        assert train("-q", "--epochs", "1", "--batch-size", batch_size) == 0
+        assert train("-q", "--epochs", "1", *options.split()) == 0
+        assert blas_threads() == 2
+    assert seen == [threads, threads]
     assert manifest("runs/tiny-1")["threads"] == threads
+
+
+@needs_blas
+@pytest.mark.parametrize("command", ["evaluate model.safetensors --data tiny.npz", "predict x.npy"])
+@pytest.mark.usefixtures("four_cores")
+def test_evaluate_and_predict_take_threads_too(
+    command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+
+    def infer(self: Network, params: Any, x: Any) -> Any:
+        seen.append(blas_threads())
+        return self.forward(params, x)[0]
+
+    monkeypatch.setattr(Network, "infer", infer)
+    mlp(4, 3).save("model.safetensors")
+    np.save("x.npy", X)
+    model = [] if "evaluate" in command else ["--model", "model.safetensors"]
+    assert run([*command.split(), *model, "--threads", "3"]) == 0
+    assert run([*command.split(), *model]) == 0
+    assert seen == [3, 1]
+
+
+@needs_blas
+def test_threads_are_given_back_after_an_error(capsys: pytest.CaptureFixture[str]) -> None:
+    with threadpool_limits(2, user_api="blas"):
+        refused(capsys, train("--threads", "1", "--learning-rate", "1e30"), 1, "Try a smaller")
+        assert blas_threads() == 2
+
+
+@pytest.mark.parametrize("command", ["train", "evaluate .", "predict x.npy"])
+@pytest.mark.parametrize("threads", ["0", "-1"])
+def test_less_than_a_thread_is_refused(
+    folder: Path, capsys: pytest.CaptureFixture[str], command: str, threads: str
+) -> None:
+    code = run([*command.split(), "--threads", threads])
+    refused(capsys, code, 2, f"--threads {threads}: expected a whole number, 1 or more")
+    assert names(folder) == ["tiny.npz"]
 
 
 def test_gradcheck_says_what_is_right(capsys: pytest.CaptureFixture[str]) -> None:

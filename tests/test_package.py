@@ -3,11 +3,13 @@
 import ast
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
 import xpnet
+from xpnet import cli
 
 SOURCE = Path(xpnet.__file__).parent
 MODULES = sorted(
@@ -15,7 +17,7 @@ MODULES = sorted(
 )
 ROWS = [
     {"errors"},
-    {"device"},
+    {"device", "packaged"},
     {"random", "downloads", "tables", "special"},
     {
         "fast.record",
@@ -29,13 +31,13 @@ ROWS = [
     },
     {"fast.plan", "network", "optimizers", "datasets"},
     {"fast.draws", "data", "checkpoint"},
-    {"fast.fused", "inference"},
+    {"fast.fused", "inference", "threads"},
     {"model"},
     {"fast.__init__", "preparation", "gradcheck", "tasks"},
     {"evaluation"},
     {"train"},
     {"run", "explain"},
-    {"report"},
+    {"report", "cli.names"},
     {"cli.options"},
     {"cli.learn", "cli.train", "cli.use"},
     {"cli.__init__"},
@@ -55,12 +57,18 @@ USERS = {
     "safetensors": {"checkpoint"},
     "typer": {"cli"},
     "rich": {"report"},
-    "threadpoolctl": {"cli"},
+    "threadpoolctl": {"threads"},
     "jax": {"gradcheck"},
     "pooch": {"downloads"},
     "tqdm": {"downloads"},
     "torch": {"gradcheck"},
 }
+# Of the lists in cli/names.py: the modules that hold the tables.
+PARTS = {
+    "ACTIVATIONS": "activations", "NORMALIZATIONS": "normalization",
+    "INITIALIZERS": "initializers", "LOSSES": "losses", "OPTIMIZERS": "optimizers",
+    "AVERAGES": "optimizers", "SCHEDULES": "schedules",
+}  # fmt: skip
 LIBRARIES = {"numpy", "np", "cupy", "cupyx", "torch", "jax", "jnp", "array_api_compat",
              "array_api_strict"}  # fmt: skip
 
@@ -161,11 +169,16 @@ def test_type_checkers_see_the_same_names() -> None:
     assert seen == set(xpnet.__all__)
 
 
-def loaded(code: str) -> set[str]:
-    """The top-level modules that are loaded after running some code in a fresh interpreter."""
-    report = f"{code}\nimport sys; print(*{{name.split('.')[0] for name in sys.modules}})"
+def loaded(code: str, depth: int = 1) -> set[str]:
+    """The modules that are loaded after running some code in a fresh interpreter.
+
+    Of their names no more than `depth` parts.
+    """
+    report = f"{code}\nimport sys; print('\\nMODULES', *sys.modules)"
     command = [sys.executable, "-c", report]
-    return set(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split())
+    done = subprocess.run(command, capture_output=True, text=True, check=True, encoding="utf-8")
+    names = done.stdout.rpartition("\nMODULES ")[2].split()
+    return {".".join(name.split(".")[:d]) for name in names for d in range(1, depth + 1)}
 
 
 def test_import_takes_no_library() -> None:
@@ -185,6 +198,35 @@ def test_reading_takes_no_downloader() -> None:
     after = loaded("from xpnet.datasets import load; load('mnist')")
     assert "numpy" in after
     assert not after & {"pooch", "requests", "tqdm"}
+
+
+NOT_FOR_HELP = {"numpy", "safetensors", "array_api_compat", "threadpoolctl"}
+
+
+@pytest.mark.parametrize(
+    "arguments", ["--help", "train --help", "evaluate --help", "gradcheck --help", "--version", ""]
+)
+def test_help_takes_no_numpy(arguments: str) -> None:
+    after = loaded(f"from xpnet.cli import run; run({arguments.split()})")
+    assert "typer" in after
+    assert not after & (NOT_FOR_HELP - ({"numpy"} if arguments == "--version" else set()))
+
+
+def test_training_from_the_command_line_takes_what_it_needs(tmp_path: Path) -> None:
+    options = ["--data", "mnist", "--limit", "100", "--output", str(tmp_path / "run"), "-q"]
+    code = f"from xpnet.cli import run; assert run({['train', *options]}) == 0"
+    after = loaded(code, depth=2)
+    assert {"numpy", "threadpoolctl", "safetensors", "xpnet.train"} <= after
+    unused = {"array_api_compat", "rich", "cupy", "torch", "jax", "pooch"}
+    assert not after & (unused | {"xpnet.gradcheck", "xpnet.explain"})
+
+
+@pytest.mark.parametrize("names", ["DATA", "TASKS", "REFERENCES", *PARTS])
+def test_the_names_in_the_help_are_those_that_there_are(names: str) -> None:
+    modules = {"DATA": "datasets", "TASKS": "tasks", "REFERENCES": "gradcheck"} | PARTS
+    table = "NAMED" if names == "DATA" else names
+    there = getattr(import_module(f"xpnet.{modules[names]}"), table)
+    assert getattr(cli.names, names) == tuple(there)
 
 
 def test_every_public_function_and_class_is_described() -> None:

@@ -107,7 +107,8 @@ def test_options_are_the_arguments_of_fit_and_mlp() -> None:
     arguments = set(inspect.signature(xpnet.fit).parameters)
     arguments |= set(inspect.signature(xpnet.mlp).parameters)
     of_the_command_line = {
-        "data", "hidden", "device", "strict_device", "output", "quiet", "target", "task", "data_dir"
+        "data", "hidden", "device", "strict_device", "threads", "output", "quiet", "target", "task",
+        "data_dir",
     }  # fmt: skip
     options = {parameter.name for parameter in COMMANDS["train"].params}
     assert options - of_the_command_line <= arguments

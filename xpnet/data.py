@@ -20,6 +20,7 @@ HostArray = npt.NDArray[Any]
 Label = int | str
 
 BLOCK = 1024  # rows that are evaluated, or looked through, at a time
+EXACT = 256  # rows of bytes of which sums and sums of squares are exact in float32
 
 
 @dataclass(frozen=True)
@@ -315,13 +316,14 @@ def standardization(x: Array, rows: HostArray, pixels: bool) -> tuple[HostArray,
     xp, width = namespace(x), x.shape[1]
     n, mean, squares = 0, np.zeros(width), np.zeros(width)
     for index in blocks(rows, x):
-        block = to_numpy(xp.take(x, index, axis=0)).astype(np.float64)
-        step = block.mean(axis=0) - mean
-        block -= block.mean(axis=0)
-        part = len(block) / (n + len(block))
-        squares += np.einsum("ij,ij->j", block, block) + step**2 * n * part
-        mean += step * part
-        n += len(block)
+        gathered = to_numpy(xp.take(x, index, axis=0))
+        for start in range(0, len(gathered), EXACT):
+            block = gathered[start : start + EXACT]
+            block_mean, block_squares = _mean_and_squares(block)
+            step, part = block_mean - mean, len(block) / (n + len(block))
+            squares += block_squares + step**2 * n * part
+            mean += step * part
+            n += len(block)
     variance = squares / n
     if pixels:
         variance[:] = np.mean(variance + (mean - mean.mean()) ** 2)
@@ -329,3 +331,21 @@ def standardization(x: Array, rows: HostArray, pixels: bool) -> tuple[HostArray,
     deviation = np.sqrt(variance)
     constant = deviation <= 1e-12 * np.abs(mean)  # what is left is rounding
     return mean, np.where(constant, 1.0, deviation)
+
+
+def _mean_and_squares(block: HostArray) -> tuple[HostArray, HostArray]:
+    """The mean m of each column, and the sum of the squared deviations from it, in float64.
+
+    Of bytes, which take a third of the time, it is  Σ (x - m)² = Σ x² - (Σ x)² / n:  both sums of
+    `EXACT` rows are whole numbers below 2^24, so float32 has them exactly, in whatever order.
+    """
+    if block.dtype != np.uint8:
+        x = block.astype(np.float64)
+        mean = x.mean(axis=0)
+        x -= mean
+        return mean, np.einsum("ij,ij->j", x, x)
+    n, x = len(block), block.astype(np.float32)
+    ones = np.ones(n, dtype=np.float32)
+    sums = (ones @ x).astype(np.float64)
+    x *= x
+    return sums / n, (ones @ x).astype(np.float64) - sums**2 / n

@@ -13,15 +13,14 @@ import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from importlib.abc import Traversable
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from xpnet.downloads import PUBLISHED, arrange, fetch
+from xpnet import packaged
+from xpnet.downloads import PARTS, PUBLISHED, arrange, fetch
 from xpnet.errors import DataError
 from xpnet.random import Purpose, permutation, step_keys
 from xpnet.tables import as_whole, read_features, read_table
@@ -104,7 +103,7 @@ def load(
     names: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
     if source == "mnist":
-        name, arrays, hashes = source, *_read_idx_folder(files("xpnet") / source)
+        name, arrays, hashes = source, *_read_packaged()
     elif source in PUBLISHED:
         name, (arrays, hashes) = source, _read_published(source, folder)
         labels = PUBLISHED[source].labels
@@ -164,7 +163,7 @@ def load_samples(source: str, columns: Sequence[str] = ()) -> HostArray:
     return _check_x(x, source)
 
 
-def _read(path: Path | Traversable) -> tuple[bytes, dict[str, str]]:
+def _read(path: Path) -> tuple[bytes, dict[str, str]]:
     """The bytes of a file, and its name with their SHA-256."""
     try:
         content = path.read_bytes()
@@ -196,7 +195,8 @@ def parse_idx(content: bytes, name: str, kind: str = "") -> HostArray:
         It is no IDX file, of another kind, truncated or too long.
     """
     stream: Any = io.BytesIO(content)
-    if content[:2] == b"\x1f\x8b":
+    packed = content[:2] == b"\x1f\x8b"
+    if packed:
         stream = gzip.GzipFile(fileobj=stream)
     magic = _take(stream, 4, name)
     if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] not in IDX_TYPES or not magic[3]:
@@ -212,7 +212,10 @@ def parse_idx(content: bytes, name: str, kind: str = "") -> HostArray:
     dtype, shape = np.dtype(IDX_TYPES[magic[2]]), np.frombuffer(sizes, dtype=">u4").tolist()
     size = math.prod(shape) * dtype.itemsize
     # Not more than expected is unpacked; one byte more, so that what is too long shows.
-    data = _take(stream, size + 1, name)
+    if packed:
+        data = memoryview(_take(stream, size + 1, name))
+    else:
+        data = memoryview(content)[4 + 4 * magic[3] :][: size + 1]  # and nothing is copied
     if len(data) != size or max(shape) > MOST_SAMPLES:
         there = "more" if len(data) > size else f"{len(data)}"
         raise DataError(f"{name}: truncated or damaged: {size} bytes expected, {there} there")
@@ -230,7 +233,7 @@ def _take(stream: Any, size: int, name: str) -> bytes:
         raise DataError(f"{name}: its header gives an impossible size") from None
 
 
-def _read_idx_folder(folder: Path | Traversable) -> tuple[dict[str, HostArray], dict[str, str]]:
+def _read_idx_folder(folder: Path) -> tuple[dict[str, HostArray], dict[str, str]]:
     """x_train, y_train and, where they are there, x_test, y_test; and the files' hashes."""
     try:
         there = {entry.name: entry for entry in folder.iterdir()}
@@ -254,6 +257,15 @@ def _read_idx_folder(folder: Path | Traversable) -> tuple[dict[str, HostArray], 
                 hashes.update(digest)
                 letter = "x" if kind == "images" else "y"
                 arrays[f"{letter}_{part}"] = parse_idx(content, name, kind)
+    return arrays, hashes
+
+
+def _read_packaged() -> tuple[dict[str, HostArray], dict[str, str]]:
+    """The arrays of MNIST in the package, and the files' hashes."""
+    arrays, hashes = {}, {}
+    for part, (name, (content, digest)) in zip(PARTS, packaged.read().items(), strict=True):
+        arrays[part] = parse_idx(content, name, "images" if part.startswith("x") else "labels")
+        hashes[name] = digest
     return arrays, hashes
 
 

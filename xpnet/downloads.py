@@ -22,18 +22,13 @@ import numpy as np
 import numpy.typing as npt
 
 from xpnet.errors import DataError
+from xpnet.packaged import FILES as MNIST_FILES
 
 HostArray = npt.NDArray[Any]
 PARTS = ("x_train", "y_train", "x_test", "y_test")
 SECONDS = 30  # without a byte, until the next mirror is tried
 MIB = 2**20
 
-MNIST_FILES = (
-    "train-images-idx3-ubyte.gz",
-    "train-labels-idx1-ubyte.gz",
-    "t10k-images-idx3-ubyte.gz",
-    "t10k-labels-idx1-ubyte.gz",
-)
 QMNIST_FILES = (
     "qmnist-train-images-idx3-ubyte.gz",
     "qmnist-train-labels-idx2-int.gz",

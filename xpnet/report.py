@@ -1,12 +1,10 @@
 """What `xpnet train` prints.  The one user of rich."""
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from time import perf_counter
-
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from xpnet import run as runs
 from xpnet.datasets import Samples
@@ -64,8 +62,14 @@ class Report:
     def live(self, batch_size: int) -> Iterator[Callable[[int], None] | None]:
         """Shows the progress within epochs; gives the function to call after each step."""
         self.begun = perf_counter()
+        if self.quiet or sys.stdout is None or not sys.stdout.isatty():
+            yield None
+            return
+        from rich.console import Console  # here, since importing it takes longer than a short run
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
         console = Console()
-        if self.quiet or not console.is_terminal or console.is_dumb_terminal:
+        if not console.is_terminal or console.is_dumb_terminal:
             yield None
             return
         steps = -(-self.samples // max(batch_size, 1))

@@ -19,7 +19,6 @@ from typer.exceptions import TyperException
 
 from xpnet.cli import learn, train, use
 from xpnet.cli.options import app
-from xpnet.device import versions
 from xpnet.errors import DeviceFallbackWarning, XpnetError
 
 for _command in (train, use, learn):
@@ -78,6 +77,8 @@ def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
 
 def _show_version(wanted: bool) -> None:
     if wanted:
+        from xpnet.device import versions
+
         print(f"xpnet {versions()['xpnet']}")
         raise typer.Exit
 

@@ -3,9 +3,9 @@
 import json
 from typing import Annotated
 
-import numpy as np
 import typer
 
+from xpnet.cli import names
 from xpnet.cli.options import (
     EVERYDAY,
     NETWORK,
@@ -21,6 +21,7 @@ from xpnet.cli.options import (
     Strict,
     Target,
     app,
+    begin,
     build,
     each,
     option,
@@ -28,16 +29,7 @@ from xpnet.cli.options import (
     refuse_others,
     widths,
 )
-from xpnet.datasets import load as load_data
-from xpnet.device import select
 from xpnet.errors import UsageError, at_least, choose, construct
-from xpnet.explain import explain
-from xpnet.explain import tiny as tiny_network
-from xpnet.gradcheck import REFERENCES, check, check_file, summary, table, verdict
-from xpnet.losses import LOSSES
-from xpnet.model import mlp
-from xpnet.preparation import prepare, scale
-from xpnet.tasks import choose_task
 
 
 def add() -> None:
@@ -62,10 +54,10 @@ def gradcheck_command(
     noise: Noise = 0.0,
     inputs: Annotated[int, option(NETWORK, "Columns of the input.")] = 6,
     outputs: Annotated[int, option(NETWORK, "Columns of the output.")] = 4,
-    loss: Annotated[str, option(NETWORK, f"{', '.join(LOSSES)}.")] = "softmax-cross-entropy",
+    loss: Annotated[str, option(NETWORK, f"{', '.join(names.LOSSES)}.")] = "softmax-cross-entropy",
     samples: Annotated[int, option(EVERYDAY, "Random ones, to try it on.")] = 5,
     against: Annotated[
-        str, option(EVERYDAY, f"What is right: {', '.join(REFERENCES)}.")
+        str, option(EVERYDAY, f"What is right: {', '.join(names.REFERENCES)}.")
     ] = "differences",
     seed: Annotated[int, option(EVERYDAY, "Of weights and samples.")] = 0,
     as_json: AsJson = False,
@@ -77,6 +69,12 @@ def gradcheck_command(
     error: the largest difference, in parts of the array's largest derivative. angle: between the
     formula's direction and the right one.
     """
+    begin()
+    from xpnet.device import select
+    from xpnet.gradcheck import REFERENCES, check, check_file, summary, table, verdict
+    from xpnet.losses import LOSSES
+    from xpnet.model import mlp
+
     if file is not None:
         if choose("reference", against, REFERENCES) != "differences":
             raise UsageError(
@@ -122,7 +120,7 @@ def explain_command(
     activation: Activation = "sigmoid",
     loss: Annotated[
         str | None,
-        option(TRAINING, f"What is minimised: {', '.join(LOSSES)}.", default="the task's"),
+        option(TRAINING, f"What is minimised: {', '.join(names.LOSSES)}.", default="the task's"),
     ] = None,
     learning_rate: Annotated[float, option(NETWORK, "Of the step.")] = 0.5,
     seed: Annotated[int, option(NETWORK, "Of the initial weights.")] = 0,
@@ -131,6 +129,17 @@ def explain_command(
     strict_device: Strict = False,
 ) -> None:
     """One training step in numbers: every array, every derivative, from the loss to a weight."""
+    begin(data)
+    import numpy as np
+
+    from xpnet.datasets import load as load_data
+    from xpnet.device import select
+    from xpnet.explain import explain
+    from xpnet.explain import tiny as tiny_network
+    from xpnet.losses import LOSSES
+    from xpnet.preparation import prepare, scale
+    from xpnet.tasks import choose_task
+
     if tiny:
         taken = "tiny", "activation", "loss", "learning_rate", "as_json", "device", "strict_device"
         refuse_others(context, "--tiny has its own network and sample", *taken)

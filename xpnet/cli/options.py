@@ -1,17 +1,23 @@
-"""What the commands share: the application, and options that several of them take."""
+"""What the commands share: the application, and options that several of them take.
+
+To be quick with the help, this module and those of the commands import NumPy, and what needs it,
+within functions only.
+"""
 
 import math
 from dataclasses import replace
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from xpnet.activations import ACTIVATIONS
-from xpnet.datasets import NAMED, Samples
+from xpnet import packaged, threads
+from xpnet.cli import names
 from xpnet.errors import UsageError
-from xpnet.model import Model, mlp
-from xpnet.normalization import NORMALIZATIONS
-from xpnet.tasks import Task
+
+if TYPE_CHECKING:
+    from xpnet.datasets import Samples
+    from xpnet.model import Model
+    from xpnet.tasks import Task
 
 app = typer.Typer(
     name="xpnet",
@@ -32,7 +38,7 @@ def option(panel: str, text: str, *names: str, default: str = "") -> Any:
 
 Data = Annotated[
     str,
-    option(EVERYDAY, f"{', '.join(NAMED)}; a folder of IDX files; an .npz or .csv file."),
+    option(EVERYDAY, f"{', '.join(names.DATA)}; a folder of IDX files; an .npz or .csv file."),
 ]
 Target = Annotated[str, option(DATA, "The column of a .csv to predict, or several: height,weight.")]
 DataDir = Annotated[
@@ -49,13 +55,28 @@ Strict = Annotated[
 AsJson = Annotated[bool, option(EVERYDAY, "Print JSON.", "--json")]
 Hidden = Annotated[str, option(EVERYDAY, "Widths of the hidden layers, as in 128,64; or none.")]
 Activation = Annotated[
-    str, option(NETWORK, f"One for all hidden layers, or one each: {', '.join(ACTIVATIONS)}.")
+    str, option(NETWORK, f"One for all hidden layers, or one each: {', '.join(names.ACTIVATIONS)}.")
 ]
 Normalization = Annotated[
-    str, option(NETWORK, f"Before each activation: none, {', '.join(NORMALIZATIONS)}.")
+    str, option(NETWORK, f"Before each activation: none, {', '.join(names.NORMALIZATIONS)}.")
+]
+Threads = Annotated[
+    int | None,
+    option(
+        EVERYDAY,
+        "Of the BLAS, on the CPU. More than the cores are slower.",
+        default="from cores, batch and widths",
+    ),
 ]
 Dropout = Annotated[float, option(NETWORK, "Part of the hidden units dropped per step.")]
 Noise = Annotated[float, option(NETWORK, "Deviation of noise on the scaled input, per step.")]
+
+
+def begin(data: str = "") -> None:
+    """What a command that computes does first: import NumPy, while MNIST is unpacked beside it."""
+    if data == "mnist":
+        packaged.begin()
+    threads.import_numpy()
 
 
 def widths(hidden: str) -> list[int]:
@@ -74,16 +95,18 @@ def widths(hidden: str) -> list[int]:
 
 
 def build(
-    samples: Samples,
-    task: Task,
+    samples: "Samples",
+    task: "Task",
     hidden: str,
     activation: str,
     dtype: str,
     seed: int,
     initializer: str | None = None,
     **options: Any,
-) -> Model:
+) -> "Model":
     """The network for these samples, with initial weights; `options` as for `mlp`."""
+    from xpnet.model import mlp
+
     shape = samples.x_train.shape[1:]
     model = mlp(
         math.prod(shape), *widths(hidden), task.outputs, activation=each(activation),
@@ -94,9 +117,9 @@ def build(
     return replace(model, columns=samples.columns)
 
 
-def each(names: str) -> str | list[str]:
+def each(given: str) -> str | list[str]:
     """One name for all layers, or a list of one each."""
-    return names.split(",") if "," in names else names
+    return given.split(",") if "," in given else given
 
 
 def or_none(name: str) -> str | None:

@@ -1,14 +1,15 @@
 """`xpnet train`."""
 
 import shlex
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from time import perf_counter
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from threadpoolctl import threadpool_info, threadpool_limits
 
-from xpnet import run as runs
+from xpnet import threads as blas
+from xpnet.cli import names
 from xpnet.cli.options import (
     DATA,
     EVERYDAY,
@@ -24,30 +25,23 @@ from xpnet.cli.options import (
     Normalization,
     Strict,
     Target,
+    Threads,
     app,
+    begin,
     build,
     option,
     or_none,
 )
-from xpnet.data import split
-from xpnet.datasets import Samples
-from xpnet.datasets import load as load_data
-from xpnet.device import Device, select, versions
-from xpnet.errors import DivergedError, XpnetError
-from xpnet.evaluation import evaluate
-from xpnet.initializers import INITIALIZERS
-from xpnet.losses import LOSSES, name_of
-from xpnet.model import Model
-from xpnet.optimizers import AVERAGES, OPTIMIZERS
-from xpnet.report import Report
-from xpnet.schedules import SCHEDULES
-from xpnet.tables import names_of
-from xpnet.tasks import TASKS, Task, choose_task, loss_to_test
-from xpnet.train import Epoch, Result, default_optimizer, fit
+from xpnet.errors import DivergedError, XpnetError, at_least
+
+if TYPE_CHECKING:
+    from xpnet.datasets import Samples
+    from xpnet.device import Device
+    from xpnet.tasks import Task
+    from xpnet.train import Epoch, Result
 
 FEWEST_EPOCHS, FEWEST_STEPS = 10, 1000
 SECONDS_BETWEEN_WRITES = 1.0  # where epochs are shorter: putting files on a disk takes longer
-SMALL_PRODUCT = 2**25  # multiplications; 784 x 128 weights reach it at batches of 335
 
 
 class _InterruptedError(XpnetError):
@@ -75,6 +69,7 @@ def train(
     ] = None,
     device: DeviceOption = "auto",
     strict_device: Strict = False,
+    threads: Threads = None,
     limit: Annotated[
         int | None, option(EVERYDAY, "A quick try: train on the first N training samples.")
     ] = None,
@@ -85,7 +80,7 @@ def train(
     quiet: Annotated[bool, option(EVERYDAY, "Print nothing.", "--quiet", "-q")] = False,
     target: Target = "label",
     task: Annotated[
-        str | None, option(DATA, f"{', '.join(TASKS)}.", default="what the targets look like")
+        str | None, option(DATA, f"{', '.join(names.TASKS)}.", default="what the targets look like")
     ] = None,
     data_dir: DataDir = None,
     activation: Activation = "relu",
@@ -99,7 +94,7 @@ def train(
         str | None,
         option(
             NETWORK,
-            f"One for all dense layers, or one each: {', '.join(INITIALIZERS)}.",
+            f"One for all dense layers, or one each: {', '.join(names.INITIALIZERS)}.",
             default="the activation's",
         ),
     ] = None,
@@ -109,14 +104,16 @@ def train(
     optimizer: Annotated[
         str | None,
         option(
-            TRAINING, f"{', '.join(OPTIMIZERS)}.", default="nesterov for classes, adam for numbers"
+            TRAINING,
+            f"{', '.join(names.OPTIMIZERS)}.",
+            default="nesterov for classes, adam for numbers",
         ),
     ] = None,
     learning_rate: Annotated[
         float | None, option(TRAINING, "Its peak.", default="the optimizer's")
     ] = None,
     schedule: Annotated[
-        str, option(TRAINING, f"The learning rate's course: {', '.join(SCHEDULES)}.")
+        str, option(TRAINING, f"The learning rate's course: {', '.join(names.SCHEDULES)}.")
     ] = "one-cycle",
     warmup: Annotated[
         float, option(TRAINING, "Part of the run in which the learning rate rises first.")
@@ -128,11 +125,11 @@ def train(
         float | None, option(TRAINING, "Shorten longer gradients to this length.")
     ] = None,
     average: Annotated[
-        str, option(TRAINING, f"Of the weights over the steps: none, {', '.join(AVERAGES)}.")
+        str, option(TRAINING, f"Of the weights over the steps: none, {', '.join(names.AVERAGES)}.")
     ] = "none",
     loss: Annotated[
         str | None,
-        option(TRAINING, f"What is minimised: {', '.join(LOSSES)}.", default="the task's"),
+        option(TRAINING, f"What is minimised: {', '.join(names.LOSSES)}.", default="the task's"),
     ] = None,
     label_smoothing: Annotated[
         float, option(TRAINING, "Of softmax-cross-entropy; at least 0, below 1.")
@@ -157,8 +154,21 @@ def train(
 
     Names such as leaky-relu, huber or ema may bring a number: leaky-relu:0.2.
     """
+    if threads is not None:
+        at_least("--threads", threads, 1)
+    begin(data)
+    from xpnet import run as runs
+    from xpnet.data import split
+    from xpnet.datasets import load as load_data
+    from xpnet.device import select, versions
+    from xpnet.evaluation import evaluate
+    from xpnet.report import Report
+    from xpnet.tables import names_of
+    from xpnet.tasks import choose_task, loss_to_test
+    from xpnet.train import default_optimizer, fit
+
     validation = 1 / 6 if validation is None else validation
-    chosen = select(device, strict_device)
+    chosen, installed = select(device, strict_device), versions()
     samples = load_data(data, target, data_dir)
     found = choose_task(samples, task, loss, names_of(target) if samples.columns else ())
     model = build(
@@ -172,14 +182,13 @@ def train(
     report = Report(model, samples.name, len(rows[:limit]), epochs, quiet)
     report.start(samples, found, chosen)
     folder, made = runs.create(output, samples.name)
-    threads = _threads(model, batch_size)
     optimizer = optimizer or default_optimizer(model)
     configuration = {**context.params, "epochs": epochs, "optimizer": optimizer}
-    manifest = _manifest(context, configuration, samples, found, chosen, threads)
+    manifest = _manifest(context, configuration, samples, found, chosen, installed)
     best, written = 0, 0.0
     latest: Result | None = None
 
-    def save(epoch: Epoch, result: Result) -> None:
+    def save(epoch: "Epoch", result: "Result") -> None:
         nonlocal latest
         latest = result
         if perf_counter() - written > SECONDS_BETWEEN_WRITES:
@@ -197,23 +206,25 @@ def train(
 
     status = "failed"
     try:
-        runs.write_manifest(folder, manifest)
-        start = perf_counter()
-        x = chosen.put(samples.x_train)
-        limit_threads = threadpool_limits(threads, user_api="blas")
-        with limit_threads, report.live(batch_size * accumulate) as on_step:
-            result = fit(
-                model.to(chosen), x, samples.y_train, epochs=epochs, batch_size=batch_size,
-                accumulate=accumulate, optimizer=optimizer, learning_rate=learning_rate,
-                schedule=schedule, warmup=warmup, weight_decay=weight_decay, clip_norm=clip_norm,
-                average=or_none(average), loss=found.loss, label_smoothing=label_smoothing,
-                class_weight=or_none(class_weight), validation=validation, patience=patience,
-                limit=limit, seed=seed, on_step=on_step, on_epoch=save,
-            )  # fmt: skip
-        write()
-        seconds = perf_counter() - start
-        measured = loss_to_test(result.model, found.loss)
-        test = evaluate(result.model, chosen.put(samples.x_test), samples.y_test, measured)
+        with blas.limited(threads or blas.suited(model.network, batch_size)) as taken:
+            manifest["threads"] = taken
+            runs.write_manifest(folder, manifest)
+            start = perf_counter()
+            x = chosen.put(samples.x_train)
+            with report.live(batch_size * accumulate) as on_step:
+                result = fit(
+                    model.to(chosen), x, samples.y_train, epochs=epochs, batch_size=batch_size,
+                    accumulate=accumulate, optimizer=optimizer, learning_rate=learning_rate,
+                    schedule=schedule, warmup=warmup, weight_decay=weight_decay,
+                    clip_norm=clip_norm, average=or_none(average), loss=found.loss,
+                    label_smoothing=label_smoothing, class_weight=or_none(class_weight),
+                    validation=validation, patience=patience, limit=limit, seed=seed,
+                    on_step=on_step, on_epoch=save,
+                )  # fmt: skip
+            write()
+            seconds = perf_counter() - start
+            measured = loss_to_test(result.model, found.loss)
+            test = evaluate(result.model, chosen.put(samples.x_test), samples.y_test, measured)
         status = "finished"
         manifest |= {
             "test_accuracy": test.accuracy,
@@ -242,37 +253,27 @@ def train(
     report.end(result, test, measured, seconds, chosen, folder)
 
 
-def _threads(model: Model, batch_size: int) -> int:
-    """Threads of the BLAS for training: one where the largest product is small.
-
-    A second thread gains little there, and where another program wants its core the products wait
-    for it, many times as long as they take.  A rule, not a timing, so that results are the same.
-    """
-    shapes = [shape for _, name, shape in model.network.slots if name == "W"]
-    if batch_size * max(rows * columns for rows, columns in shapes) < SMALL_PRODUCT:
-        return 1
-    return max((pool["num_threads"] for pool in threadpool_info()), default=1)
-
-
 def _manifest(
     context: typer.Context,
     configuration: dict[str, Any],
-    samples: Samples,
-    task: Task,
-    device: Device,
-    threads: int,
+    samples: "Samples",
+    task: "Task",
+    device: "Device",
+    versions: Mapping[str, str],
 ) -> dict[str, Any]:
     """What run.json says before the results."""
+    from xpnet import run as runs
+    from xpnet.losses import name_of
+
     data, loss = configuration["data"], configuration["loss"]
     return {
         "status": "running",
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": shlex.join(["xpnet", *context.obj]),
         "configuration": configuration,
-        "versions": versions(),
+        "versions": versions,
         "device": str(device),
         "device_reason": device.why,
-        "threads": threads,
         "seed": configuration["seed"],
         "task": task.name,
         "loss": loss or name_of(task.loss),

@@ -5,12 +5,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from time import perf_counter
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import numpy as np
 import typer
 
-from xpnet import run as runs
+from xpnet import threads as blas
 from xpnet.cli.options import (
     DATA,
     EVERYDAY,
@@ -18,18 +17,16 @@ from xpnet.cli.options import (
     DataDir,
     DeviceOption,
     Strict,
+    Threads,
     app,
+    begin,
     option,
 )
-from xpnet.datasets import load as load_data
-from xpnet.datasets import load_samples
-from xpnet.device import Device, inventory, on_device_of, select, to_numpy
-from xpnet.errors import DataError, UsageError, construct
-from xpnet.evaluation import evaluate
-from xpnet.losses import LOSSES
-from xpnet.model import Model, load, predicted_columns
-from xpnet.report import shown
-from xpnet.tasks import loss_to_test
+from xpnet.errors import DataError, UsageError, at_least, construct
+
+if TYPE_CHECKING:
+    from xpnet.device import Device
+    from xpnet.model import Model
 
 
 def add() -> None:
@@ -55,12 +52,28 @@ def evaluate_command(
     as_json: AsJson = False,
     device: DeviceOption = "auto",
     strict_device: Strict = False,
+    threads: Threads = None,
 ) -> None:
     """How good a model is on the test set of some data."""
+    if threads is not None:
+        at_least("--threads", threads, 1)
+    begin()
+    from xpnet import run as runs
+    from xpnet.model import load
+
     loaded, path = load(model), Path(model)
     run = runs.read_manifest(path if path.is_dir() else path.parent)
     source = data or (run.source if run else "mnist")
     target = target or (run.target if run else "label")
+    begin(source)
+    from xpnet.data import BLOCK
+    from xpnet.datasets import load as load_data
+    from xpnet.device import select
+    from xpnet.evaluation import evaluate
+    from xpnet.losses import LOSSES
+    from xpnet.report import shown
+    from xpnet.tasks import loss_to_test
+
     own = data is None or (run is not None and runs.source_of(data) == run.source)
     try:
         samples = load_data(source, target, data_dir, loaded.columns, whole=not own)
@@ -84,8 +97,10 @@ def evaluate_command(
         raise UsageError(f"--loss {loss} has no effect: {what}")
     chosen = select(device, strict_device)
     start = perf_counter()
+    wanted_threads = threads or blas.suited(loaded.network, min(BLOCK, len(samples.x_test)))
     try:
-        result = evaluate(loaded, chosen.put(samples.x_test), samples.y_test, measured)
+        with blas.limited(wanted_threads):
+            result = evaluate(loaded, chosen.put(samples.x_test), samples.y_test, measured)
     except (UsageError, DataError) as error:
         raise DataError(f"{source}: {error}") from None
     seconds = perf_counter() - start
@@ -119,8 +134,16 @@ def predict(
     as_json: AsJson = False,
     device: DeviceOption = "auto",
     strict_device: Strict = False,
+    threads: Threads = None,
 ) -> None:
     """The label of each sample, and how probable it is; of a regression its values."""
+    if threads is not None:
+        at_least("--threads", threads, 1)
+    begin()
+    from xpnet import run as runs
+    from xpnet.device import select
+    from xpnet.model import load
+
     is_model = Path(files[0]).is_dir() or files[0].endswith(".safetensors")
     if model is None and is_model:
         model, *files = files
@@ -136,7 +159,7 @@ def predict(
         print(f"xpnet: the model is {model}", file=sys.stderr)
     loaded = load(model)
     chosen = select(device, strict_device)
-    rows = [row for file in files for row in _predict_file(loaded, file, chosen)]
+    rows = [row for file in files for row in _predict_file(loaded, file, chosen, threads)]
     if as_json:
         print(json.dumps(rows))
         return
@@ -149,16 +172,25 @@ def predict(
         print(f"{row['file']:<{width}}  {row['sample']:>6}  {_shown_answer(row, wide)}")
 
 
-def _predict_file(model: Model, file: str, device: Device) -> Iterator[dict[str, Any]]:
+def _predict_file(
+    model: "Model", file: str, device: "Device", threads: int | None
+) -> Iterator[dict[str, Any]]:
     """For each sample of a file: file, sample (its number from 0), and the answer.
 
     The answer is label and probabilities; labels and probabilities; or values.
     """
+    import numpy as np
+
+    from xpnet.datasets import load_samples
+    from xpnet.device import on_device_of, to_numpy
+    from xpnet.model import predicted_columns
+
     x = load_samples(file, model.columns)
     if x.shape == model.input_shape:
         x = x[np.newaxis]
     try:
-        z = model(device.put(x))
+        with blas.limited(threads or blas.suited(model.network, len(x))):
+            z = model(device.put(x))
     except UsageError as error:
         raise DataError(f"{file}: {error}") from None
     with on_device_of(z):
@@ -185,6 +217,9 @@ def _shown_answer(row: dict[str, Any], width: int) -> str:
 
 def devices() -> None:
     """What xpnet can compute on here; if there is no GPU, why, and what to do about it."""
+    begin()
+    from xpnet.device import inventory, select
+
     for name, description, problem in inventory():
         if problem is None:
             print(f"{name:<8} works  {description}")

@@ -1,0 +1,101 @@
+"""How many threads: from the cores, the batch and the widths alone."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
+
+from xpnet import threads
+from xpnet.model import mlp
+
+NETWORK = mlp(784, 128, 10).network
+
+
+@pytest.fixture(autouse=True)
+def nothing_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in threads.VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+
+
+def have_cores(monkeypatch: pytest.MonkeyPatch, cores: int) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(cores)), raising=False)
+
+
+@pytest.mark.parametrize(
+    ("rows", "cores", "expected"),
+    [(1, 8, 1), (128, 8, 1), (334, 8, 1), (335, 8, 2), (1024, 8, 6), (1024, 2, 2), (10**6, 8, 8)],
+)
+def test_a_thread_for_so_many_multiplications_and_at_most_one_for_each_core(
+    rows: int, cores: int, expected: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    have_cores(monkeypatch, cores)
+    assert threads.suited(NETWORK, rows) == expected
+
+
+def test_the_widest_pair_of_layers_decides(monkeypatch: pytest.MonkeyPatch) -> None:
+    have_cores(monkeypatch, 8)
+    assert threads.suited(mlp(10, 2048, 2048, 10).network, 16) == 4
+
+
+def test_the_cores_are_those_that_the_process_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    have_cores(monkeypatch, 3)
+    assert threads.most() == 3
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: 5)
+    assert threads.most() == 5
+    monkeypatch.setattr(os, "cpu_count", lambda: None)
+    assert threads.most() == 1
+
+
+@pytest.mark.parametrize("name", threads.VARIABLES)
+@pytest.mark.parametrize(("said", "expected"), [("2", 2), ("9", 4), ("0", 4), ("all", 4)])
+def test_a_variable_of_the_users_bounds_them(
+    name: str, said: str, expected: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    have_cores(monkeypatch, 4)
+    monkeypatch.setenv(name, said)
+    assert threads.most() == expected
+
+
+def blas_threads() -> list[int]:
+    return [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
+
+
+def test_they_are_given_back_even_after_an_error() -> None:
+    with threadpool_limits(2, user_api="blas"):
+        before = blas_threads()
+        error = pytest.raises(ZeroDivisionError)
+        with error, threads.limited(1) as taken:
+            assert (taken, blas_threads()) == (1, [1] * len(before))
+            raise ZeroDivisionError
+        assert blas_threads() == before
+
+
+def test_what_the_blas_cannot_take_is_not_said_to_be_taken() -> None:
+    with threads.limited(10**6) as taken:
+        assert taken == max(blas_threads(), default=1)
+
+
+def after_import(**setting: str) -> list[str]:
+    """Whether the variable is set afterwards, and the threads of a fresh interpreter's BLAS."""
+    code = (
+        "import os, xpnet.threads as t; t.import_numpy(); from threadpoolctl import *; print("
+        "os.environ.get('OPENBLAS_NUM_THREADS'), *(p['num_threads'] for p in threadpool_info()))"
+    )
+    kept = {name: text for name, text in os.environ.items() if name not in threads.VARIABLES}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=kept | setting, capture_output=True, text=True, check=True
+    )
+    return done.stdout.split()
+
+
+@pytest.mark.skipif(
+    not any(pool["internal_api"] == "openblas" for pool in threadpool_info()),
+    reason="NumPy has another BLAS here",
+)
+def test_numpy_is_imported_with_one_thread_unless_the_user_says_otherwise() -> None:
+    assert after_import() == ["None", "1"]
+    assert after_import(OPENBLAS_NUM_THREADS="2") == ["2", "2"]
+    assert after_import(OMP_NUM_THREADS="2") == ["None", "2"]
