@@ -228,6 +228,14 @@ def test_pixels_share_one_mean_and_deviation(xp: Library) -> None:
     assert difference(scale, np.full(3, x[ROWS].std(dtype=np.float64))) < 1e-13
 
 
+def test_sums_of_the_largest_bytes_are_exact() -> None:
+    x = np.full((N, 2), 255, dtype=np.uint8)
+    x[::7, 1] = 254
+    mean, scale = standardization(x, np.arange(N), pixels=False)
+    assert mean.tolist() == [255, pytest.approx(x[:, 1].mean(), rel=1e-14)]
+    assert scale.tolist() == [1, pytest.approx(x[:, 1].std(), rel=1e-12)]
+
+
 def test_a_large_mean_costs_no_digits() -> None:
     """The sum of squares minus the square of the sum would give 0 or worse here."""
     x = 1e9 + RNG.normal(size=(N, 2))

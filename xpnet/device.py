@@ -4,7 +4,6 @@ The one module of the core that names array libraries; each is imported when fir
 """
 
 import importlib
-import importlib.metadata
 import os
 import platform
 import warnings
@@ -317,9 +316,11 @@ def _check_computing(index: int) -> Problem | None:
 
 
 def _version(package: str) -> str:
+    from importlib import metadata  # late: with it come parsers of mail and of zip files
+
     try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
         return ""
 
 

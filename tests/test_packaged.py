@@ -1,0 +1,90 @@
+"""The files of MNIST in the package, read in the foreground or ahead."""
+
+import gzip
+import hashlib
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from xpnet import packaged
+from xpnet.datasets import load
+from xpnet.errors import DataError
+
+FOLDER = packaged.FOLDER
+SMALL = packaged.FILES[1:]  # the images to train on take longer
+
+
+@pytest.fixture(autouse=True)
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packaged, "FILES", SMALL)
+    monkeypatch.setattr(packaged, "_reader", None)
+
+
+@pytest.mark.parametrize("ahead", [False, True])
+def test_files_are_unpacked_and_hashed(ahead: bool) -> None:
+    if ahead:
+        packaged.begin()
+    for name, (content, digest) in packaged.read().items():
+        packed = (FOLDER / name).read_bytes()
+        assert content == gzip.decompress(packed)
+        assert digest == hashlib.sha256(packed).hexdigest()
+
+
+def test_what_was_read_ahead_is_taken_once_and_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    packaged.begin()
+    packaged._reader.join()
+    with monkeypatch.context() as patch:
+        patch.setattr(packaged, "_unpacked", lambda name: pytest.fail(f"{name} is read again"))
+        assert list(packaged.read()) == list(SMALL)
+    assert packaged._reader is None
+    assert list(packaged.read()) == list(SMALL)
+
+
+@pytest.mark.parametrize("ahead", [False, True])
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        ("missing", "t10k-labels-idx1-ubyte.gz: cannot be read: No such file"),
+        ("short", "t10k-labels-idx1-ubyte.gz: damaged"),
+        ("empty", "t10k-labels-idx1-ubyte.gz: damaged"),
+        ("another byte", "t10k-labels-idx1-ubyte.gz: damaged"),
+        ("another length", "t10k-labels-idx1-ubyte.gz: damaged"),
+    ],
+)
+def test_a_damaged_package_is_told_in_the_foreground(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str, message: str, ahead: bool
+) -> None:
+    for name in SMALL:
+        shutil.copy(FOLDER / name, tmp_path)
+    file = tmp_path / "t10k-labels-idx1-ubyte.gz"
+    content = file.read_bytes()
+    if fault == "missing":
+        file.unlink()
+    elif fault == "short":
+        file.write_bytes(content[:-9])
+    elif fault == "empty":
+        file.write_bytes(b"")
+    elif fault == "another byte":
+        file.write_bytes(content[:999] + bytes([content[999] ^ 1]) + content[1000:])
+    else:
+        file.write_bytes(content[:-4] + b"\xff\xff\xff\xff")
+    monkeypatch.setattr(packaged, "FOLDER", tmp_path)
+    if ahead:
+        packaged.begin()
+    with pytest.raises(DataError, match=f"{message}.*; install xpnet again"):
+        packaged.read()
+
+
+def test_the_data_are_the_same_read_ahead_and_from_a_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.undo()
+    packaged.begin()
+    ahead, later, folder = load("mnist"), load("mnist"), load(str(FOLDER))
+    assert ahead.x_train.shape == (60000, 28, 28)
+    for other in (later, folder):
+        assert ahead.files == other.files
+        for part in ("x_train", "y_train", "x_test", "y_test"):
+            assert np.array_equal(getattr(ahead, part), getattr(other, part))
