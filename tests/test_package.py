@@ -214,7 +214,7 @@ def test_help_takes_no_numpy(arguments: str) -> None:
 
 
 def test_training_from_the_command_line_takes_what_it_needs(tmp_path: Path) -> None:
-    options = ["--data", "mnist", "--limit", "100", "--output", str(tmp_path / "run"), "-q"]
+    options = ["--limit", "100", "--epochs", "1", "--output", str(tmp_path / "run"), "-q"]
     code = f"from xpnet.cli import run; assert run({['train', *options]}) == 0"
     after = loaded(code, depth=2)
     assert {"numpy", "threadpoolctl", "safetensors", "xpnet.train"} <= after
