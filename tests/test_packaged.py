@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from xpnet import packaged
+from xpnet import cli, packaged
 from xpnet.datasets import load
 from xpnet.errors import DataError
 
@@ -40,6 +40,35 @@ def test_what_was_read_ahead_is_taken_once_and_not_kept(monkeypatch: pytest.Monk
         assert list(packaged.read()) == list(SMALL)
     assert packaged._reader is None
     assert list(packaged.read()) == list(SMALL)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "begun"),
+    [
+        ("train", True),
+        ("train --epochs 1", True),
+        ("train --data mine.npz", False),
+        ("train --data=mine.npz", False),
+        ("train --help", False),
+        ("predict", False),
+        ("", False),
+    ],
+)
+def test_the_command_line_begins_where_it_can_tell(
+    arguments: str, begun: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+    monkeypatch.setattr(packaged, "begin", lambda: seen.append("begun"))
+    monkeypatch.setattr(cli, "app", lambda **_: 0)
+    assert cli.run(arguments.split()) == 0
+    assert bool(seen) == begun
+
+
+def test_to_begin_twice_is_to_begin_once() -> None:
+    packaged.begin()
+    reader = packaged._reader
+    packaged.begin()
+    assert packaged._reader is reader
 
 
 @pytest.mark.parametrize("ahead", [False, True])

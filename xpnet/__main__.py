@@ -1,5 +1,6 @@
 """`python -m xpnet` and the command `xpnet`."""
 
+import gc
 import sys
 
 
@@ -11,6 +12,7 @@ def main() -> None:
         code = run()
     except KeyboardInterrupt:
         code = 130
+    gc.freeze()  # at its end the interpreter need not look through all that was imported
     sys.exit(code)
 
 

@@ -37,10 +37,11 @@ class _Reader(Thread):
 
 
 def begin() -> None:
-    """Begin to read, in a thread."""
+    """Begin to read, in a thread, if that has not begun."""
     global _reader
-    _reader = _Reader()
-    _reader.start()
+    if _reader is None:
+        _reader = _Reader()
+        _reader.start()
 
 
 def read() -> dict[str, tuple[bytes, str]]:

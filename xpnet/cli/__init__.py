@@ -17,6 +17,7 @@ from typing import Annotated, Any
 import typer
 from typer.exceptions import TyperException
 
+from xpnet import packaged
 from xpnet.cli import learn, train, use
 from xpnet.cli.options import app
 from xpnet.errors import DeviceFallbackWarning, XpnetError
@@ -37,6 +38,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):  # a label may have letters that a terminal lacks
             stream.reconfigure(errors="backslashreplace")
     arguments = list(sys.argv[1:] if arguments is None else arguments)
+    elsewhere = any(text.startswith(("--data", "--help", "-h")) for text in arguments)
+    if arguments[:1] == ["train"] and not elsewhere:
+        packaged.begin()  # before the options are looked through, which takes typer long
     with warnings.catch_warnings():
         warnings.showwarning = _show_warning
         warnings.simplefilter("always", DeviceFallbackWarning)
