@@ -4,7 +4,7 @@ Exit codes: 0; 2 for wrong usage and for a device that was demanded and isn't th
 failure; 130 after Ctrl-C.  A mistake of the user's is answered in one line.
 
 options.py has what commands share, train.py `train`, use.py `evaluate`, `predict` and `devices`,
-learn.py `gradcheck` and `explain`.
+learn.py `gradcheck` and `explain`, bench.py `bench`.
 """
 
 import io
@@ -18,11 +18,11 @@ import typer
 from typer.exceptions import TyperException
 
 from xpnet import packaged
-from xpnet.cli import learn, train, use
+from xpnet.cli import bench, learn, train, use
 from xpnet.cli.options import app
 from xpnet.errors import DeviceFallbackWarning, XpnetError
 
-for _command in (train, use, learn):
+for _command in (train, use, learn, bench):
     _command.add()
 
 

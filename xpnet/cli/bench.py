@@ -1,0 +1,34 @@
+"""`xpnet bench`."""
+
+from typing import Annotated
+
+from xpnet.cli.options import EVERYDAY, Hidden, app, option, widths
+
+
+def add() -> None:
+    """Make the command part of the application."""
+    app.command("bench")(bench_command)
+
+
+def bench_command(
+    hidden: Hidden = "128",
+    batch_size: Annotated[int, option(EVERYDAY, "Samples per training step.")] = 128,
+    optimizer: Annotated[str, option(EVERYDAY, "As for train.")] = "nesterov",
+    threads: Annotated[int, option(EVERYDAY, "Threads of the BLAS.")] = 1,
+    rounds: Annotated[int, option(EVERYDAY, "Blocks of each, of 30 ms.")] = 20,
+) -> None:
+    """How fast this machine is: a training step and a prediction, beside their matrix products."""
+    from threadpoolctl import threadpool_limits
+
+    from xpnet.bench import bench, machine, table
+    from xpnet.errors import at_least, choose
+    from xpnet.optimizers import OPTIMIZERS
+
+    for name, value in (("batch_size", batch_size), ("threads", threads), ("rounds", rounds)):
+        at_least(name, value, 1)
+    choose("optimizer", optimizer, OPTIMIZERS)
+    shape = widths(hidden)
+    with threadpool_limits(threads, user_api="blas"):
+        head, rows = bench(shape, batch_size, optimizer, rounds)
+        print(f"{'-'.join(map(str, (784, *shape, 10)))}, {optimizer}, float32, MNIST, on the CPU")
+        print(f"{machine()}; threads of the BLAS: {threads}\n\n{table(head, rows)}")
