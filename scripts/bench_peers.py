@@ -22,8 +22,8 @@ PyTorch compile    that, with the module and its loss through `torch.compile`
 JAX jit            one jitted function for all of a step; floats scaled beforehand and taken within;
                    optax; weights and state donated
 JAX scan           the same in a `lax.scan` over 16 steps
-Keras ...          `fit` by that backend on floats scaled beforehand; a block is at least an epoch of
-                   15,360 images, and what `fit` does once for each call is part of it
+Keras ...          `fit` by that backend on floats scaled beforehand; a block is at least an epoch
+                   of 15,360 images, and what `fit` does once for each call is part of it
 thinc              `chain` and `Model.begin_update`, on floats, with NumPy's products (not blis)
 scikit-learn fit   `MLPClassifier.fit`, going on, for an epoch of 15,360 images on floats
 scikit-learn partial_fit   a call for each batch
@@ -35,6 +35,7 @@ import argparse
 import os
 import warnings
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from functools import cache
 from typing import Any
 
@@ -46,6 +47,7 @@ from benchmark import (
     CarefulStep,
     Peer,
     Steps,
+    limit_keras,
     machine,
     one_line,
     products,
@@ -56,14 +58,15 @@ from benchmark import (
     take_turns,
 )
 
-Case = Mapping[str, Any]  # batch_size, activation, optimizer, threads
+Case = Mapping[str, Any]  # batch_size, activation, optimizer, threads, epoch
 RATES = {"adam": 1e-4, "sgd": 1e-2}
 NETWORKS = {"relu-adam": ("relu", "adam"), "sigmoid-sgd": ("sigmoid", "sgd")}
-EPOCH = 15_360  # a multiple of all batch sizes
+EPOCH = 15_360  # where a library knows nothing shorter; a multiple of all batch sizes
 LIBRARIES = (
     "torch", "jax", "optax", "keras", "tensorflow-cpu", "tensorflow", "thinc", "scikit-learn"
 )  # fmt: skip
 SLOW_TO_START = ("PyTorch compile",)
+RUNNING = ExitStack()  # what a case has started and the next one ends
 
 
 @cache
@@ -115,18 +118,14 @@ def xpnet_fit(case: Case) -> Steps:
 
     x, y = images()
     model, optimizer = xpnet_model(case)
-    running = step_by_step(
-        lambda on_step: xpnet.fit(
+
+    def train(on_step: Callable[..., None]) -> None:
+        xpnet.fit(
             model, x, y, epochs=10**9, batch_size=case["batch_size"], optimizer=optimizer,
             schedule="constant", validation=0, on_step=on_step,
         )  # fmt: skip
-    )
-    steps = running.__enter__()
-    KEPT.append(running)  # else it would end here
-    return steps
 
-
-KEPT: list[Any] = []
+    return RUNNING.enter_context(step_by_step(train))
 
 
 def xpnet_train_step(case: Case) -> Steps:
@@ -241,11 +240,9 @@ def jax_jit(case: Case, scan: int = 1) -> Steps:
 def keras_fit(case: Case) -> Steps:
     import keras
 
-    if keras.backend.backend() == "torch":
-        import torch
-
-        torch.set_num_threads(case["threads"])
-    x, y = (a[:EPOCH] for a in scaled())
+    limit_keras(case["threads"])
+    n = case["epoch"]
+    x, y = (a[:n] for a in scaled())
     layers = keras.layers
     model = keras.Sequential(
         [layers.Input((784,)), layers.Dense(128, case["activation"]), layers.Dense(10)]
@@ -256,9 +253,9 @@ def keras_fit(case: Case) -> Steps:
     batch_size = case["batch_size"]
 
     def steps(calls: int) -> int:
-        epochs = -(-calls * batch_size // EPOCH)
+        epochs = -(-calls * batch_size // n)
         model.fit(x, y, batch_size=batch_size, epochs=epochs, verbose=0)
-        return epochs * EPOCH // batch_size
+        return epochs * n // batch_size
 
     return steps
 
@@ -292,21 +289,21 @@ def scikit_learn(case: Case, whole: bool) -> Steps:
     from sklearn.neural_network import MLPClassifier
 
     warnings.simplefilter("ignore")  # it has not converged
-    x, y = scaled()
+    n, (x, y) = case["epoch"], scaled()
     adam = case["optimizer"] == "adam"
     plain = {} if adam else {"momentum": 0.0, "nesterovs_momentum": False}
     classifier = MLPClassifier(
         (128,), activation="relu" if case["activation"] == "relu" else "logistic",
         solver=case["optimizer"], learning_rate_init=RATES[case["optimizer"]], alpha=0.0,
-        batch_size=case["batch_size"], max_iter=1, warm_start=True, random_state=0, **plain,
+        batch_size=case["batch_size"], max_iter=1, warm_start=whole, random_state=0, **plain,
     )  # fmt: skip
     if whole:
 
         def steps(calls: int) -> int:
-            epochs = -(-calls * case["batch_size"] // EPOCH)
+            epochs = -(-calls * case["batch_size"] // n)
             for _ in range(epochs):
-                classifier.fit(x[:EPOCH], y[:EPOCH])
-            return epochs * EPOCH // case["batch_size"]
+                classifier.fit(x[:n], y[:n])
+            return epochs * n // case["batch_size"]
 
         return steps
     rows, classes = batches(case), np.arange(10)
@@ -339,8 +336,7 @@ SIDES: dict[str, Callable[[Case], Steps]] = {
 
 def make(name: str, case: Case) -> Steps:
     """The steps of a side, in its own process; those of the case before end."""
-    while KEPT:
-        KEPT.pop().__exit__(None, None, None)
+    RUNNING.close()
     return SIDES[name](case)
 
 
@@ -356,7 +352,7 @@ def compare(arguments: argparse.Namespace, threads: int) -> None:
             for batch_size in arguments.batch_sizes:
                 case = {
                     "batch_size": batch_size, "activation": activation, "optimizer": optimizer,
-                    "threads": threads,
+                    "threads": threads, "epoch": arguments.epoch,
                 }  # fmt: skip
                 times, left_out = take_turns(peers, case, arguments.rounds, arguments.seconds)
                 print(
@@ -399,7 +395,9 @@ def main() -> None:
     unknown += [n for n in arguments.networks if n not in NETWORKS]
     if unknown:
         parser.error(f"unknown: {', '.join(unknown)}")
+    arguments.epoch = EPOCH
     if arguments.quick:
+        arguments.epoch = 1024
         arguments.batch_sizes, arguments.networks = [32], ["relu-adam"]
         arguments.rounds, arguments.seconds = 2, 0.001
         arguments.peers = [name for name in arguments.peers if name not in SLOW_TO_START]

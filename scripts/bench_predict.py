@@ -40,6 +40,7 @@ from benchmark import (
     BLOCK_SECONDS,
     Peer,
     Steps,
+    limit_keras,
     machine,
     one_line,
     products,
@@ -184,14 +185,9 @@ def jax_jit(case: Case) -> Predict:
 def keras_predict(case: Case) -> Predict:
     import keras
 
-    if keras.backend.backend() == "torch":
-        import torch
-
-        torch.set_num_threads(case["threads"])
+    limit_keras(case["threads"])
     layers = keras.layers
-    model = keras.Sequential(
-        [layers.Input((784,)), layers.Dense(128, "relu"), layers.Dense(10)]
-    )
+    model = keras.Sequential([layers.Input((784,)), layers.Dense(128, "relu"), layers.Dense(10)])
     model.set_weights(folded())
     return lambda x: model.predict_on_batch(x.astype(np.float32, copy=False)).argmax(axis=1)
 
@@ -268,7 +264,7 @@ def compare(arguments: argparse.Namespace, threads: int) -> None:
     ]
     try:
         for n in arguments.images:
-            for dtype in ("uint8", "float32"):
+            for dtype in arguments.types:
                 case = {"images": n, "dtype": dtype, "threads": threads}
                 times, left_out = take_turns(peers, case, arguments.rounds, arguments.seconds)
                 print(
@@ -297,6 +293,7 @@ def main() -> None:
     )
     parser.add_argument("--threads", type=numbers, default=[1], help="1,2 for both; by default 1")
     parser.add_argument("--images", type=numbers, default=[10_000, 1])
+    parser.add_argument("--types", type=names, default=["uint8", "float32"], help="of the images")
     parser.add_argument("--peers", type=names, default=list(NAMES), help=",".join(NAMES))
     parser.add_argument("--rounds", type=int, default=20, help="blocks of each")
     parser.add_argument("--seconds", type=float, default=BLOCK_SECONDS, help="of a block")
@@ -309,7 +306,8 @@ def main() -> None:
     if unknown := [name for name in arguments.peers if name not in NAMES]:
         parser.error(f"unknown: {', '.join(unknown)}")
     if arguments.quick:
-        arguments.images, arguments.rounds, arguments.seconds = [1], 2, 0.001
+        arguments.images, arguments.types = [1], ["uint8"]
+        arguments.rounds, arguments.seconds = 2, 0.001
     print(machine(*LIBRARIES))
     for threads in arguments.threads:
         compare(arguments, threads)

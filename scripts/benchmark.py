@@ -280,7 +280,7 @@ def cores(threads: int) -> list[int]:
 
 @contextmanager
 def pinned(threads: int) -> Iterator[None]:
-    """This process, and what it starts meanwhile, on so many cores."""
+    """Keeps to so many cores, with all processes that are started meanwhile."""
     chosen = cores(threads)
     if not chosen:
         yield
@@ -301,6 +301,20 @@ def environment(threads: int, **more: str) -> dict[str, str]:
     flags = f"--xla_cpu_multi_thread_eigen={str(threads > 1).lower()}"
     quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "JAX_PLATFORMS": "cpu", "CUDA_VISIBLE_DEVICES": ""}
     return {**os.environ, **counts, "XLA_FLAGS": flags, **quiet, "PYTHONPATH": path, **more}
+
+
+def limit_keras(threads: int) -> None:
+    """So many threads for the backend of Keras, where it has a say of its own in it."""
+    backend = os.environ["KERAS_BACKEND"]
+    if backend == "torch":
+        import torch
+
+        torch.set_num_threads(threads)
+    elif backend == "tensorflow":
+        import tensorflow
+
+        tensorflow.config.threading.set_intra_op_parallelism_threads(threads)
+        tensorflow.config.threading.set_inter_op_parallelism_threads(threads)
 
 
 class LeftOutError(Exception):

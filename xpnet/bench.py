@@ -15,6 +15,9 @@ import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
 from statistics import median
 from threading import Semaphore, Thread
 from time import perf_counter, process_time
@@ -187,7 +190,7 @@ def products(*widths: int, batch_size: int, backward: bool = True) -> Callable[[
 
     xs = [matrix(batch_size, width) for width in widths]
     dzs = [matrix(batch_size, width) for width in widths]
-    Ws = [matrix(*shape) for shape in zip(widths, widths[1:], strict=False)]
+    Ws = [matrix(*shape) for shape in pairwise(widths)]
     dWs = [np.empty_like(W) for W in Ws]
     zs = [np.empty_like(x) for x in xs]  # results, so that what is multiplied stays as it is
     tasks = [(xs[i], W, zs[i + 1]) for i, W in enumerate(Ws)]
@@ -234,17 +237,17 @@ def version(distribution: str) -> str:
 
 def _processor() -> str:
     try:
-        with open("/proc/cpuinfo", encoding="utf-8") as file:
-            names = [line.partition(":")[2].strip() for line in file if line[:10] == "model name"]
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
     except OSError:
-        names = []
+        text = ""
+    names = [line.partition(":")[2].strip() for line in text.splitlines() if "model name" in line]
     return f"{names[0]} ({platform.machine()})" if names else platform.machine()
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     """A table in Markdown: the first column to the left, the others to the right."""
-    lines = [head, ["---", *["--:"] * (len(head) - 1)], *rows]
-    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
+    first, *others = [f"| {' | '.join(map(str, line))} |" for line in (head, *rows)]
+    return "\n".join([first, f"|---|{'--:|' * (len(head) - 1)}", *others])
 
 
 def microseconds(number: float) -> str:
@@ -313,5 +316,5 @@ def bench(
         compare("training step", batch_size, steps, products(*widths, batch_size=batch_size))
     for n in (len(many), 1):
         alone = products(*widths, batch_size=n, backward=False)
-        compare("prediction", n, repeat(lambda n=n: model.predict(many[:n])), alone)
+        compare("prediction", n, repeat(partial(model.predict, many[:n])), alone)
     return HEAD, rows

@@ -1,0 +1,156 @@
+"""`xpnet.bench`: that it measures what it says.  No test asserts a time."""
+
+import threading
+import time
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from xpnet import bench
+from xpnet.cli import run
+from xpnet.datasets import load
+
+ROWS = ["training step", "its matrix products", "prediction, 10,000", "its matrix products",
+        "prediction, 1 sample", "its matrix products"]  # fmt: skip
+
+
+def test_every_side_is_measured_as_often() -> None:
+    calls = {"a": 0, "b": 0}
+
+    def side(name: str) -> Callable[[], None]:
+        def function() -> None:
+            calls[name] += 1
+
+        return function
+
+    sides = {name: bench.repeat(side(name)) for name in calls}
+    times = bench.measure(sides, rounds=3, seconds=1e-4)
+    assert {name: len(t.wall) for name, t in times.items()} == {"a": 3, "b": 3}
+    assert all(t.min > 0 and len(t.cpu) == 3 for t in times.values())
+    assert all(calls.values())
+
+
+def test_a_time_is_per_call() -> None:
+    asked = []
+
+    def steps(calls: int) -> int:
+        asked.append(calls)
+        time.sleep(0.01)
+        return 1000  # it could do no less
+
+    wall, cpu = bench.block(steps, 20)
+    assert asked == [2, 20]  # a tenth of them before the clock runs
+    assert 10 <= wall < 10_000  # 10 ms by 1000, not by 20
+    assert cpu < wall
+
+
+def test_cores_are_the_time_of_the_processor_by_that_of_the_clock() -> None:
+    times = bench.Times([10.0, 30.0, 20.0], [20.0, 60.0, 40.0])
+    assert (times.min, times.median, times.cores) == (10, 20, 2)
+
+
+def test_a_training_goes_some_steps_at_a_time() -> None:
+    done, before = [], threading.active_count()
+
+    def train(on_step: Callable[..., None]) -> None:
+        while True:
+            done.append(None)
+            on_step(len(done))
+
+    with bench.step_by_step(train) as steps:
+        counts = [steps(n) or len(done) for n in (1, 5, 2)]
+    assert counts == [1, 6, 8]
+    assert threading.active_count() == before
+
+
+def test_what_goes_wrong_in_a_training_is_told() -> None:
+    def train(on_step: Callable[..., None]) -> None:
+        raise ValueError("no such thing")
+
+    with (
+        bench.step_by_step(train) as steps,
+        pytest.raises(ValueError, match="no such thing"),
+    ):
+        steps(1)
+
+
+@pytest.mark.parametrize(
+    ("backward", "shapes"),
+    [
+        (False, [(5, 4, 3), (5, 3, 2)]),
+        (True, [(5, 4, 3), (5, 3, 2), (3, 5, 2), (5, 2, 3), (4, 5, 3)]),
+    ],
+)
+def test_the_products_are_those_of_a_step(
+    backward: bool, shapes: list[tuple[int, ...]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+    product = np.matmul
+
+    def matmul(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> None:
+        seen.append((*a.shape, b.shape[1]))
+        product(a, b, out=out)
+
+    monkeypatch.setattr(np, "matmul", matmul)
+    bench.products(4, 3, 2, batch_size=5, backward=backward)()
+    assert seen == shapes
+
+
+def test_a_table_is_markdown() -> None:
+    assert (
+        bench.table(["", "a"], [["b", 1], ["c", 2]]) == "|  | a |\n|---|--:|\n| b | 1 |\n| c | 2 |"
+    )
+
+
+def test_the_machine_is_named() -> None:
+    told = bench.machine("threadpoolctl", "no-such-distribution")
+    assert f"NumPy {np.__version__}" in told
+    assert " cores, load " in told
+    assert f"threadpoolctl {bench.version('threadpoolctl')}" in told
+    assert "no-such" not in told
+
+
+def test_bench_compares_with_the_products() -> None:
+    head, rows = bench.bench([4], batch_size=32, rounds=2, seconds=1e-3)
+    assert len({len(head), *map(len, rows)}) == 1
+    assert [row[0].startswith(start) for row, start in zip(rows, ROWS, strict=True)] == [True] * 6
+    assert [row[3:5] for row in rows[1::2]] == [["1.00", "1.00"]] * 3
+
+
+def test_bench_trains_what_it_is_asked_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    import xpnet
+
+    seen = []
+    fit = xpnet.fit
+
+    def spy(model, x, y, **options):
+        seen.append((str(model.network), len(x), options["batch_size"], options["optimizer"]))
+        return fit(model, x, y, **options)
+
+    monkeypatch.setattr(xpnet, "fit", spy)
+    bench.bench([5, 4], batch_size=64, optimizer="adam", rounds=1, seconds=1e-3)
+    assert seen == [("784-5-4-10", len(load("mnist").x_train), 64, "adam")]
+
+
+def test_the_command_prints_a_table(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["bench", "--hidden", "4", "--rounds", "1", "--optimizer", "sgd"]) == 0
+    first, machine, _, *lines = capsys.readouterr().out.splitlines()
+    assert first.startswith("784-4-10, sgd, float32")
+    assert machine.endswith("threads of the BLAS: 1")
+    assert len(lines) == 8
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        (["--threads", "0"], "threads 0: expected a whole number"),
+        (["--optimizer", "adma"], "did you mean 'adam'"),
+        (["--hidden", "x"], "--hidden x: expected widths"),
+    ],
+)
+def test_the_command_answers_a_mistake(
+    option: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["bench", *option]) == 2
+    assert message in capsys.readouterr().err
