@@ -12,6 +12,17 @@ nox.options.error_on_missing_interpreters = True
 
 HERE = Path(__file__).parent
 EMULATOR = HERE.parent / "shared" / "cuda-emulator"
+PEERS = [
+    "torch==2.13.0",
+    "jax",
+    "optax",
+    "keras",
+    "tensorflow-cpu",
+    "thinc",
+    "scikit-learn",
+    "onnx",
+    "onnxruntime",
+]
 LOWEST = [
     "numpy==2.1.0; python_version < '3.14'",
     "array-api-compat==1.12.0",
@@ -63,6 +74,19 @@ def notebook(session: nox.Session) -> None:
     """The notebook reproduced, with its full number of iterations: minutes."""
     session.install("-e", ".[test]")
     session.run("pytest", "-q", "-m", "slow")
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Times beside those of other libraries; `-- --quick` to see that all works."""
+    session.install("-e", ".[test]")
+    for peer in PEERS:
+        # Whoever is not to be had is named in the tables.
+        session.install(peer, success_codes=[0, 1])
+    session.run("xpnet", "bench")
+    session.run("python", "scripts/bench_step.py", *(["--rounds", "2"] * bool(session.posargs)))
+    for script in ("bench_peers.py", "bench_predict.py", "bench_start.py"):
+        session.run("python", f"scripts/{script}", *session.posargs)
 
 
 @nox.session
