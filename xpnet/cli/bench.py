@@ -21,12 +21,10 @@ def bench_command(
     from threadpoolctl import threadpool_limits
 
     from xpnet.bench import bench, machine, table
-    from xpnet.errors import at_least, choose
-    from xpnet.optimizers import OPTIMIZERS
+    from xpnet.errors import at_least
 
     for name, value in (("batch_size", batch_size), ("threads", threads), ("rounds", rounds)):
         at_least(name, value, 1)
-    choose("optimizer", optimizer, OPTIMIZERS)
     shape = widths(hidden)
     with threadpool_limits(threads, user_api="blas"):
         head, rows = bench(shape, batch_size, optimizer, rounds)
