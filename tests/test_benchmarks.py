@@ -63,13 +63,16 @@ def test_the_step_by_hand_computes_what_xpnet_computes(
     model, rule = xpnet.mlp(20, 16, 8, 10, activation=activation), OPTIMIZERS[optimizer]
     buffers = np.repeat(np.asarray([mean, deviation], dtype=np.float32), 20)
     theta, state, total = step.theta.copy(), rule.init(step.theta), 0.0
+    step.steps = 995  # Adam's gradient starts again at its own size at 1000
     for i in range(10):
-        rows = step.next_rows().copy()
+        rows, factor = step.next_rows().copy(), 1 + i / 10
+        step.learning_rate = 0.01 * factor
         step(rows)
+        scalars = np.asarray(rule.scalars(factor, 996 + i), dtype=np.float32)
+        batch = X[rows], Y[rows], None
         theta, state, _, value = xpnet.train_step(
-            model.network, xpnet.SoftmaxCrossEntropy(), rule, theta, state, buffers,
-            (X[rows], Y[rows], None), np.asarray(rule.scalars(1, i + 1), dtype=np.float32),
-        )  # fmt: skip
+            model.network, xpnet.SoftmaxCrossEntropy(), rule, theta, state, buffers, batch, scalars
+        )
         total += float(value) * 32
     assert np.max(np.abs(step.theta - theta)) < 1e-4 * np.max(np.abs(theta))
     assert step.total == pytest.approx(total, rel=1e-5)
