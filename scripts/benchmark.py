@@ -40,7 +40,7 @@ MEAN, DEVIATION = 33.318421, 78.567490  # of all pixels of MNIST's training imag
 MU, BETA1, BETA2 = 0.9, 0.9, 0.999
 
 OPENMP = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
-OTHERS_SPIN = 0.03  # seconds that threads of OpenBLAS and OpenMP may spin after their work
+OTHERS_SPIN = 0.15  # seconds; OpenBLAS's threads were seen to spin for 0.1 after their work
 
 
 class CarefulStep:
@@ -351,7 +351,7 @@ class Peer:
     """
 
     def __init__(self, script: str, name: str, threads: int, **variables: str) -> None:
-        self.name, self.calls = name, 0
+        self.name, self.calls, self.seconds, self.fastest = name, 0, 0.0, float("inf")
         self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 (as long as the process)
         command = [sys.executable, script, "--peer", name, "--threads", str(threads)]
         with pinned(threads):
@@ -387,10 +387,13 @@ class Peer:
     def prepare(self, case: Mapping[str, Any], seconds: float) -> None:
         """Get ready for a case, with blocks of so many seconds."""
         self.calls = self.ask(case=case, seconds=seconds)
+        self.seconds, self.fastest = seconds, float("inf")
 
     def block(self) -> tuple[float, float]:
-        """Microseconds per call, and those of the CPU."""
+        """Microseconds per call, and those of the CPU; the next block's length follows."""
         wall, cpu = self.ask(calls=self.calls)
+        self.fastest = min(self.fastest, wall)
+        self.calls = max(1, round(self.seconds * 1e6 / self.fastest))
         return wall, cpu
 
     def close(self) -> None:
@@ -438,10 +441,11 @@ def take_turns(
 ) -> tuple[dict[str, Times], dict[str, str]]:
     """The blocks of every peer in turn, in random order; and who was left out, and why.
 
-    Between two blocks there is a pause, so that threads that wait for more work by turning round
-    and round have given up before another peer is measured.
+    Where there are several threads, there is a pause between two blocks, so that those that wait for
+    more work by turning round and round have given up before another peer is measured.
     """
     times, left_out = {}, {}
+    pause = OTHERS_SPIN if case.get("threads", 1) > 1 else 0.0
     for peer in peers:
         try:
             peer.prepare(case, seconds)
@@ -451,7 +455,7 @@ def take_turns(
     ready = [peer for peer in peers if peer.name in times]
     for _ in range(rounds):
         for peer in random.sample(ready, len(ready)):
-            time.sleep(OTHERS_SPIN)
+            time.sleep(pause)
             try:
                 times[peer.name].add(*peer.block())
             except LeftOutError as error:

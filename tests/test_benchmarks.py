@@ -123,6 +123,21 @@ def test_a_peer_is_asked_in_turn_and_who_fails_is_named(
     }
 
 
+def test_a_block_gets_as_long_as_it_should(benchmark: ModuleType) -> None:
+    peer, asked = object.__new__(benchmark.Peer), []
+    answers = iter([2, (1000.0, 1.0), (500.0, 1.0), (2000.0, 1.0)])
+
+    def ask(**question: object) -> object:
+        asked.append(question.get("calls"))
+        return next(answers)
+
+    peer.ask = ask
+    peer.prepare({}, 0.01)
+    for _ in range(3):
+        peer.block()
+    assert [*asked[1:], peer.calls] == [2, 10, 20, 20]
+
+
 def test_a_table_of_ratios_has_the_best_first(benchmark: ModuleType) -> None:
     times = {"a": benchmark.Times([4.0, 6.0], [4.0, 6.0]), "b": benchmark.Times([2.0], [1.0])}
     lines = benchmark.ratio_table(times, "b", "absent", samples=10).splitlines()
