@@ -441,8 +441,8 @@ def take_turns(
 ) -> tuple[dict[str, Times], dict[str, str]]:
     """The blocks of every peer in turn, in random order; and who was left out, and why.
 
-    Where there are several threads, there is a pause between two blocks, so that those that wait for
-    more work by turning round and round have given up before another peer is measured.
+    Where there are several threads, there is a pause between two blocks, so that those that wait
+    for more work by turning round and round have given up before another peer is measured.
     """
     times, left_out = {}, {}
     pause = OTHERS_SPIN if case.get("threads", 1) > 1 else 0.0
