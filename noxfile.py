@@ -12,17 +12,8 @@ nox.options.error_on_missing_interpreters = True
 
 HERE = Path(__file__).parent
 EMULATOR = HERE.parent / "shared" / "cuda-emulator"
-PEERS = [
-    "torch==2.13.0",
-    "jax",
-    "optax",
-    "keras",
-    "tensorflow-cpu",
-    "thinc",
-    "scikit-learn",
-    "onnx",
-    "onnxruntime",
-]
+# Without TensorFlow: where it is, Keras imports it for its other backends too, and is slower.
+PEERS = ["torch==2.13.0", "jax", "optax", "keras", "thinc", "scikit-learn", "onnx", "onnxruntime"]
 LOWEST = [
     "numpy==2.1.0; python_version < '3.14'",
     "array-api-compat==1.12.0",
