@@ -23,9 +23,9 @@ JAX jit            one jitted function for all of a step; floats scaled beforeha
                    optax; weights and state donated
 JAX scan           the same in a `lax.scan` over 16 steps
 Keras ...          `fit` by that backend on floats scaled beforehand; a block is at least an epoch
-                   of 15,360 images, and what `fit` does once for each call is part of it
+                   of 30,720 images, and what `fit` does once for each call is part of it
 thinc              `chain` and `Model.begin_update`, on floats, with NumPy's products (not blis)
-scikit-learn fit   `MLPClassifier.fit`, going on, for an epoch of 15,360 images on floats
+scikit-learn fit   `MLPClassifier.fit`, going on, for an epoch of 30,720 images on floats
 scikit-learn partial_fit   a call for each batch
 
 Those that are not installed, or fail, are left out and named.
@@ -61,7 +61,7 @@ from benchmark import (
 Case = Mapping[str, Any]  # batch_size, activation, optimizer, threads, epoch
 RATES = {"adam": 1e-4, "sgd": 1e-2}
 NETWORKS = {"relu-adam": ("relu", "adam"), "sigmoid-sgd": ("sigmoid", "sgd")}
-EPOCH = 15_360  # where a library knows nothing shorter; a multiple of all batch sizes
+EPOCH = 30_720  # where a library knows nothing shorter; a multiple of all batch sizes
 LIBRARIES = (
     "torch", "jax", "optax", "keras", "tensorflow-cpu", "tensorflow", "thinc", "scikit-learn"
 )  # fmt: skip
