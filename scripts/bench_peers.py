@@ -22,9 +22,10 @@ PyTorch compile    that, with the module and its loss through `torch.compile`
 JAX jit            one jitted function for all of a step; floats scaled beforehand and taken within;
                    optax; weights and state donated
 JAX scan           the same in a `lax.scan` over 16 steps
-Keras ...          `fit` by that backend on floats scaled beforehand, all included
+Keras ...          `fit` by that backend on floats scaled beforehand; a block is at least an epoch
+                   of 30,720 images, and what `fit` does once for each call is part of it
 thinc              `chain` and `Model.begin_update`, on floats, with NumPy's products (not blis)
-scikit-learn fit   `MLPClassifier.fit`, going on, for an epoch of 15,360 images on floats
+scikit-learn fit   `MLPClassifier.fit`, going on, for an epoch of 30,720 images on floats
 scikit-learn partial_fit   a call for each batch
 
 Those that are not installed, or fail, are left out and named.
@@ -60,7 +61,7 @@ from benchmark import (
 Case = Mapping[str, Any]  # batch_size, activation, optimizer, threads, epoch
 RATES = {"adam": 1e-4, "sgd": 1e-2}
 NETWORKS = {"relu-adam": ("relu", "adam"), "sigmoid-sgd": ("sigmoid", "sgd")}
-EPOCH = 15_360  # of scikit-learn, which knows nothing shorter; a multiple of all batch sizes
+EPOCH = 30_720  # where a library knows nothing shorter; a multiple of all batch sizes
 LIBRARIES = (
     "torch", "jax", "optax", "keras", "tensorflow-cpu", "tensorflow", "thinc", "scikit-learn"
 )  # fmt: skip
@@ -240,7 +241,8 @@ def keras_fit(case: Case) -> Steps:
     import keras
 
     limit_keras(case["threads"])
-    x, y = scaled()
+    n = case["epoch"]
+    x, y = (a[:n] for a in scaled())
     layers = keras.layers
     model = keras.Sequential(
         [layers.Input((784,)), layers.Dense(128, case["activation"]), layers.Dense(10)]
@@ -248,29 +250,12 @@ def keras_fit(case: Case) -> Steps:
     make = {"adam": keras.optimizers.Adam, "sgd": keras.optimizers.SGD}[case["optimizer"]]
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(make(RATES[case["optimizer"]]), loss)
-    left = 0
+    batch_size = case["batch_size"]
 
-    def train(on_step: Callable[..., None]) -> None:
-        class Turns(keras.callbacks.Callback):
-            # Not at a batch's end, where Keras would wait for the numbers that it hands over.
-            def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
-                nonlocal left
-                left -= 1
-                if left == 0 and getattr(model, "_jax_state", None):
-                    import jax  # which has not come to an end yet
-
-                    jax.block_until_ready([*model._jax_state["trainable_variables"]])
-                on_step()
-
-        batch_size = case["batch_size"]
-        model.fit(x, y, batch_size=batch_size, epochs=10**6, verbose=0, callbacks=[Turns()])
-
-    running = RUNNING.enter_context(step_by_step(train))
-
-    def steps(calls: int) -> None:
-        nonlocal left
-        left = calls
-        running(calls)
+    def steps(calls: int) -> int:
+        epochs = -(-calls * batch_size // n)
+        model.fit(x, y, batch_size=batch_size, epochs=epochs, verbose=0)
+        return epochs * n // batch_size
 
     return steps
 
