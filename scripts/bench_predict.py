@@ -20,7 +20,7 @@ NumPy by hand      x W1, + b1, max, W2, + b2, argmax, in place, on 1,000 images 
 products alone     the two matrix products on arrays made beforehand
 onnxruntime        a graph of Cast, Gemm, Relu, Gemm, ArgMax
 PyTorch            a module in `inference_mode`
-JAX                one jitted function, bytes converted by NumPy: within it they make XLA twice as slow
+JAX                one jitted function, bytes converted by NumPy: XLA took twice as long for them
 Keras ...          `predict_on_batch`, and argmax
 thinc              `Model.predict`, and argmax, with NumPy's products (not blis)
 scikit-learn       `MLPClassifier.predict`
