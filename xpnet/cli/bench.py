@@ -18,15 +18,14 @@ def bench_command(
     rounds: Annotated[int, option(EVERYDAY, "Blocks of each, of 30 ms.")] = 20,
 ) -> None:
     """How fast this machine is: a training step and a prediction, beside their matrix products."""
-    from threadpoolctl import threadpool_limits
-
     from xpnet.bench import bench, machine, table
     from xpnet.errors import at_least
+    from xpnet.threads import limited
 
     for name, value in (("batch_size", batch_size), ("threads", threads), ("rounds", rounds)):
         at_least(name, value, 1)
     shape = widths(hidden)
-    with threadpool_limits(threads, user_api="blas"):
+    with limited(threads):
         head, rows = bench(shape, batch_size, optimizer, rounds)
         print(f"{'-'.join(map(str, (784, *shape, 10)))}, {optimizer}, float32, MNIST, on the CPU")
         print(f"{machine()}; threads of the BLAS: {threads}\n\n{table(head, rows)}")

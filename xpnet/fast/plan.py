@@ -264,8 +264,7 @@ class Plan:
             return self._filled_with(number, node)
         if others and np.broadcast_shapes(*(a.shape for a in others)) == node.shape:
             return np.asarray(number)
-        full: HostArray = argument.value
-        return full
+        return argument.value
 
     def _filled_with(self, number: Any, node: Node) -> HostArray:
         """Many times a number: NumPy's maximum of arrays is faster than of array and number."""
@@ -294,7 +293,8 @@ def aligned(shape: tuple[int, ...], dtype: Any) -> HostArray:
     size = prod(shape) * dtype.itemsize
     memory = np.empty(size + 64, dtype=np.uint8)
     start = -_address(memory) % 64
-    return memory[start : start + size].view(dtype).reshape(shape)
+    array: HostArray = memory[start : start + size].view(dtype).reshape(shape)
+    return array
 
 
 def needed(results: Sequence[Node]) -> set[Node]:
