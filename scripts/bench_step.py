@@ -1,137 +1,112 @@
-"""What a training step costs, beside its matrix products alone.
+"""What a training step costs, beside the best step by hand and its matrix products alone.
 
-    python scripts/bench_step.py [--batch-sizes 32,128,512,1024] [--optimizer nesterov]
+    python scripts/bench_step.py [--batch-sizes 32,128,512,1024] [--optimizers nesterov,adam]
 
-The network is 784-128-10 with ReLU in float32 on MNIST, on the CPU.  The step is what `fit` does
-for each batch: gather it from uint8, `train_step`, add up the loss.  The products are the five
-that no training can do without (two forward, two for the weights, one back through the second
-layer), on arrays of the same sizes, into arrays made beforehand.  Both sides take turns, block by
-block in random order; a block lasts about 20 ms.  Times are per step, in microseconds.
+The network is 784-128-10 with ReLU in float32 on MNIST (`--hidden`, `--activation`, `--dropout`
+change it), on the CPU.  Three sides take turns, block by block in random order:
+
+xpnet       what `fit` does for each batch, all included: gather it from bytes, scale it, forward,
+            loss, backward, update, add up the loss; with the rate changing from step to step
+by hand     `CarefulStep` in benchmark.py, which does the same, without dropout
+products    those that no training can do without, on arrays of the same sizes that are there before
+
+Times are per step, in microseconds.  Read the ratios, and the minimum as what is possible when
+nothing disturbs.
 """
 
 import argparse
-import os
-import platform
-import random
-from collections.abc import Callable
-from statistics import median
-from time import perf_counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
 
-import numpy as np
-from threadpoolctl import threadpool_info, threadpool_limits
+from benchmark import (
+    CarefulStep,
+    Steps,
+    Times,
+    machine,
+    measure,
+    microseconds,
+    pinned,
+    products,
+    repeat,
+    step_by_step,
+    table,
+)
+from threadpoolctl import threadpool_limits
 
 import xpnet
-from xpnet.data import Dataset
 from xpnet.datasets import load
-from xpnet.losses import SoftmaxCrossEntropy
 from xpnet.optimizers import OPTIMIZERS
-from xpnet.train import train_step
 
-BLOCK_SECONDS = 0.02
-
-
-def step_of(dataset: Dataset, optimizer_name: str, batch_size: int) -> Callable[[], None]:
-    """One training step on the next batch of a fixed order."""
-    model, loss = xpnet.mlp(784, 128, 10), SoftmaxCrossEntropy()
-    optimizer = OPTIMIZERS[optimizer_name]
-    order = np.random.default_rng(0).permutation(len(dataset.t)).astype(np.int32)
-    scalars = np.asarray(optimizer.scalars(1e-3, 1), dtype=np.float32)
-    theta, state, total, start = model.theta, optimizer.init(model.theta), 0.0, 0
-
-    def step() -> None:
-        nonlocal theta, state, total, start
-        batch = dataset.gather(order[start : start + batch_size])
-        start = (start + batch_size) % (len(order) - batch_size)
-        theta, state, _, value = train_step(
-            model.network, loss, optimizer, theta, state, model.buffers, batch, scalars
-        )
-        total = total + value * batch_size
-
-    return step
+SIDES = ("xpnet", "by hand", "products")
 
 
-def products_of(batch_size: int) -> Callable[[], None]:
-    """The five products of a step."""
-    rng = np.random.default_rng(0)
-
-    def matrix(rows: int, columns: int) -> np.ndarray:
-        return rng.normal(size=(rows, columns)).astype(np.float32)
-
-    x, h, dz = matrix(batch_size, 784), matrix(batch_size, 128), matrix(batch_size, 10)
-    W1, W2 = matrix(784, 128), matrix(128, 10)
-    outs = [np.empty_like(a) for a in (h, dz, W2, h, W1)]
-
-    def products() -> None:
-        np.matmul(x, W1, out=outs[0])
-        np.matmul(h, W2, out=outs[1])
-        np.matmul(h.T, dz, out=outs[2])
-        np.matmul(dz, W2.T, out=outs[3])
-        np.matmul(x.T, h, out=outs[4])
-
-    return products
-
-
-def block(function: Callable[[], None], calls: int) -> float:
-    """Microseconds per call."""
-    start = perf_counter()
-    for _ in range(calls):
-        function()
-    return (perf_counter() - start) / calls * 1e6
-
-
-def measure(sides: dict[str, Callable[[], None]], rounds: int) -> dict[str, list[float]]:
-    """The blocks of each side, taken in turns."""
-    calls = {}
-    for name, side in sides.items():
-        block(side, 3)
-        calls[name] = max(1, round(BLOCK_SECONDS / (block(side, 3) / 1e6)))
-    times: dict[str, list[float]] = {name: [] for name in sides}
-    for _ in range(rounds):
-        for name in random.sample(list(sides), len(sides)):
-            times[name].append(block(sides[name], calls[name]))
-    return times
-
-
-def machine() -> str:
-    """What the numbers were measured on, and how busy it was."""
-    load_now = f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "unknown"
-    blas = ", ".join(f"{pool['internal_api']} {pool['version']}" for pool in threadpool_info())
-    return (
-        f"{platform.machine()}, {os.cpu_count()} cores, load {load_now}; Python "
-        f"{platform.python_version()}, NumPy {np.__version__}, {blas}"
+@contextmanager
+def sides_of(samples: Any, case: argparse.Namespace, optimizer: str, n: int) -> Iterator[Any]:
+    """The steps of each side."""
+    widths = 784, *case.hidden, 10
+    model = xpnet.mlp(
+        *widths, input_shape=(28, 28), activation=case.activation, dropout=case.dropout
     )
+    rule = OPTIMIZERS[optimizer]
+    # So slow that the loss stays far from 0 however long this takes.
+    rate = 1e-5
+
+    def train(on_step: Callable[..., None]) -> None:
+        xpnet.fit(
+            model, samples.x_train, samples.y_train, epochs=10**6, batch_size=n,
+            optimizer=optimizer, learning_rate=rate, validation=0, on_step=on_step,
+        )  # fmt: skip
+
+    by_hand = CarefulStep(
+        samples.x_train.reshape(-1, 784), samples.y_train, case.hidden, n, optimizer, rate,
+        rule.weight_decay, case.activation,
+    )  # fmt: skip
+    with step_by_step(train) as ours:
+        found: dict[str, Steps] = {
+            "xpnet": ours,
+            "by hand": repeat(by_hand),
+            "products": repeat(products(*widths, batch_size=n)),
+        }
+        yield found
+
+
+def row(optimizer: str, n: int, times: dict[str, Times]) -> list[str]:
+    """A line of the table."""
+    ours, by_hand, alone = (times[name] for name in SIDES)
+    return [
+        optimizer, str(n),
+        *(f"{microseconds(t.min)} / {microseconds(t.median)}" for t in (ours, by_hand, alone)),
+        *(f"{ours.min / t.min:.2f} / {ours.median / t.median:.2f}" for t in (alone, by_hand)),
+        f"{n / ours.median * 1e6:,.0f}",
+    ]  # fmt: skip
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--batch-sizes", default="32,128,512,1024")
-    parser.add_argument("--optimizer", default="nesterov", choices=list(OPTIMIZERS))
+    parser.add_argument("--optimizers", default="nesterov,adam,sgd")
+    parser.add_argument("--hidden", default="128", help="widths, as in 2500,2000,1500,1000,500")
+    parser.add_argument("--activation", default="relu", choices=["relu", "sigmoid"])
+    parser.add_argument("--dropout", type=float, default=0.0)
     parser.add_argument("--rounds", type=int, default=40, help="blocks of each side")
-    parser.add_argument("--threads", type=int, default=1, help="threads of the BLAS")
-    arguments = parser.parse_args()
+    parser.add_argument("--threads", type=int, default=1, help="of the BLAS, and cores")
+    case = parser.parse_args()
+    case.hidden = [int(width) for width in case.hidden.split(",")]
     samples = load("mnist")
-    dataset = Dataset(samples.x_train.reshape(-1, 784), samples.y_train.astype(np.int32))
-    with threadpool_limits(arguments.threads):
-        print(f"{machine()}; {arguments.threads} BLAS threads; {arguments.optimizer}\n")
+    rows = []
+    with pinned(case.threads), threadpool_limits(case.threads):
+        for optimizer in case.optimizers.split(","):
+            for n in map(int, case.batch_sizes.split(",")):
+                with sides_of(samples, case, optimizer, n) as sides:
+                    rows.append(row(optimizer, n, measure(sides, case.rounds)))
+        dropout = f", dropout {case.dropout}" if case.dropout else ""
+        print(f"{machine()}; {case.threads} BLAS threads")
         print(
-            "| batch | step, min | step, median | products, min | products, median "
-            "| ratio, min | ratio, median | images/s, median |"
+            f"784-{'-'.join(map(str, case.hidden))}-10, {case.activation}{dropout}; min / median\n"
         )
-        print("|--:|--:|--:|--:|--:|--:|--:|--:|")
-        for batch_size in map(int, arguments.batch_sizes.split(",")):
-            sides = {
-                "step": step_of(dataset, arguments.optimizer, batch_size),
-                "products": products_of(batch_size),
-            }
-            times = measure(sides, arguments.rounds)
-            step, products = times["step"], times["products"]
-            print(
-                f"| {batch_size} | {min(step):.0f} | {median(step):.0f} | {min(products):.0f} "
-                f"| {median(products):.0f} | {min(step) / min(products):.2f} "
-                f"| {median(step) / median(products):.2f} "
-                f"| {batch_size / median(step) * 1e6:,.0f} |",
-                flush=True,
-            )
+    head = ["optimizer", "batch", *(f"{name}, µs" for name in SIDES)]
+    print(table([*head, "÷ products", "÷ by hand", "samples/s, median"], rows))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ SCRIPTS = Path(__file__).parent.parent / "scripts"
 SMALL = {
     "accuracy.py": ["--seeds", "2", "--epochs", "1", "--limit", "1000"],
     "notebook.py": ["--only", "b", "--seeds", "2", "--iterations", "20", "--device", "cpu"],
-    "bench_step.py": ["--batch-sizes", "32,64", "--rounds", "2"],
+    "bench_step.py": ["--batch-sizes", "32,64", "--optimizers", "nesterov", "--rounds", "2"],
     "bench_peers.py": ["--quick", "--peers", "products,xpnet"],
     "bench_start.py": ["--quick", "--peers", "xpnet,NumPy by hand"],
     "bench_predict.py": ["--quick", "--peers", "products,xpnet"],

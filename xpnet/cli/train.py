@@ -149,6 +149,10 @@ def train(
         int | None, option(TRAINING, "Stop after so many epochs without a better one.")
     ] = None,
     seed: Annotated[int, option(TRAINING, "Of all that is random.")] = 0,
+    fast: Annotated[
+        bool,
+        option(TRAINING, "Compute steps by the fast paths, or as written.", "--fast/--no-fast"),
+    ] = True,
 ) -> None:
     """Train a network; by default 784-128-10 on the MNIST in the package.
 
@@ -218,7 +222,7 @@ def train(
                     schedule=schedule, warmup=warmup, weight_decay=weight_decay,
                     clip_norm=clip_norm, average=or_none(average), loss=found.loss,
                     label_smoothing=label_smoothing, class_weight=or_none(class_weight),
-                    validation=validation, patience=patience, limit=limit, seed=seed,
+                    validation=validation, patience=patience, limit=limit, seed=seed, fast=fast,
                     on_step=on_step, on_epoch=save,
                 )  # fmt: skip
             write()
