@@ -445,7 +445,7 @@ def _continues(run: Sequence[Call], call: Call) -> bool:
         return False
     theirs = [a for other in run for a in _arrays(other) if a.ndim]
     return all(
-        _address(a) == _address(b) or not np.may_share_memory(a, b)
+        (_address(a), a.itemsize) == (_address(b), b.itemsize) or not np.may_share_memory(a, b)
         for a in _arrays(call)
         if a.ndim
         for b in theirs
