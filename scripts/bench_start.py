@@ -30,7 +30,7 @@ import sys
 RECIPES = {
     # bar: side: epochs, batch size, optimizer, peak of the learning rate
     "97": {
-        "xpnet": "--validation 0 --epochs 2",
+        "xpnet": "--validation 0 --epochs 1 --batch-size 64",
         "NumPy by hand": (1, 32, "adam", 4e-3),
         "PyTorch": (1, 32, "adam", 4e-3),
         "JAX": (1, 32, "adam", 4e-3),
@@ -41,7 +41,7 @@ RECIPES = {
         "scikit-learn": (2, 64, "adam", 2e-3),
     },
     "98": {
-        "xpnet": "--validation 0 --epochs 5",
+        "xpnet": "--validation 0 --epochs 4",
         "NumPy by hand": (5, 128, "adam", 6e-3),
         "PyTorch": (5, 128, "adam", 6e-3),
         "JAX": (5, 128, "adam", 6e-3),

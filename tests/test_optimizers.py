@@ -196,8 +196,8 @@ def test_smaller_steps_have_smaller_rates() -> None:
 
 def test_names_stand_for_what_they_say() -> None:
     assert {
-        "nesterov": SGD(0.1, 5e-4, 0.9, True),
-        "momentum": SGD(0.1, 5e-4, 0.9, False),
+        "nesterov": SGD(0.12, 1e-3, 0.9, True),
+        "momentum": SGD(0.12, 1e-3, 0.9, False),
         "sgd": SGD(0.5, 0.0, 0.0, False),
         "adam": Adam(0.004, 0.0, 0.9, 0.999, 1e-8),
         "adamw": AdamW(0.004, 0.01, 0.9, 0.999, 1e-8, decoupled=True),

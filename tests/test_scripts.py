@@ -16,6 +16,7 @@ SMALL = {
     "bench_peers.py": ["--quick", "--peers", "products,xpnet"],
     "bench_start.py": ["--quick", "--peers", "xpnet,NumPy by hand"],
     "bench_predict.py": ["--quick", "--peers", "products,xpnet"],
+    "recipes.py": ["--seeds", "2", "--epochs", "1,2", "--limit", "1000"],
     "scikit_learn.py": ["--only", "regression,multilabel", "--seeds", "2"],
 }
 

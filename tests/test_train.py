@@ -475,7 +475,7 @@ def test_a_rate_that_is_given_stays_as_it_is() -> None:
             {"optimizer": "adam"},
         )
     ]
-    assert rates == pytest.approx([0.1 / 32, 0.3, 0.2, 0.004 / np.sqrt(32)])
+    assert rates == pytest.approx([0.12 / 32, 0.3, 0.2, 0.004 / np.sqrt(32)])
     numbers = fit(xpnet.mlp(2, 8, 2, output="identity"), X, X, **options)
     assert numbers.history[0].learning_rate == pytest.approx(0.004 / np.sqrt(32))
 

@@ -386,8 +386,8 @@ def _check_eps(eps: float) -> None:
 
 
 OPTIMIZERS: dict[str, Optimizer] = {
-    "nesterov": SGD(learning_rate=0.1, weight_decay=5e-4, momentum=0.9, nesterov=True),
-    "momentum": SGD(learning_rate=0.1, weight_decay=5e-4, momentum=0.9),
+    "nesterov": SGD(learning_rate=0.12, weight_decay=1e-3, momentum=0.9, nesterov=True),
+    "momentum": SGD(learning_rate=0.12, weight_decay=1e-3, momentum=0.9),
     "sgd": SGD(learning_rate=0.5),
     "adam": Adam(),
     "adamw": AdamW(),
