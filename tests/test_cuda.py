@@ -278,8 +278,8 @@ def test_train_gives_the_history_of_the_cpu(
 
         return watching
 
-    monkeypatch.setattr(cli.train, "fit", watched(fit))
-    monkeypatch.setattr(cli.train, "evaluate", watched(evaluate))
+    monkeypatch.setattr("xpnet.train.fit", watched(fit))
+    monkeypatch.setattr("xpnet.evaluation.evaluate", watched(evaluate))
     rows = {}
     for device in ("cpu", "cuda"):
         output = tmp_path / device
