@@ -19,7 +19,7 @@ from test_repertoire import anything, targets
 import xpnet
 from xpnet.activations import ACTIVATIONS
 from xpnet.device import namespace
-from xpnet.fast import draws, plan, record
+from xpnet.fast import blocks, draws, record
 from xpnet.fast.draws import Draws
 from xpnet.fast.fused import Fused, can_fuse
 from xpnet.fast.plan import Plan
@@ -237,7 +237,7 @@ def test_memory_is_what_must_be_remembered(optimizer: str) -> None:
     (prepared,) = fused(model, optimizer, n)._prepared.values()
     size, units = model.network.size, n * sum(widths[1:])
     bound = 4 * size + n * 784 * 5 + 4 * 2 * units + n * max(widths[1:]) * 5
-    assert prepared.plan.nbytes < bound + 4 * 2 * plan.BLOCK
+    assert prepared.plan.nbytes < bound + 4 * 2 * blocks.BLOCK
 
 
 # Falling back
@@ -462,7 +462,7 @@ def test_any_program_gives_the_same_step_after_step(
 ) -> None:
     """Wherever its arrays are put; with vectors of 12 elements in blocks of 2 too."""
     if seed % 2:
-        monkeypatch.setattr(plan, "BLOCK", 2)
+        monkeypatch.setattr(blocks, "BLOCK", 2)
     step, rng = program(seed), np.random.default_rng(seed)
     data = rng.normal(size=(9, 4))
     arrays = (*(rng.normal(size=12) for _ in range(3)), rng.normal(size=(3, 4)))
@@ -515,7 +515,7 @@ def test_a_view_that_would_be_a_copy_is_refused() -> None:
 
 
 def test_long_vectors_are_worked_on_block_by_block(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plan, "BLOCK", 16)
+    monkeypatch.setattr(blocks, "BLOCK", 16)
     model = xpnet.mlp(5, 16, 3, dtype="float64")
     for optimizer in (Adam(0.01, 0.1), Lion(0.01, 0.1), "nesterov"):
         fast, plain = both(model, X, Y, optimizer=optimizer)
@@ -523,6 +523,39 @@ def test_long_vectors_are_worked_on_block_by_block(monkeypatch: pytest.MonkeyPat
     prepared = next(iter(fused(xpnet.mlp(5, 16, 3), "adam")._prepared.values()))
     sizes = [call.args[-1].size for call in prepared.plan._run if call.func is np.sqrt]
     assert sizes == [16] * 9 + [3]  # 147 numbers
+
+
+def test_a_number_is_not_written_over_while_blocks_read_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Such as the length of the gradient; to the bit what it is without blocks."""
+    model = xpnet.mlp(4, 4, 4, 1, activation="leaky-relu", output="identity", dtype="float64")
+    x, y = RNG.normal(size=(64, 4)), RNG.normal(size=64)
+    options = {"epochs": 1, "optimizer": "sgd", "clip_norm": 0.1, "weight_decay": 0.01}
+    thetas = []
+    for size in (2, 2**26):
+        monkeypatch.setattr(blocks, "BLOCK", size)
+        thetas += [
+            fit(model, x[:n], y[:n], batch_size=64, validation=0.0, **options).model.theta
+            for n in range(36, 48)
+        ]
+    for ours, theirs in zip(thetas[:12], thetas[12:], strict=True):
+        assert np.array_equal(ours, theirs)
+
+
+def test_parts_of_one_memory_have_blocks_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(blocks, "BLOCK", 2)
+
+    def step(constants: Any, arrays: Any, rows: Any) -> tuple[Any, ...]:
+        joined = namespace(arrays[0]).concat([arrays[0] * 0.9, arrays[1] * 0.5])
+        return joined[:20] + 1, joined[20:] + 1
+
+    arrays = np.arange(20.0), np.arange(20.0, 40.0)
+    expected = step((), arrays, None)
+    for ours, theirs in zip(
+        Fused(step, ())(arrays, replace_rows(np.zeros(1)), 0), expected, strict=True
+    ):
+        assert np.array_equal(ours, theirs)
 
 
 # Drawing ahead

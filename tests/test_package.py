@@ -20,6 +20,7 @@ ROWS = [
     {"device", "packaged"},
     {"random", "downloads", "tables", "special"},
     {
+        "fast.blocks",
         "fast.record",
         "layers",
         "normalization",

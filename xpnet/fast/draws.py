@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from xpnet.fast.plan import Plan, aligned
+from xpnet.fast.blocks import aligned
+from xpnet.fast.plan import Plan
 from xpnet.fast.record import VARIABLE, HostArray, Node, variable
 from xpnet.random import units_of
 

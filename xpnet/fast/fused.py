@@ -7,8 +7,9 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from xpnet.device import remember
+from xpnet.fast.blocks import aligned
 from xpnet.fast.draws import Draws
-from xpnet.fast.plan import Plan, aligned, needed
+from xpnet.fast.plan import Plan, needed
 from xpnet.fast.record import (
     NAMESPACE,
     VARIABLE,

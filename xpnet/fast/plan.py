@@ -12,14 +12,14 @@ Places are chosen in this order:
 What remains is what has to be remembered: variables, the gradient, activations.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
-from itertools import pairwise
 from math import prod
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
+from xpnet.fast.blocks import Call, address, aligned, in_blocks, is_elementwise
 from xpnet.fast.record import (
     CONSTANT,
     OPERATION,
@@ -33,27 +33,11 @@ from xpnet.fast.record import (
     stack,
 )
 
+Pairs = Sequence[tuple[Node, HostArray]]
+
 ALWAYS = 2**62  # a result is read after every operation
-BLOCK = 2**15  # elements of a long vector that go through all operations before the next
 FEW_COLUMNS = 32  # up to which NumPy's maximum of each row is slower than that of each column
 SMALL = 2**15  # elements up to which a constant is written out in full
-
-
-class Call(NamedTuple):
-    """A call of NumPy, and whether it is element by element."""
-
-    function: Callable[..., Any]
-    arguments: tuple[Any, ...]
-    out: HostArray | None = None
-    elementwise: bool = False
-
-    @property
-    def bound(self) -> Callable[[], Any]:
-        if self.out is None:
-            return partial(self.function, *self.arguments)
-        if not isinstance(self.function, np.ufunc) or self.function in (np.maximum, np.minimum):
-            return partial(self.function, *self.arguments, out=self.out)
-        return partial(self.function, *self.arguments, self.out)
 
 
 class Plan:
@@ -70,15 +54,32 @@ class Plan:
     ------
     CannotRecordError
         A view would have to be a copy.
+
+    Attributes
+    ----------
+    nbytes : int
+        The memory of intermediate results.
     """
 
-    def __init__(
-        self, variables: Sequence[tuple[Node, HostArray]], results: Sequence[tuple[Node, HostArray]]
-    ) -> None:
-        self._memory: list[HostArray] = []
+    def __init__(self, variables: Pairs, results: Pairs) -> None:
+        places = _Places(variables, results)
+        calls, memory = in_blocks(places.calls, places.memory)
+        self._run = [call.bound for call in calls]
+        self.nbytes = sum(m.nbytes for m in memory)
+
+    def __call__(self) -> None:
+        for call in self._run:
+            call()
+
+
+class _Places:
+    """The calls of a plan, and the memory that they take; needed while it is made only."""
+
+    def __init__(self, variables: Pairs, results: Pairs) -> None:
+        self.memory: list[HostArray] = []
         self._filled: dict[Any, HostArray] = {}
         self._at: dict[Node, HostArray] = {}
-        self._live: list[Node] = []  # the nodes that have a place and may be read again
+        self._live: list[Node] = []  # those that have a place and may be read again
         self._wanted = dict(results)
         nodes = sorted(needed([node for node, _ in results]), key=lambda node: node.number)
         self._views, self._last, self._slots = _uses(nodes)
@@ -86,24 +87,12 @@ class Plan:
         for node, array in variables:
             if node in self._views:
                 self._put(node, array)
-        calls: list[Call] = []
+        self.calls: list[Call] = []
         for node in nodes:
             if node.kind == OPERATION:
                 self._live = [other for other in self._live if self._last[other] >= node.number]
-                calls += self._calls(node)
-        calls += self._copies(results)
-        calls, unused = in_blocks(calls, self._memory)
-        self._memory = [m for i, m in enumerate(self._memory) if i not in unused]
-        self._run = [call.bound for call in calls]
-
-    def __call__(self) -> None:
-        for call in self._run:
-            call()
-
-    @property
-    def nbytes(self) -> int:
-        """The memory that the plan takes, besides the variables and constants."""
-        return sum(memory.nbytes for memory in self._memory)
+                self.calls += self._calls(node)
+        self.calls += self._copies(results)
 
     def _put(self, node: Node, array: HostArray) -> None:
         """The node is at `array`; and so its views."""
@@ -133,7 +122,7 @@ class Plan:
             whole, i = self._slots[node]
             self._settle(whole, node.number)
             yield _part(whole, i, self._at[whole]).reshape(node.shape), self._wholes(node)
-        if _is_elementwise(node.function):
+        if is_elementwise(node.function):
             for source in node.sources:
                 alike = (source.shape, source.dtype) == (node.shape, node.dtype)
                 if alike and source.kind != CONSTANT and self._at[source].flags.carray:
@@ -167,7 +156,7 @@ class Plan:
                 (base,) = base.arguments
             if base is not part and base in self._at and self._at[base].ndim == 1:
                 vector, size = self._at[base], whole.shape[0]
-                first = (_address(self._at[part]) - _address(vector)) // vector.itemsize - start
+                first = (address(self._at[part]) - address(vector)) // vector.itemsize - start
                 if first >= 0 and first + size <= vector.size and vector.dtype == whole.dtype:
                     yield vector[first : first + size]
             start += part.shape[0]
@@ -195,7 +184,7 @@ class Plan:
                 if not (node.function in (concat, stack) and self._stays(other, node, array)):
                     return False
             elif other in node.arguments and not (
-                _is_elementwise(node.function) and _same(there, array)
+                is_elementwise(node.function) and _same(there, array)
             ):
                 return False
         return True
@@ -209,16 +198,16 @@ class Plan:
 
     def _new(self, node: Node, now: int) -> HostArray:
         """Memory that nothing is read from any more, or new memory."""
-        used = [self._at[other] for other in self._live if self._last[other] >= now]
+        used = {id(_owner(self._at[other])) for other in self._live if self._last[other] >= now}
         free = [
             memory
-            for memory in self._memory
-            if memory.nbytes >= node.nbytes and not any(_overlap(memory, there) for there in used)
+            for memory in self.memory
+            if memory.nbytes >= node.nbytes and id(_owner(memory)) not in used
         ]
         memory = min(free, key=lambda memory: memory.nbytes, default=None)
         if memory is None:
             memory = aligned((node.nbytes,), np.uint8)
-            self._memory.append(memory)
+            self.memory.append(memory)
         return memory[: node.nbytes].view(node.dtype).reshape(node.shape)
 
     def _calls(self, node: Node) -> Iterator[Call]:
@@ -233,8 +222,7 @@ class Plan:
         out = self._place(node)
         arguments = [self._argument(a, node) for a in node.arguments]
         if isinstance(node.function, np.ufunc):
-            elementwise = _is_elementwise(node.function)
-            yield Call(node.function, tuple(arguments), out, elementwise)
+            yield Call(node.function, tuple(arguments), out)
         elif node.function is cast:
             yield Call(np.copyto, (out, arguments[0], "unsafe"))
         elif node.function is np.take:  # "clip" saves a copy; rows and labels were checked
@@ -262,7 +250,10 @@ class Plan:
             return argument
         if node.function in (np.maximum, np.minimum):
             return self._filled_with(number, node)
-        if others and np.broadcast_shapes(*(a.shape for a in others)) == node.shape:
+        if (
+            is_elementwise(node.function)
+            and np.broadcast_shapes(*(a.shape for a in others)) == node.shape
+        ):
             return np.asarray(number)
         return argument.value
 
@@ -274,7 +265,7 @@ class Plan:
             self._filled[key] = np.full(shape, number)
         return self._filled[key]
 
-    def _copies(self, results: Sequence[tuple[Node, HostArray]]) -> Iterator[Call]:
+    def _copies(self, results: Pairs) -> Iterator[Call]:
         """The results that are not where they should be."""
         moves = [(self._value(node), array) for node, array in results]
         moves = [(there, array) for there, array in moves if not _same(there, array)]
@@ -285,16 +276,6 @@ class Plan:
                 moves[i] = saved, array
         for there, array in moves:
             yield Call(np.copyto, (array, there))
-
-
-def aligned(shape: tuple[int, ...], dtype: Any) -> HostArray:
-    """A new array, at the beginning of a line of the processor's cache."""
-    dtype = np.dtype(dtype)
-    size = prod(shape) * dtype.itemsize
-    memory = np.empty(size + 64, dtype=np.uint8)
-    start = -_address(memory) % 64
-    array: HostArray = memory[start : start + size].view(dtype).reshape(shape)
-    return array
 
 
 def needed(results: Sequence[Node]) -> set[Node]:
@@ -346,23 +327,20 @@ def _part(whole: Node, i: int, array: HostArray) -> HostArray:
     return np.moveaxis(np.moveaxis(array, axis, 0)[start : start + sizes[i]], 0, axis)
 
 
-def _is_elementwise(function: Callable[..., Any]) -> bool:
-    return isinstance(function, np.ufunc) and function is not np.matmul
-
-
-def _address(array: HostArray) -> int:
-    return int(array.__array_interface__["data"][0])
-
-
 def _same(a: HostArray, b: HostArray) -> bool:
     """Whether two arrays are the same memory, read alike."""
     layout = (a.shape, a.strides, a.dtype) == (b.shape, b.strides, b.dtype)
-    return layout and _address(a) == _address(b)
+    return layout and address(a) == address(b)
+
+
+def _owner(array: HostArray) -> Any:
+    """Whose memory it is: arrays of different owners have nothing in common."""
+    return array if array.base is None else array.base
 
 
 def _overlap(a: HostArray, b: HostArray) -> bool:
     """Whether two arrays have an element in common; or may have, where that is hard to tell."""
-    if not np.may_share_memory(a, b):
+    if _owner(a) is not _owner(b) or not np.may_share_memory(a, b):
         return False
     try:
         return np.shares_memory(a, b, max_work=1000)  # type: ignore[arg-type]
@@ -388,104 +366,3 @@ def _max(x: HostArray, keywords: Any, out: HostArray) -> Iterator[Call]:
         yield Call(partial(np.maximum.reduce, axis=0), (columns,), out.reshape(-1))
     else:
         yield Call(partial(np.maximum.reduce, **keywords), (x,), out)
-
-
-def in_blocks(calls: Sequence[Call], memory: Sequence[HostArray]) -> tuple[list[Call], set[int]]:
-    """The calls, of which those on long vectors are made block by block.
-
-    One operation after the other would fetch each vector from memory for each; a block stays in
-    the cache through all of them.  What is needed within blocks alone needs the memory of one.
-
-    Returns
-    -------
-    (list of Call, set of int)
-        The calls, and which of `memory` are not used any more.
-    """
-    made: list[Call] = []
-    unused: set[int] = set()
-    for start, stop in _runs(calls):
-        run, others = calls[start:stop], [*calls[:start], *calls[stop:]]
-        if not _is_long(run[0]):
-            made += run
-            continue
-        scratch = {
-            i: aligned((BLOCK * 8,), np.uint8)
-            for i, m in enumerate(memory)
-            if _begins_written(run, m) and not any(_touches(call, m) for call in others)
-        }
-        unused |= set(scratch)
-        made += _blocks(run, [(memory[i], small) for i, small in scratch.items()])
-    return made, unused
-
-
-def _runs(calls: Sequence[Call]) -> Iterator[tuple[int, int]]:
-    """Start and stop of the calls that go together: on long vectors many, others alone."""
-    start = 0
-    for i in range(1, len(calls) + 1):
-        if i == len(calls) or not _continues(calls[start:i], calls[i]):
-            yield start, i
-            start = i
-
-
-def _is_long(call: Call) -> bool:
-    """Whether it is element by element on vectors of many blocks."""
-    out = call.out
-    return (
-        call.elementwise
-        and out is not None
-        and out.ndim == 1
-        and out.size >= 4 * BLOCK
-        and all(a.shape in ((), out.shape) and a.flags.c_contiguous for a in call.arguments)
-    )
-
-
-def _continues(run: Sequence[Call], call: Call) -> bool:
-    """Whether a call may join the run: its vectors begin where others do, or touch none."""
-    if not (_is_long(run[0]) and _is_long(call)):
-        return False
-    theirs = [a for other in run for a in _arrays(other) if a.ndim]
-    return all(
-        (_address(a), a.itemsize) == (_address(b), b.itemsize) or not np.may_share_memory(a, b)
-        for a in _arrays(call)
-        if a.ndim
-        for b in theirs
-    )
-
-
-def _arrays(call: Call) -> list[HostArray]:
-    """All that a call reads and writes."""
-    owner = getattr(call.function, "__self__", None)
-    every = (*call.arguments, call.out, owner)
-    return [a for a in every if isinstance(a, np.ndarray)]
-
-
-def _touches(call: Call, memory: HostArray) -> bool:
-    return any(np.may_share_memory(a, memory) for a in _arrays(call))
-
-
-def _begins_written(run: Sequence[Call], memory: HostArray) -> bool:
-    """Whether the first that the run does there is to write."""
-    first = next((call for call in run if _touches(call, memory)), None)
-    return first is not None and not any(
-        np.may_share_memory(a, memory) for a in first.arguments if isinstance(a, np.ndarray)
-    )
-
-
-def _blocks(run: Sequence[Call], scratch: Sequence[tuple[HostArray, HostArray]]) -> Iterator[Call]:
-    """The calls of a run on the first block of each vector, on the second, and so on."""
-
-    def part(array: HostArray, start: int, stop: int) -> HostArray:
-        if not array.ndim:
-            return array
-        for memory, small in scratch:
-            if np.may_share_memory(array, memory):
-                return small[: (stop - start) * array.itemsize].view(array.dtype)
-        return array[start:stop]
-
-    outs = [call.out for call in run if call.out is not None]
-    sizes = {out.size for out in outs}
-    for start, stop in pairwise(sorted({*range(0, max(sizes), BLOCK), *sizes})):
-        for call, out in zip(run, outs, strict=True):
-            if stop <= out.size:
-                arguments = tuple(part(a, start, stop) for a in call.arguments)
-                yield Call(call.function, arguments, part(out, start, stop))
