@@ -79,7 +79,7 @@ class _Places:
         self.memory: list[HostArray] = []
         self._filled: dict[Any, HostArray] = {}
         self._at: dict[Node, HostArray] = {}
-        self._live: list[Node] = []  # those that have a place and may be read again
+        self._in: dict[int, list[Node]] = {}  # the nodes in each piece of memory, by its `id`
         self._wanted = dict(results)
         nodes = sorted(needed([node for node, _ in results]), key=lambda node: node.number)
         self._views, self._last, self._slots = _uses(nodes)
@@ -90,14 +90,13 @@ class _Places:
         self.calls: list[Call] = []
         for node in nodes:
             if node.kind == OPERATION:
-                self._live = [other for other in self._live if self._last[other] >= node.number]
                 self.calls += self._calls(node)
         self.calls += self._copies(results)
 
     def _put(self, node: Node, array: HostArray) -> None:
         """The node is at `array`; and so its views."""
         self._at[node] = array
-        self._live.append(node)
+        self._in.setdefault(id(_owner(array)), []).append(node)
         for view in self._views[node]:
             seen = view.function(array)
             if seen.size and not np.may_share_memory(seen, array):
@@ -176,7 +175,7 @@ class _Places:
         """Whether the node may be written there at that time, and nothing is lost."""
         if self._views[node] and not array.flags.c_contiguous:
             return False  # a view might have to be a copy
-        for other in self._live:
+        for other in self._live(array, now):
             there = self._at[other]
             if other in around or not _overlap(there, array):
                 continue
@@ -189,6 +188,12 @@ class _Places:
                 return False
         return True
 
+    def _live(self, array: HostArray, now: int) -> list[Node]:
+        """The nodes in the same memory that are read then or later."""
+        there = self._in.get(id(_owner(array)), [])
+        there[:] = [node for node in there if self._last[node] >= now]  # the others are over
+        return there
+
     def _stays(self, part: Node, whole: Node, array: HostArray) -> bool:
         """Whether a part is already where it belongs if the joined array is at `array`."""
         return any(
@@ -198,11 +203,10 @@ class _Places:
 
     def _new(self, node: Node, now: int) -> HostArray:
         """Memory that nothing is read from any more, or new memory."""
-        used = {id(_owner(self._at[other])) for other in self._live if self._last[other] >= now}
         free = [
             memory
             for memory in self.memory
-            if memory.nbytes >= node.nbytes and id(_owner(memory)) not in used
+            if memory.nbytes >= node.nbytes and not self._live(memory, now)
         ]
         memory = min(free, key=lambda memory: memory.nbytes, default=None)
         if memory is None:
@@ -334,13 +338,13 @@ def _same(a: HostArray, b: HostArray) -> bool:
 
 
 def _owner(array: HostArray) -> Any:
-    """Whose memory it is: arrays of different owners have nothing in common."""
+    """The array whose memory it is part of."""
     return array if array.base is None else array.base
 
 
 def _overlap(a: HostArray, b: HostArray) -> bool:
     """Whether two arrays have an element in common; or may have, where that is hard to tell."""
-    if _owner(a) is not _owner(b) or not np.may_share_memory(a, b):
+    if not np.may_share_memory(a, b):
         return False
     try:
         return np.shares_memory(a, b, max_work=1000)  # type: ignore[arg-type]
