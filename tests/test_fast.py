@@ -180,8 +180,8 @@ def fused(model: Any, optimizer: str = "nesterov", n: int = 64, **options: Any) 
     """A function that makes one step after the other, and what it calls."""
     kept: dict[str, Any] = {}
 
-    def watch(step: Callable[..., Any], constants: Any) -> Fused:
-        kept["fused"] = Fused(step, constants)
+    def watch(*arguments: Any) -> Fused:
+        kept["fused"] = Fused(*arguments)
         return kept["fused"]
 
     x = RNG.integers(0, 256, size=(4 * n, model.network.fan_in), dtype=np.uint8)
@@ -498,8 +498,18 @@ def test_arrays_may_change_places() -> None:
         assert arrays[2] == count
 
 
+def test_arrays_may_change_places_without_a_plan() -> None:
+    def step(constants: Any, arrays: Any, rows: Any) -> tuple[Any, ...]:
+        return arrays[1], arrays[0], namespace(arrays[2]).sort(arrays[2])
+
+    fast = Fused(step, ())
+    with pytest.warns(RuntimeWarning, match="no fast path"):
+        arrays = fast((np.zeros(3), np.ones(3), np.arange(3)), replace_rows(np.zeros(1)), 0)
+    assert [a.tolist() for a in arrays] == [[1, 1, 1], [0, 0, 0], [0, 1, 2]]
+
+
 def test_what_does_not_change_is_a_constant_until_it_is_given_anew() -> None:
-    fast = Fused(lambda constants, arrays, rows: (arrays[0] * (2 * arrays[1]), arrays[1]), ())
+    fast = Fused(lambda constants, arrays, rows: (arrays[0] * (2 * arrays[1]), arrays[1]), (), {1})
     rows, ones = replace_rows(np.zeros(1)), np.ones(3)
     first = fast((ones, ones), rows, 0)
     assert first[0].tolist() == [2, 2, 2]

@@ -505,7 +505,9 @@ class _Run:
         if fast is not None and fast.can_fuse(
             constants, *self.network.layers, self.loss, self.optimizer
         ):
-            return fast.fuse(self.advance, constants), True
+            # The sum of losses, theta and buffers; behind them the averages of the last two.
+            unchanged = () if self.network.refreshing else (2, 4) if self.average else (2,)
+            return fast.fuse(self.advance, constants, unchanged), True
         return partial(_advance, self.advance, constants), False
 
     def train_epoch(

@@ -1,7 +1,7 @@
 """Fusing: steps of the core as plans, which change their arrays in place."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -65,12 +65,18 @@ class Fused:
         array code alone.
     constants : tuple of array or None
         What never changes.
+    unchanged : collection of int
+        Which of the arrays the step gives back as they are.
     """
 
-    def __init__(self, step: Step, constants: tuple[HostArray | None, ...]) -> None:
-        self._step, self._constants = step, constants
+    def __init__(
+        self,
+        step: Step,
+        constants: tuple[HostArray | None, ...],
+        unchanged: Collection[int] = (),
+    ) -> None:
+        self._step, self._constants, self._unchanged = step, constants, unchanged
         self._arrays: Arrays = ()
-        self._unchanged: set[int] = set()
         self._prepared: dict[Any, Prepared | None] = {}
 
     def __call__(self, arrays: Arrays, tables: Tables, i: int) -> Arrays:
@@ -99,20 +105,27 @@ class Fused:
         if not self._arrays:
             given = [np.asarray(a) for a in arrays]
             self._arrays = tuple(aligned(a.shape, a.dtype) for a in given)
-        for i, (mine, given) in enumerate(zip(self._arrays, arrays, strict=True)):
-            if mine is not given:
-                np.copyto(mine, given)
-                if i in self._unchanged:  # it may be part of what plans take for constants
-                    self._prepared.clear()
+        ours = {id(a) for a in self._arrays}
+        news = [
+            (i, mine, np.copy(given) if id(given) in ours else given)  # some may change places
+            for i, (mine, given) in enumerate(zip(self._arrays, arrays, strict=True))
+            if mine is not given
+        ]
+        for i, mine, given in news:
+            np.copyto(mine, given)
+            if i in self._unchanged:  # it may be part of what plans take for constants
+                self._prepared.clear()
 
     def _prepare(self, arguments: tuple[HostArray | None, ...]) -> Prepared | None:
         """The plan for arguments of these shapes; None if the step cannot be recorded."""
         places = [None if a is None else aligned(a.shape, a.dtype) for a in arguments]
+        before = [
+            constant(a) if i in self._unchanged else variable(a) for i, a in enumerate(self._arrays)
+        ]
+        given = [None if a is None else variable(a) for a in arguments]
+        constants = tuple(None if a is None else constant(a) for a in self._constants)
         try:
-            before, given, after = self._record(arguments)
-            self._unchanged = {i for i, a in enumerate(before) if a is after[i]}
-            if self._unchanged:
-                before, given, after = self._record(arguments)
+            after = self._step(constants, tuple(before), *given)
             results = [
                 (a.node, place)
                 for i, (a, place) in enumerate(zip(after, self._arrays, strict=True))
@@ -136,18 +149,9 @@ class Fused:
             return None
         return Prepared(plan, places, [(Draws(node), place) for node, place in drawn])
 
-    def _record(
-        self, arguments: tuple[HostArray | None, ...]
-    ) -> tuple[list[Recorded], list[Recorded | None], tuple[Recorded, ...]]:
-        """The arrays before a step, its arguments and the arrays after it, as they are recorded."""
-        before = [
-            constant(a) if i in self._unchanged else variable(a) for i, a in enumerate(self._arrays)
-        ]
-        given = [None if a is None else variable(a) for a in arguments]
-        constants = tuple(None if a is None else constant(a) for a in self._constants)
-        return before, given, self._step(constants, tuple(before), *given)
 
-
-def fuse(step: Step, constants: tuple[HostArray | None, ...]) -> Callable[..., Arrays]:
+def fuse(
+    step: Step, constants: tuple[HostArray | None, ...], unchanged: Collection[int] = ()
+) -> Callable[..., Arrays]:
     """The same step, faster, called with arrays, tables and i; see `Fused`."""
-    return Fused(step, constants)
+    return Fused(step, constants, unchanged)
