@@ -64,6 +64,16 @@ def test_the_command_line_begins_where_it_can_tell(
     assert bool(seen) == begun
 
 
+def test_without_another_thread_it_is_read_in_this_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: packaged.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(packaged.Thread, "start", refuse)
+    packaged.begin()
+    assert packaged._reader is None
+    assert list(packaged.read()) == list(packaged.FILES)
+
+
 def test_to_begin_twice_is_to_begin_once() -> None:
     packaged.begin()
     reader = packaged._reader

@@ -365,11 +365,17 @@ class Noise(Layer):
         return x
 
 
-def one_hot(t: Array, columns: int) -> Array:
-    """For integer labels t (n,) a row each, 1 in the label's column and 0 elsewhere, in int32."""
+def one_hot(t: Array, columns: int, axis: int = 1) -> Array:
+    """For integer labels t (n,) a row each, 1 in the label's column and 0 elsewhere, in int32.
+
+    With `axis` 0 a column each, (columns, n): sums over the samples run along memory.
+    """
     xp = namespace(t)
     every = xp.arange(columns, dtype=xp.int32, device=device_of(t))
-    return xp.astype(xp.reshape(xp.astype(t, xp.int32), (-1, 1)) == every, xp.int32)
+    t = xp.astype(t, xp.int32)
+    if axis == 1:
+        return xp.astype(xp.reshape(t, (-1, 1)) == every, xp.int32)
+    return xp.astype(t == xp.reshape(every, (-1, 1)), xp.int32)
 
 
 def require_width(layer: Layer, given: int, expected: int) -> int:

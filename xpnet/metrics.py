@@ -187,7 +187,7 @@ def calibration_error(t: Array, p: Array, bins: int = 15) -> Array:
     r = xp.astype(t == xp.argmax(p, axis=1), p.dtype)
     edges = xp.arange(1, bins, dtype=p.dtype, device=device_of(p)) / bins
     bin_of = xp.sum(xp.astype(c > xp.reshape(edges, (-1, 1)), xp.int32), axis=0, dtype=xp.int32)
-    within = xp.astype(_by_class(bin_of, bins), p.dtype)
+    within = xp.astype(one_hot(bin_of, bins, axis=0), p.dtype)
     return xp.sum(xp.abs(xp.sum(within * (r - c), axis=1))) / p.shape[0]
 
 
@@ -237,18 +237,12 @@ def _counts(t: Array, predicted: Array, classes: int) -> tuple[Array, Array, Arr
     """True positives, predicted and actual samples of each class, in int32."""
     xp = namespace(t)
     if len(t.shape) == 1:
-        t, predicted, samples = _by_class(t, classes), _by_class(predicted, classes), 1
+        t, predicted = (one_hot(each, classes, axis=0) for each in (t, predicted))
+        samples = 1
     else:
         t, predicted, samples = xp.astype(t, xp.int32), xp.astype(predicted, xp.int32), 0
     h, p, a = (xp.sum(each, axis=samples, dtype=xp.int32) for each in (t * predicted, predicted, t))
     return h, p, a
-
-
-def _by_class(t: Array, classes: int) -> Array:
-    """`one_hot`, transposed, int32 (classes, n): sums over samples run along memory."""
-    xp = namespace(t)
-    column = xp.reshape(xp.arange(classes, dtype=xp.int32, device=device_of(t)), (-1, 1))
-    return xp.astype(column == xp.astype(t, xp.int32), xp.int32)
 
 
 def _ratio(a: Array, b: Array) -> Array:

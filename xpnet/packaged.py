@@ -5,6 +5,7 @@ zlib lets go of the interpreter's lock, so that with a second core they come at 
 
 import hashlib
 import zlib
+from contextlib import suppress
 from pathlib import Path
 from threading import Thread
 
@@ -32,16 +33,18 @@ class _Reader(Thread):
         try:
             for name in FILES:
                 self.found[name] = _unpacked(name)
-        except (DataError, OSError, MemoryError):
+        except (DataError, MemoryError):
             pass  # `read` will meet it again, where it can be told
 
 
 def begin() -> None:
-    """Begin to read, in a thread, if that has not begun."""
+    """Begin to read, in a thread, if that has not begun and one can be had."""
     global _reader
     if _reader is None:
-        _reader = _Reader()
-        _reader.start()
+        reader = _Reader()
+        with suppress(RuntimeError):  # no more threads: `read` does it all
+            reader.start()
+            _reader = reader
 
 
 def read() -> dict[str, tuple[bytes, str]]:

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from xpnet.cli.options import EVERYDAY, Hidden, app, option, widths
+from xpnet.cli.options import EVERYDAY, Hidden, app, begin, option, widths
 
 
 def add() -> None:
@@ -18,11 +18,12 @@ def bench_command(
     rounds: Annotated[int, option(EVERYDAY, "Blocks of each, of 30 ms.")] = 20,
 ) -> None:
     """How fast this machine is: a training step and a prediction, beside their matrix products."""
+    begin("mnist", threads)
     from xpnet.bench import bench, machine, table
     from xpnet.errors import at_least
     from xpnet.threads import limited
 
-    for name, value in (("batch_size", batch_size), ("threads", threads), ("rounds", rounds)):
+    for name, value in (("batch_size", batch_size), ("rounds", rounds)):
         at_least(name, value, 1)
     shape = widths(hidden)
     with limited(threads):

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from xpnet import packaged, threads
+from xpnet import packaged
+from xpnet import threads as blas
 from xpnet.cli import names
-from xpnet.errors import UsageError
+from xpnet.errors import UsageError, at_least
 
 if TYPE_CHECKING:
     from xpnet.datasets import Samples
@@ -72,11 +73,13 @@ Dropout = Annotated[float, option(NETWORK, "Part of the hidden units dropped per
 Noise = Annotated[float, option(NETWORK, "Deviation of noise on the scaled input, per step.")]
 
 
-def begin(data: str = "") -> None:
+def begin(data: str = "", threads: int | None = None) -> None:
     """What a command that computes does first: import NumPy, while MNIST is unpacked beside it."""
+    if threads is not None:
+        at_least("--threads", threads, 1)
     if data == "mnist":
         packaged.begin()
-    threads.import_numpy()
+    blas.import_numpy()
 
 
 def widths(hidden: str) -> list[int]:

@@ -32,7 +32,7 @@ from xpnet.cli.options import (
     option,
     or_none,
 )
-from xpnet.errors import DivergedError, XpnetError, at_least
+from xpnet.errors import DivergedError, XpnetError
 
 if TYPE_CHECKING:
     from xpnet.datasets import Samples
@@ -158,9 +158,7 @@ def train(
 
     Names such as leaky-relu, huber or ema may bring a number: leaky-relu:0.2.
     """
-    if threads is not None:
-        at_least("--threads", threads, 1)
-    begin(data)
+    begin(data, threads)
     from xpnet import run as runs
     from xpnet.data import split
     from xpnet.datasets import load as load_data

@@ -22,7 +22,7 @@ from xpnet.cli.options import (
     begin,
     option,
 )
-from xpnet.errors import DataError, UsageError, at_least, construct
+from xpnet.errors import DataError, UsageError, construct
 
 if TYPE_CHECKING:
     from xpnet.device import Device
@@ -55,9 +55,7 @@ def evaluate_command(
     threads: Threads = None,
 ) -> None:
     """How good a model is on the test set of some data."""
-    if threads is not None:
-        at_least("--threads", threads, 1)
-    begin()
+    begin(threads=threads)
     from xpnet import run as runs
     from xpnet.model import load
 
@@ -137,9 +135,7 @@ def predict(
     threads: Threads = None,
 ) -> None:
     """The label of each sample, and how probable it is; of a regression its values."""
-    if threads is not None:
-        at_least("--threads", threads, 1)
-    begin()
+    begin(threads=threads)
     from xpnet import run as runs
     from xpnet.device import select
     from xpnet.model import load

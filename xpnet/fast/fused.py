@@ -111,8 +111,8 @@ class Fused:
             for i, (mine, given) in enumerate(zip(self._arrays, arrays, strict=True))
             if mine is not given
         ]
-        for i, mine, given in news:
-            np.copyto(mine, given)
+        for i, mine, new in news:
+            np.copyto(mine, new)
             if i in self._unchanged:  # it may be part of what plans take for constants
                 self._prepared.clear()
 
