@@ -32,30 +32,30 @@ Those that are not installed, or fail, are left out and named.
 """
 
 import argparse
-import os
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from functools import cache
 from typing import Any
 
 import numpy as np
 from benchmark import (
-    BLOCK_SECONDS,
     DEVIATION,
     MEAN,
     CarefulStep,
-    Peer,
     Steps,
+    add_blocks,
+    compare,
     limit_keras,
     machine,
-    one_line,
+    names,
+    numbers,
+    parser_of,
     products,
-    ratio_table,
+    refuse_unknown,
     repeat,
     serve,
     step_by_step,
-    take_turns,
 )
 
 Case = Mapping[str, Any]  # batch_size, activation, optimizer, threads, epoch
@@ -340,61 +340,29 @@ def make(name: str, case: Case) -> Steps:
     return SIDES[name](case)
 
 
-def compare(arguments: argparse.Namespace, threads: int) -> None:
-    """All tables for so many threads."""
-    peers = [
-        Peer(__file__, name, threads, KERAS_BACKEND=name.partition(" ")[2])
-        for name in arguments.peers
-    ]
-    try:
-        for network in arguments.networks:
-            activation, optimizer = NETWORKS[network]
-            for batch_size in arguments.batch_sizes:
-                case = {
-                    "batch_size": batch_size, "activation": activation, "optimizer": optimizer,
-                    "threads": threads, "epoch": arguments.epoch,
-                }  # fmt: skip
-                times, left_out = take_turns(peers, case, arguments.rounds, arguments.seconds)
-                print(
-                    f"\n**{activation}, {optimizer}, batches of {batch_size}, {threads} "
-                    f"thread{'s' if threads > 1 else ''}** (load {os.getloadavg()[0]:.1f})\n\n"
-                    + ratio_table(times, "products", "xpnet", samples=batch_size)
-                )
-                if left_out:
-                    print(f"\n{one_line(left_out)}", flush=True)
-    finally:
-        for peer in peers:
-            peer.close()
-
-
-def names(text: str) -> list[str]:
-    return text.split(",")
-
-
-def numbers(text: str) -> list[int]:
-    return [int(number) for number in text.split(",")]
+def cases(arguments: argparse.Namespace) -> Iterator[tuple[str, int, Case]]:
+    """For each table its title, the samples of a step, and what is measured."""
+    for network in arguments.networks:
+        activation, optimizer = NETWORKS[network]
+        for batch_size in arguments.batch_sizes:
+            title = f"{activation}, {optimizer}, batches of {batch_size}"
+            yield title, batch_size, {
+                "batch_size": batch_size, "activation": activation, "optimizer": optimizer,
+                "epoch": arguments.epoch,
+            }  # fmt: skip
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--threads", type=numbers, default=[1], help="1,2 for both; by default 1")
+    parser = parser_of(__doc__, SIDES)
     parser.add_argument("--batch-sizes", type=numbers, default=[32, 128, 512, 1024])
     parser.add_argument("--networks", type=names, default=list(NETWORKS), help=",".join(NETWORKS))
-    parser.add_argument("--peers", type=names, default=list(SIDES), help=",".join(SIDES))
-    parser.add_argument("--rounds", type=int, default=20, help="blocks of each")
-    parser.add_argument("--seconds", type=float, default=BLOCK_SECONDS, help="of a block")
-    parser.add_argument("--quick", action="store_true", help="to see that all works: no numbers")
-    parser.add_argument("--peer", help=argparse.SUPPRESS)
+    add_blocks(parser)
     arguments = parser.parse_args()
     if arguments.peer:
         serve(lambda case: make(arguments.peer, case))
         return
-    unknown = [n for n in arguments.peers if n not in SIDES]
-    unknown += [n for n in arguments.networks if n not in NETWORKS]
-    if unknown:
-        parser.error(f"unknown: {', '.join(unknown)}")
+    refuse_unknown(parser, arguments.peers, SIDES)
+    refuse_unknown(parser, arguments.networks, NETWORKS)
     arguments.epoch = EPOCH
     if arguments.quick:
         arguments.epoch = 1024
@@ -403,7 +371,7 @@ def main() -> None:
         arguments.peers = [name for name in arguments.peers if name not in SLOW_TO_START]
     print(machine(*LIBRARIES))
     for threads in arguments.threads:
-        compare(arguments, threads)
+        compare(__file__, arguments, threads, cases(arguments), "products", "xpnet")
 
 
 if __name__ == "__main__":

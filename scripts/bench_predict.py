@@ -29,25 +29,25 @@ Those that are not installed, or fail, are left out and named.
 """
 
 import argparse
-import os
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from typing import Any
 
 import numpy as np
 from benchmark import (
-    BLOCK_SECONDS,
-    Peer,
     Steps,
+    add_blocks,
+    compare,
     limit_keras,
     machine,
-    one_line,
+    names,
+    numbers,
+    parser_of,
     products,
-    ratio_table,
+    refuse_unknown,
     repeat,
     serve,
-    take_turns,
 )
 
 Case = Mapping[str, Any]  # images, dtype, threads
@@ -256,61 +256,29 @@ def make(name: str, case: Case) -> Steps:
     return repeat(step)
 
 
-def compare(arguments: argparse.Namespace, threads: int) -> None:
-    """All tables for so many threads."""
-    peers = [
-        Peer(__file__, name, threads, KERAS_BACKEND=name.partition(" ")[2])
-        for name in arguments.peers
-    ]
-    try:
-        for n in arguments.images:
-            for dtype in arguments.types:
-                case = {"images": n, "dtype": dtype, "threads": threads}
-                times, left_out = take_turns(peers, case, arguments.rounds, arguments.seconds)
-                print(
-                    f"\n**{n:,} image{'s' if n > 1 else ''}, {dtype}, {threads} "
-                    f"thread{'s' if threads > 1 else ''}** (load {os.getloadavg()[0]:.1f})\n\n"
-                    + ratio_table(times, "NumPy by hand", "xpnet", samples=n)
-                )
-                if left_out:
-                    print(f"\n{one_line(left_out)}", flush=True)
-    finally:
-        for peer in peers:
-            peer.close()
-
-
-def names(text: str) -> list[str]:
-    return text.split(",")
-
-
-def numbers(text: str) -> list[int]:
-    return [int(number) for number in text.split(",")]
+def cases(arguments: argparse.Namespace) -> Iterator[tuple[str, int, dict[str, Any]]]:
+    """For each table its title, the images of a call, and what is measured."""
+    for n in arguments.images:
+        for dtype in arguments.types:
+            yield f"{n:,} image{'s' if n > 1 else ''}, {dtype}", n, {"images": n, "dtype": dtype}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--threads", type=numbers, default=[1], help="1,2 for both; by default 1")
+    parser = parser_of(__doc__, NAMES)
     parser.add_argument("--images", type=numbers, default=[10_000, 1])
     parser.add_argument("--types", type=names, default=["uint8", "float32"], help="of the images")
-    parser.add_argument("--peers", type=names, default=list(NAMES), help=",".join(NAMES))
-    parser.add_argument("--rounds", type=int, default=20, help="blocks of each")
-    parser.add_argument("--seconds", type=float, default=BLOCK_SECONDS, help="of a block")
-    parser.add_argument("--quick", action="store_true", help="to see that all works: no numbers")
-    parser.add_argument("--peer", help=argparse.SUPPRESS)
+    add_blocks(parser)
     arguments = parser.parse_args()
     if arguments.peer:
         serve(lambda case: make(arguments.peer, case))
         return
-    if unknown := [name for name in arguments.peers if name not in NAMES]:
-        parser.error(f"unknown: {', '.join(unknown)}")
+    refuse_unknown(parser, arguments.peers, NAMES)
     if arguments.quick:
         arguments.images, arguments.types = [1], ["uint8"]
         arguments.rounds, arguments.seconds = 2, 0.001
     print(machine(*LIBRARIES))
     for threads in arguments.threads:
-        compare(arguments, threads)
+        compare(__file__, arguments, threads, cases(arguments), "NumPy by hand", "xpnet")
 
 
 if __name__ == "__main__":

@@ -317,11 +317,10 @@ def shown(recipe):
 
 def compare(names, bar, seeds, threads, limit):
     """The table of one bar."""
-    import os
     import random
     from statistics import median
 
-    from benchmark import one_line, table
+    from benchmark import heading, one_line, table
 
     results, left_out = {name: [] for name in names}, {}
     for seed in range(seeds):
@@ -346,10 +345,7 @@ def compare(names, bar, seeds, threads, limit):
             ", ".join(f"{accuracy:.2%}"[:-1] for accuracy in accuracies),
             f"{reached} of {len(accuracies)}", f"{max(memory):,.0f}",
         ])  # fmt: skip
-    print(
-        f"\n**To {bar} %, {threads} thread{'s' if threads > 1 else ''}** "
-        f"(load {os.getloadavg()[0]:.1f})\n"
-    )
+    print(f"\n{heading(f'To {bar} %', threads)}\n")
     head = [
         "", "recipe", "s, min", "s, median", "÷ xpnet, median", "test accuracy of each seed, %",
         "reached", "memory, MiB",
@@ -367,31 +363,19 @@ def main():
         name, *recipe = literal_eval(sys.argv[2])
         print(SIDES[name](*recipe))
         return
-    import argparse
+    from benchmark import machine, names, parser_of, refuse_unknown
 
-    from benchmark import machine
-
-    def names(text):
-        return text.split(",")
-
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = parser_of(__doc__, NAMES)
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--threads", type=names, default=["1"], help="1,2 for both; by default 1")
     parser.add_argument("--bars", type=names, default=list(RECIPES), help=",".join(RECIPES))
-    parser.add_argument("--peers", type=names, default=list(NAMES), help=",".join(NAMES))
-    parser.add_argument("--quick", action="store_true", help="to see that all works: no numbers")
     arguments = parser.parse_args()
-    unknown = [name for name in arguments.peers if name not in NAMES]
-    unknown += [bar for bar in arguments.bars if bar not in RECIPES]
-    if unknown:
-        parser.error(f"unknown: {', '.join(unknown)}")
+    refuse_unknown(parser, arguments.peers, NAMES)
+    refuse_unknown(parser, arguments.bars, RECIPES)
     limit = TRAINING
     if arguments.quick:
         arguments.seeds, arguments.bars, limit = 1, arguments.bars[:1], 1000
     print(machine(*LIBRARIES))
-    for threads in map(int, arguments.threads):
+    for threads in arguments.threads:
         for bar in arguments.bars:
             compare(arguments.peers, bar, arguments.seeds, threads, limit)
 

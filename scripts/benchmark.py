@@ -5,6 +5,7 @@ training step as fast as plain NumPy could be made by hand.  `Peer` is a program
 a process of its own, and `serve` its other end.
 """
 
+import argparse
 import json
 import os
 import random
@@ -13,7 +14,7 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -479,6 +480,73 @@ def ratio_table(times: Mapping[str, Times], *floors: str, samples: int = 0) -> s
         row += [f"{samples / t.median * 1e6:,.0f}"] * bool(samples) + [f"{t.cores:.2f}"]
         rows.append(row)
     return table(head, rows)
+
+
+def compare(
+    script: str,
+    arguments: argparse.Namespace,
+    threads: int,
+    cases: Iterable[tuple[str, int, dict[str, Any]]],
+    *floors: str,
+) -> None:
+    """The table of each case, with so many threads: its title, samples per call, and the case."""
+    peers = [
+        Peer(script, name, threads, KERAS_BACKEND=name.partition(" ")[2])
+        for name in arguments.peers
+    ]
+    try:
+        for title, samples, case in cases:
+            case = {**case, "threads": threads}
+            times, left_out = take_turns(peers, case, arguments.rounds, arguments.seconds)
+            print(f"\n{heading(title, threads)}\n\n{ratio_table(times, *floors, samples=samples)}")
+            if left_out:
+                print(f"\n{one_line(left_out)}", flush=True)
+    finally:
+        for peer in peers:
+            peer.close()
+
+
+def heading(title: str, threads: int) -> str:
+    """Of a table: what it is about, the threads, and how busy the machine is."""
+    many = f"{threads} thread{'s' if threads > 1 else ''}"
+    return f"**{title}, {many}** (load {os.getloadavg()[0]:.1f})"
+
+
+def parser_of(description: str | None, sides: Iterable[str]) -> argparse.ArgumentParser:
+    """A parser of what the comparisons beside other libraries are asked."""
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    sides = list(sides)
+    parser.add_argument("--threads", type=numbers, default=[1], help="1,2 for both; by default 1")
+    parser.add_argument("--peers", type=names, default=sides, help=",".join(sides))
+    parser.add_argument("--quick", action="store_true", help="to see that all works: no numbers")
+    return parser
+
+
+def add_blocks(parser: argparse.ArgumentParser) -> None:
+    """What is asked of blocks that take turns; and `--peer`, by which a process is a peer."""
+    parser.add_argument("--rounds", type=int, default=20, help="blocks of each")
+    parser.add_argument("--seconds", type=float, default=BLOCK_SECONDS, help="of a block")
+    parser.add_argument("--peer", help=argparse.SUPPRESS)
+
+
+def refuse_unknown(
+    parser: argparse.ArgumentParser, given: Iterable[str], known: Iterable[str]
+) -> None:
+    """End with an error if a name is none of those that are known."""
+    if unknown := [name for name in given if name not in known]:
+        parser.error(f"unknown: {', '.join(unknown)}")
+
+
+def names(text: str) -> list[str]:
+    """Those between the commas."""
+    return text.split(",")
+
+
+def numbers(text: str) -> list[int]:
+    """Those between the commas."""
+    return [int(number) for number in text.split(",")]
 
 
 def one_line(left_out: Mapping[str, str]) -> str:
