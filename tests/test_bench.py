@@ -144,6 +144,7 @@ def test_the_command_prints_a_table(capsys: pytest.CaptureFixture[str]) -> None:
     [
         (["--threads", "0"], "threads 0: expected a whole number"),
         (["--optimizer", "adma"], "did you mean 'adam'"),
+        (["--batch-size", "60001"], "MNIST has 60,000 training samples"),
         (["--hidden", "x"], "--hidden x: expected widths"),
     ],
 )

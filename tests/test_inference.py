@@ -122,6 +122,21 @@ def test_a_mean_becomes_part_of_the_bias_only_where_little_is_lost(offset: float
     assert difference(model(x), exact) < BOUND * np.finfo(np.float32).eps
 
 
+def test_rows_near_the_mean_keep_their_digits_for_layer_normalization() -> None:
+    """Against float64: rounding of the plain path is 3e-7 of the greatest logit here."""
+    rng = np.random.default_rng(0)
+    x = (rng.normal(size=(2000, WIDTH)) + 3).astype(np.float32)
+    model = standardize(xpnet.mlp(WIDTH, 16, 3, normalization="layer"), x, np.arange(len(x)))
+    wide = Model(
+        model.network, model.theta.astype(np.float64), model.buffers.astype(np.float64),
+        model.labels, model.input_shape,
+    )  # fmt: skip
+    mean = model.params[0]["mean"]
+    near = (mean + 1e-4 * rng.normal(size=(100, WIDTH))).astype(np.float32)
+    exact = wide.network.infer(wide.params, near.astype(np.float64))
+    assert difference(model(near), exact) < 1e-5
+
+
 @pytest.mark.parametrize("unit", [1e-39, 1e-31, 1e-29, 1e-10, 1e10, 1e29, 1e31, 1e37])
 def test_columns_may_be_in_any_unit(unit: float) -> None:
     x = np.random.default_rng(0).normal(size=(50, WIDTH))

@@ -285,9 +285,16 @@ def bench(
         Blocks of each.
     seconds : float
         What a block lasts.
+
+    Raises
+    ------
+    UsageError
+        A batch would have more samples than there are.
     """
     samples = xpnet.datasets.load("mnist")
     x, many = samples.x_train, samples.x_test[:MANY]
+    if batch_size > len(x):
+        raise xpnet.UsageError(f"batch size {batch_size}: MNIST has {len(x):,} training samples")
     model = xpnet.mlp(784, *hidden, 10, input_shape=(28, 28))
     widths = 784, *hidden, 10
 

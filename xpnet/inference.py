@@ -101,7 +101,8 @@ def _scaling(standardize: Bound, rest: list[Bound]) -> tuple[Map, list[Bound]]:
     x / s.  The second replaces rounding errors relative to |x - mean| / s, which is about 1, by
     errors relative to |x| / s and |mean| / s.  Where |mean| <= 4 s, as for pixels, these are a few
     times as large, whatever the type of x.  For seconds since 1970 all digits would be lost: there
-    x - mean is computed, from float64 in float64.
+    x - mean is computed, from float64 in float64.  And so it is where layer normalization follows,
+    which magnifies what is small: rows near the mean.
     """
     layer, p = standardize
     mean, scale = p["mean"], p["scale"]
@@ -110,7 +111,8 @@ def _scaling(standardize: Bound, rest: list[Bound]) -> tuple[Map, list[Bound]]:
         return partial(layer.infer, p), rest
     (dense, q), *behind = rest
     q = {**q, "W": q["W"] / scale[:, np.newaxis]}
-    if np.any(np.abs(mean) > 4 * scale):
+    magnified = any(isinstance(layer, LayerNorm) for layer, _ in rest)
+    if magnified or np.any(np.abs(mean) > 4 * scale):
         return partial(_centred, mean), [(dense, q), *behind]
     q["b"] = q.get("b", 0) - mean @ q["W"]
     return partial(_cast, mean.dtype), [(dense, q), *behind]

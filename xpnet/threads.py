@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 # where another program wants its core, products wait for it many times as long as they take.
 MULTIPLICATIONS = 2**24
 
+MOST = 2**15  # threads that are asked for: a BLAS counts them in 32 bits and takes far fewer
+
 # By which a user gives the BLAS its threads.
 VARIABLES = (
     *("OPENBLAS_NUM_THREADS", "GOTO_NUM_THREADS", "OMP_NUM_THREADS"),
@@ -68,6 +70,6 @@ def limited(threads: int) -> Iterator[int]:
     from threadpoolctl import ThreadpoolController
 
     controller = ThreadpoolController()
-    with controller.limit(limits=threads, user_api="blas"):
+    with controller.limit(limits=min(threads, MOST), user_api="blas"):
         pools = controller.select(user_api="blas").info()
         yield max((pool["num_threads"] for pool in pools), default=1)

@@ -26,7 +26,7 @@ def bench_command(
     for name, value in (("batch_size", batch_size), ("rounds", rounds)):
         at_least(name, value, 1)
     shape = widths(hidden)
-    with limited(threads):
+    with limited(threads) as taken:
         head, rows = bench(shape, batch_size, optimizer, rounds)
         print(f"{'-'.join(map(str, (784, *shape, 10)))}, {optimizer}, float32, MNIST, on the CPU")
-        print(f"{machine()}; threads of the BLAS: {threads}\n\n{table(head, rows)}")
+        print(f"{machine()}; threads of the BLAS: {taken}\n\n{table(head, rows)}")
