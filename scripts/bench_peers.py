@@ -14,7 +14,7 @@ Each side as its own best script would be:
 
 xpnet fit          `xpnet.fit` on bytes, all included, also what it does once for each epoch
 xpnet train_step   `xpnet.train_step` on gathered bytes, and the loss added up
-NumPy by hand      `CarefulStep` in benchmark.py, on bytes
+NumPy by hand      `CarefulStep` in by_hand.py, on bytes
 products alone     the five matrix products that no step can do without, on arrays made beforehand
 PyTorch            a module, on floats scaled beforehand and taken by `index_select`; its Adam
 PyTorch fused      the same with `fused=True`
@@ -40,9 +40,6 @@ from typing import Any
 
 import numpy as np
 from benchmark import (
-    DEVIATION,
-    MEAN,
-    CarefulStep,
     Steps,
     add_blocks,
     compare,
@@ -57,6 +54,7 @@ from benchmark import (
     serve,
     step_by_step,
 )
+from by_hand import DEVIATION, MEAN, CarefulStep
 
 Case = Mapping[str, Any]  # batch_size, activation, optimizer, threads, epoch
 RATES = {"adam": 1e-4, "sgd": 1e-2}

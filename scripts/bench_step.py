@@ -7,7 +7,7 @@ change it), on the CPU.  Three sides take turns, block by block in random order:
 
 xpnet       what `fit` does for each batch, all included: gather it from bytes, scale it, forward,
             loss, backward, update, add up the loss; with the rate changing from step to step
-by hand     `CarefulStep` in benchmark.py, which does the same, without dropout
+by hand     `CarefulStep` in by_hand.py, which does the same, without dropout
 products    those that no training can do without, on arrays of the same sizes that are there before
 
 Times are per step, in microseconds.  Read the ratios, and the minimum as what is possible when
@@ -20,7 +20,6 @@ from contextlib import contextmanager
 from typing import Any
 
 from benchmark import (
-    CarefulStep,
     Steps,
     Times,
     machine,
@@ -32,6 +31,7 @@ from benchmark import (
     step_by_step,
     table,
 )
+from by_hand import CarefulStep
 from threadpoolctl import threadpool_limits
 
 import xpnet

@@ -42,6 +42,11 @@ def benchmark() -> Iterator[ModuleType]:
 
 
 @pytest.fixture
+def by_hand() -> Iterator[ModuleType]:
+    yield from script("by_hand")
+
+
+@pytest.fixture
 def start() -> Iterator[ModuleType]:
     yield from script("bench_start")
 
@@ -54,10 +59,10 @@ def run(name: str, *arguments: str) -> str:
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize("activation", ["relu", "sigmoid"])
 def test_the_step_by_hand_computes_what_xpnet_computes(
-    benchmark: ModuleType, activation: str, optimizer: str
+    by_hand: ModuleType, activation: str, optimizer: str
 ) -> None:
     mean, deviation = float(X.mean()), float(X.std())
-    step = benchmark.CarefulStep(
+    step = by_hand.CarefulStep(
         X, Y, (16, 8), 32, optimizer, 0.01, 0.5, activation, mean=mean, deviation=deviation
     )
     model, rule = xpnet.mlp(20, 16, 8, 10, activation=activation), OPTIMIZERS[optimizer]
@@ -80,8 +85,8 @@ def test_the_step_by_hand_computes_what_xpnet_computes(
     assert np.mean(step.predict(X, chunk=70) == logits.argmax(axis=1)) > 0.99
 
 
-def test_the_step_by_hand_sees_every_sample_once_an_epoch(benchmark: ModuleType) -> None:
-    step = benchmark.CarefulStep(X, Y, (4,), 100)
+def test_the_step_by_hand_sees_every_sample_once_an_epoch(by_hand: ModuleType) -> None:
+    step = by_hand.CarefulStep(X, Y, (4,), 100)
     first, second = ([step.next_rows().copy() for _ in range(3)] for _ in range(2))
     assert sorted(np.concatenate(first)) == sorted(np.concatenate(second)) == list(range(300))
     assert not np.array_equal(first, second)
