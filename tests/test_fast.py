@@ -237,7 +237,29 @@ def test_memory_is_what_must_be_remembered(optimizer: str) -> None:
     (prepared,) = fused(model, optimizer, n)._prepared.values()
     size, units = model.network.size, n * sum(widths[1:])
     bound = 4 * size + n * 784 * 5 + 4 * 2 * units + n * max(widths[1:]) * 5
-    assert prepared.plan.nbytes < bound + 4 * 2 * blocks.BLOCK
+    assert sum(m.nbytes for m in prepared.plan.memory) < bound + 4 * 2 * blocks.BLOCK
+
+
+@pytest.mark.parametrize(("optimizer", "states"), [("nesterov", 1), ("adam", 2)])
+def test_fit_holds_the_weights_twice_the_gradient_and_the_state(
+    optimizer: str, states: int
+) -> None:
+    """Twice: those that are trained, and the latest; a last batch, which is smaller, is no more."""
+    model = xpnet.mlp(784, 300, 1500, 1000, 10)
+    x = RNG.integers(0, 256, size=(200, 784)).astype(np.uint8)
+
+    def on_step(steps: int) -> None:
+        if steps == 7:  # the first epoch is over, and its plans and first state
+            tracemalloc.reset_peak()
+
+    tracemalloc.start()
+    xpnet.fit(
+        model, x, RNG.integers(0, 10, 200), optimizer=optimizer, learning_rate=1e-3, epochs=3,
+        batch_size=32, validation=0, on_step=on_step,
+    )  # fmt: skip
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < (3 + states + 0.5) * 4 * model.network.size
 
 
 # Falling back

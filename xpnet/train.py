@@ -457,8 +457,12 @@ class _Run:
             score = self.score(epoch)
             if score > best or not len(self.validation_rows):
                 best = score
-                model = replace(self.model, theta=kept(theta), buffers=kept(buffers))
-                result = replace(result, model=model, best_epoch=epoch.epoch)
+                result = replace(result, model=self.model)  # lets go of the last before a copy
+                result = replace(
+                    result,
+                    model=replace(self.model, theta=kept(theta), buffers=kept(buffers)),
+                    best_epoch=epoch.epoch,
+                )
             result = replace(result, history=(*result.history, epoch), progress=progress)
             if on_epoch is not None:
                 copies = progress.with_arrays(tuple(map(kept, progress.arrays)))

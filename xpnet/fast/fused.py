@@ -77,6 +77,7 @@ class Fused:
     ) -> None:
         self._step, self._constants, self._unchanged = step, constants, unchanged
         self._arrays: Arrays = ()
+        self._memory: list[HostArray] = []  # of all plans
         self._prepared: dict[Any, Prepared | None] = {}
 
     def __call__(self, arrays: Arrays, tables: Tables, i: int) -> Arrays:
@@ -138,7 +139,8 @@ class Fused:
             ]
             pairs = [*zip(before, self._arrays, strict=True), *zip(given, places, strict=True)]
             read = [(a.node, place) for a, place in pairs if a is not None and place is not None]
-            plan = Plan([*read, *drawn], results)
+            plan = Plan([*read, *drawn], results, self._memory)
+            self._memory = plan.memory
         except CannotRecordError as error:
             warnings.warn(
                 f"there is no fast path for this network ({error}): the results are the same, and "

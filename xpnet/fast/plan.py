@@ -49,6 +49,8 @@ class Plan:
         Where the numbers of each variable are when the plan is called.  They may be written over.
     results : sequence of (Node, array)
         What is computed, and the variable's array in which it is afterwards.
+    memory : sequence of uint8 array
+        For intermediate results, as that of another plan, if only one of them is called at a time.
 
     Raises
     ------
@@ -57,15 +59,14 @@ class Plan:
 
     Attributes
     ----------
-    nbytes : int
-        The memory of intermediate results.
+    memory : list of uint8 array
+        What was given, and what it needs beside.
     """
 
-    def __init__(self, variables: Pairs, results: Pairs) -> None:
-        places = _Places(variables, results)
-        calls, memory = in_blocks(places.calls, places.memory)
+    def __init__(self, variables: Pairs, results: Pairs, memory: Sequence[HostArray] = ()) -> None:
+        places = _Places(variables, results, memory)
+        calls, self.memory = in_blocks(places.calls, places.memory)
         self._run = [call.bound for call in calls]
-        self.nbytes = sum(m.nbytes for m in memory)
 
     def __call__(self) -> None:
         for call in self._run:
@@ -75,8 +76,8 @@ class Plan:
 class _Places:
     """The calls of a plan, and the memory that they take; needed while it is made only."""
 
-    def __init__(self, variables: Pairs, results: Pairs) -> None:
-        self.memory: list[HostArray] = []
+    def __init__(self, variables: Pairs, results: Pairs, memory: Sequence[HostArray]) -> None:
+        self.memory = list(memory)
         self._filled: dict[Any, HostArray] = {}
         self._at: dict[Node, HostArray] = {}
         self._in: dict[int, list[Node]] = {}  # the nodes in each piece of memory, by its `id`
