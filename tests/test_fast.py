@@ -244,7 +244,7 @@ def test_memory_is_what_must_be_remembered(optimizer: str) -> None:
 def test_fit_holds_the_weights_twice_the_gradient_and_the_state(
     optimizer: str, states: int
 ) -> None:
-    """Twice: those that are trained, and the latest; a last batch, which is smaller, is no more."""
+    """Twice: those in training and the latest; a smaller last batch takes no more."""
     model = xpnet.mlp(784, 300, 1500, 1000, 10)
     x = RNG.integers(0, 256, size=(200, 784)).astype(np.uint8)
 
@@ -259,7 +259,7 @@ def test_fit_holds_the_weights_twice_the_gradient_and_the_state(
     )  # fmt: skip
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert peak < (3 + states + 0.5) * 4 * model.network.size
+    assert peak < (3 + states + 0.8) * 4 * model.network.size
 
 
 # Falling back
