@@ -249,7 +249,7 @@ def test_fit_holds_the_weights_twice_the_gradient_and_the_state(
     x = RNG.integers(0, 256, size=(200, 784)).astype(np.uint8)
 
     def on_step(steps: int) -> None:
-        if steps == 7:  # the first epoch is over, and its plans and first state
+        if steps == 8:  # the first epoch is over, and what it began with
             tracemalloc.reset_peak()
 
     tracemalloc.start()
