@@ -12,11 +12,11 @@ def sigmoid(x: Array) -> Array:
     """σ(x) = 1 / (1 + e^-x), element by element.
 
     With e = e^-|x| <= 1, which cannot overflow:  σ(x) = 1 / (1 + e) for x >= 0, and
-    e / (1 + e) for x < 0.
+    e / (1 + e) for x < 0.  The greater of e and [x >= 0] is what a choice would give, and faster.
     """
     xp = namespace(x)
     e = xp.exp(-xp.abs(x))
-    return xp.where(x >= 0, xp.ones_like(e), e) / (1 + e)
+    return xp.maximum(e, xp.astype(x >= 0, e.dtype)) / (1 + e)
 
 
 def softplus(x: Array) -> Array:
