@@ -298,6 +298,34 @@ def test_what_cannot_be_recorded_falls_back_and_says_so(monkeypatch: pytest.Monk
     assert fast.model == fit(model, X, Y, fast=False, **options).model
 
 
+def increased(a: Any) -> Any:
+    a += 1
+    return a
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        abs,
+        increased,
+        lambda a: 2**a,
+        lambda a: a * (a[0, :, 0] @ a[0, :, 0]),
+        lambda a: a @ a,
+        lambda a: namespace(a).modf(a)[0],
+        lambda a: namespace(a).where(a > 0, a, 0.0),
+        lambda a: namespace(a).where(a > 0, a, namespace(a).astype(a > 1, namespace(a).int64)),
+        lambda a: a - namespace(a).sum(a, axis=(0, 1)),
+        lambda a: a[0, ...],
+    ],
+)
+def test_whatever_recording_lacks_falls_back(change: Callable[[Any], Any]) -> None:
+    fast = Fused(lambda constants, arrays, rows: (change(arrays[0]),), ())
+    start = np.linspace(-1.0, 2.0, 27).reshape(3, 3, 3)
+    with pytest.warns(RuntimeWarning, match="no fast path"):
+        (found,) = fast((start,), replace_rows(np.zeros(1)), 0)
+    assert np.array_equal(found, np.broadcast_to(change(start.copy()), start.shape))
+
+
 def test_without_the_folder_training_works(tmp_path: Path) -> None:
     """On NumPy; to the bit what it is with `fast=False`."""
     source = Path(xpnet.__file__).parent
@@ -368,6 +396,17 @@ def test_powers_are_those_of_the_operator() -> None:
     x = RNG.uniform(0.1, 2, size=9).astype(np.float32)
     for exponent in (2, 2.0, 0.5, 3, 1.7, 0.0):
         assert np.array_equal(evaluated(lambda x, e=exponent: x**e, x), x**exponent)
+    assert evaluated(lambda x: x**2.0, np.arange(3)).dtype == np.float64
+
+
+def test_numbers_of_numpy_do_not_change_the_type() -> None:
+    """Such as a momentum of np.float64(0.9) for weights in float32."""
+    x = X.astype(np.float32)
+    third = np.float64(1 / 3)
+    for function in (lambda x: third * x, lambda x: x / third, lambda x: x + np.int64(2)):
+        found = evaluated(function, x)
+        assert found.dtype == np.float32
+        assert difference(found, function(X)) < 1e-6
 
 
 def test_constants_are_computed_once_and_equal_ones_are_one_number() -> None:
@@ -380,6 +419,19 @@ def test_constants_are_computed_once_and_equal_ones_are_one_number() -> None:
     assert (a * a).node.uniform
     assert (a * a).node.value[0, 0] == 6.25
     assert namespace(a).zeros_like(variable(np.ones((2, 2)))).node.uniform
+
+
+def test_zeros_keep_their_sign() -> None:
+    zeros = np.asarray([0.0, -0.0])
+    assert np.signbit(constant(zeros).node.value).tolist() == [False, True]
+    assert constant(-np.zeros(2)).node.uniform
+
+    def least(x: Any) -> Any:  # of x and -0.0, of x and 0.0
+        xp = namespace(x)
+        minima = [xp.minimum(x, xp.full_like(x, zero)) for zero in (-0.0, 0.0)]
+        return xp.stack(minima)
+
+    assert np.signbit(evaluated(least, np.ones(2))).tolist() == [[True, True], [False, False]]
 
 
 def test_a_quotient_by_a_constant_is_a_product_where_nothing_is_lost() -> None:
@@ -421,6 +473,7 @@ def test_nothing_is_unknown_to_it_that_numpy_does_to_shapes() -> None:
         (lambda x: namespace(x).minimum(namespace(x).full_like(x, 0.1), x), (x,)),
         (lambda x: namespace(x).astype(x > 0, namespace(x).int32) + 2, (x,)),
         (lambda x: (1 - x) / (2 + x * x), (x,)),
+        (lambda x, i: namespace(x).take(x, i, axis=-1), (x, np.arange(3))),
     ]
     for i, (function, arrays) in enumerate(cases):
         found, expected = evaluated(function, *arrays), np.asarray(function(*arrays))

@@ -132,6 +132,11 @@ class Fused:
                 for i, (a, place) in enumerate(zip(after, self._arrays, strict=True))
                 if i not in self._unchanged
             ]
+            for node, place in results:
+                if (node.shape, node.dtype) != (place.shape, place.dtype):
+                    raise CannotRecordError(
+                        f"{place.dtype} {place.shape} becomes {node.dtype} {node.shape}"
+                    )
             drawn = [
                 (node, aligned(node.shape, node.dtype))
                 for node in needed([node for node, _ in results])
@@ -141,7 +146,8 @@ class Fused:
             read = [(a.node, place) for a, place in pairs if a is not None and place is not None]
             plan = Plan([*read, *drawn], results, self._memory)
             self._memory = plan.memory
-        except CannotRecordError as error:
+            draws = [(Draws(node), place) for node, place in drawn]
+        except Exception as error:  # a fault of the step itself will show when it is called
             warnings.warn(
                 f"there is no fast path for this network ({error}): the results are the same, and "
                 "take longer",
@@ -149,7 +155,7 @@ class Fused:
                 stacklevel=2,
             )
             return None
-        return Prepared(plan, places, [(Draws(node), place) for node, place in drawn])
+        return Prepared(plan, places, draws)
 
 
 def fuse(

@@ -265,7 +265,7 @@ class _Places:
     def _filled_with(self, number: Any, node: Node) -> HostArray:
         """Many times a number: NumPy's maximum of arrays is faster than of array and number."""
         shape = node.shape if prod(node.shape) <= SMALL else node.shape[-1:]
-        key = float(number), number.dtype, shape
+        key = number.tobytes(), number.dtype, shape  # -0.0 == 0.0
         if key not in self._filled:
             self._filled[key] = np.full(shape, number)
         return self._filled[key]

@@ -137,7 +137,7 @@ class Recorded:
         return _record(np.negative, self)
 
     def __pow__(self, exponent: Any) -> "Recorded":
-        if exponent == 2:  # as NumPy's operator does it, and its function does not
+        if self.dtype.kind == "f" and exponent == 2:  # as NumPy's operator, not its function
             return _record(np.square, self)
         if exponent == 0.5:
             return _record(np.sqrt, self)
@@ -147,7 +147,7 @@ class Recorded:
         raise CannotRecordError("the numbers of an array that is being recorded")
 
     __bool__ = __int__ = __float__ = __index__ = __array__ = __iter__ = __setitem__ = _refuse
-    __iadd__ = __isub__ = __imul__ = __itruediv__ = None  # += is +, and makes a new one
+    __iadd__ = __isub__ = __imul__ = __itruediv__ = _refuse  # NumPy would write over what is read
 
 
 def variable(like: HostArray) -> Recorded:
@@ -157,8 +157,10 @@ def variable(like: HostArray) -> Recorded:
 
 def constant(value: HostArray) -> Recorded:
     """An array whose numbers stay; where all are equal, one that is broadcast."""
-    if 1 < value.size <= LARGEST_COMPARED and np.all(value == value.flat[0]):
-        value = np.broadcast_to(value.flat[0], value.shape)
+    if 1 < value.size <= LARGEST_COMPARED:
+        first, signs = value.flat[0], np.signbit(value)  # -0.0 == 0.0
+        if np.all((value == first) & (signs == np.signbit(first))):
+            value = np.broadcast_to(first, value.shape)
     return Recorded(Node(CONSTANT, value.shape, value.dtype, value=value))
 
 
@@ -169,7 +171,7 @@ class Namespace:
         function = getattr(np, name)
         if isinstance(function, type) or name in _OF_TYPES:
             return function
-        if isinstance(function, np.ufunc):
+        if isinstance(function, np.ufunc) and function.nout == 1:
             return lambda *arguments: _record(function, *arguments)
         raise CannotRecordError(f"the function {name}")
 
@@ -187,6 +189,8 @@ class Namespace:
 
     def where(self, condition: Recorded, x1: Recorded, x2: Recorded) -> Recorded:
         """Chosen by bits, x2 ^ ((x1 ^ x2) & mask): NumPy's own function branches at each."""
+        if condition.dtype != np.bool or x1.dtype != x2.dtype:
+            raise CannotRecordError(f"a choice of {x1.dtype} or {x2.dtype} by {condition.dtype}")
         word = np.dtype(f"int{8 * x1.dtype.itemsize}")
         mask = -self.astype(_as_type(condition, np.int8), word)  # all bits, or none
         a, b = _as_type(x1, word), _as_type(x2, word)
@@ -261,6 +265,7 @@ def _as_type(x: Recorded, dtype: Any) -> Recorded:
 
 def _record(function: Callable[..., Any], *arguments: Any, **keywords: Any) -> Recorded:
     nodes = [a.node if isinstance(a, Recorded) else a for a in arguments]
+    nodes = [a.item() if isinstance(a, np.generic) else a for a in nodes]  # settings are numbers
     if any(isinstance(a, np.ndarray) for a in nodes):
         raise CannotRecordError("an array that was made elsewhere")
     if function is np.divide and (inverse := _inverse(*nodes)) is not None:
@@ -307,8 +312,10 @@ def _shape(function: Callable[..., Any], shapes: Sequence[Shape], keywords: Any)
     """The shape of what a function makes of arrays of these shapes."""
     axis = keywords.get("axis")
     if function is np.matmul:
-        return (shapes[0][0], shapes[1][1])
+        (rows, _), (_, columns) = shapes  # of matrices alone
+        return rows, columns
     if function is np.take:
+        axis %= len(shapes[0])
         return (*shapes[0][:axis], *shapes[1], *shapes[0][axis + 1 :])
     if function is concat:
         return _with(shapes[0], axis, [sum(shape[axis] for shape in shapes)])
