@@ -282,6 +282,8 @@ def test_layers_of_ones_own_are_trained_as_they_are_written() -> None:
     model = replace(model, network=replace(model.network, layers=layers))
     assert not can_fuse((X, None), *layers)
     assert can_fuse((X, None), *layers[:-1])
+    assert not can_fuse((X.tolist(),))
+    assert not can_fuse((np.ma.asarray(X),))
     fast, plain = both(model, X, Y)
     assert fast.model == plain.model
 
@@ -311,7 +313,8 @@ def increased(a: Any) -> Any:
         lambda a: 2**a,
         lambda a: a * (a[0, :, 0] @ a[0, :, 0]),
         lambda a: a @ a,
-        lambda a: namespace(a).modf(a)[0],
+        lambda a: a + namespace(a).modf(a)[0],
+        lambda a: namespace(a).where(namespace(a).astype(2 * a, namespace(a).int8), a, -a),
         lambda a: namespace(a).where(a > 0, a, 0.0),
         lambda a: namespace(a).where(a > 0, a, namespace(a).astype(a > 1, namespace(a).int64)),
         lambda a: a - namespace(a).sum(a, axis=(0, 1)),
@@ -434,6 +437,16 @@ def test_zeros_keep_their_sign() -> None:
     assert np.signbit(evaluated(least, np.ones(2))).tolist() == [[True, True], [False, False]]
 
 
+def test_zeros_keep_their_type() -> None:
+    def greater(x: Any, i: Any) -> Any:
+        xp = namespace(x)
+        of_both = [xp.maximum(a, xp.zeros_like(a)) for a in (x, i)]
+        return xp.stack(of_both)
+
+    found = evaluated(greater, np.asarray([-1.5, 1.5]), np.asarray([-2, 2]))
+    assert found.tolist() == [[0, 1.5], [0, 2]]
+
+
 def test_a_quotient_by_a_constant_is_a_product_where_nothing_is_lost() -> None:
     x = variable(np.ones(3, np.float32))
     assert (x / 3).node.function is np.multiply
@@ -441,6 +454,7 @@ def test_a_quotient_by_a_constant_is_a_product_where_nothing_is_lost() -> None:
     for divisor in (1e-39, 1e38, 0.0, float("nan")):
         assert (x / constant(np.float32([1, 2, divisor]))).node.function is np.divide
     assert (variable(np.ones(3, int)) / 3).node.function is np.divide
+    assert (variable(np.ones(3)) / constant(np.float32([1, 2, 3]))).node.function is np.divide
     assert (3 / x).node.function is np.divide
 
 
@@ -474,11 +488,40 @@ def test_nothing_is_unknown_to_it_that_numpy_does_to_shapes() -> None:
         (lambda x: namespace(x).astype(x > 0, namespace(x).int32) + 2, (x,)),
         (lambda x: (1 - x) / (2 + x * x), (x,)),
         (lambda x, i: namespace(x).take(x, i, axis=-1), (x, np.arange(3))),
+        (lambda x: x @ namespace(x).ones_like(x).T, (x,)),
+        (lambda x: namespace(x).stack([x[0, 0], x[0, 1] + 1]), (x,)),
+        (lambda x: namespace(x).astype(9 * x, namespace(x).int32), (x,)),
+        (lambda i: i * 0.5, (np.arange(5),)),
+        (lambda x: namespace(x).sum(x, axis=0, dtype=namespace(x).float64), (np.float32(x),)),
     ]
     for i, (function, arrays) in enumerate(cases):
         found, expected = evaluated(function, *arrays), np.asarray(function(*arrays))
         assert (found.shape, found.dtype) == (expected.shape, expected.dtype), i
         assert difference(found, expected) < 1e-14, i
+
+
+def test_arrays_of_two_types_are_joined() -> None:
+    def joined(i: Any, x: Any) -> Any:
+        xp = namespace(i)
+        more = i + 1
+        return xp.concat([more, x]) + xp.concat([more >> 1, x])
+
+    def joined_to_a_slice(short: Any, x: Any) -> Any:
+        return namespace(x).concat([short[:3], x * 2]) + 1
+
+    for function, first in ((joined, np.arange(3)), (joined_to_a_slice, np.ones(9, np.float32))):
+        found, expected = evaluated(function, first, X[0]), function(first, X[0])
+        assert found.dtype == expected.dtype
+        assert np.array_equal(found, expected)
+
+
+def test_a_part_of_a_stack_may_be_read_in_another_shape() -> None:
+    def step(x: Any) -> Any:
+        xp = namespace(x)
+        more = x + 1
+        return xp.stack([more, x * xp.sum(xp.reshape(more, (-1,)))], axis=1)
+
+    assert difference(evaluated(step, X), step(X)) < 1e-14
 
 
 # Planning
@@ -573,6 +616,20 @@ def test_arrays_may_change_places() -> None:
         assert arrays[2] == count
 
 
+@pytest.mark.parametrize(
+    "move",
+    [
+        lambda a: a.T,
+        lambda a: namespace(a).take(a, 2 - namespace(a).arange(3, dtype=np.int32), axis=0),
+    ],
+)
+def test_elements_may_change_places(move: Callable[[Any], Any]) -> None:
+    fast = Fused(lambda constants, arrays, rows: (move(arrays[0]),), ())
+    start = np.arange(9.0).reshape(3, 3)
+    (found,) = fast((start,), replace_rows(np.zeros(1)), 0)
+    assert np.array_equal(found, move(start))
+
+
 def test_arrays_may_change_places_without_a_plan() -> None:
     def step(constants: Any, arrays: Any, rows: Any) -> tuple[Any, ...]:
         return arrays[1], arrays[0], namespace(arrays[2]).sort(arrays[2])
@@ -640,6 +697,46 @@ def test_parts_of_one_memory_have_blocks_of_their_own(monkeypatch: pytest.Monkey
     for ours, theirs in zip(
         Fused(step, ())(arrays, replace_rows(np.zeros(1)), 0), expected, strict=True
     ):
+        assert np.array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        lambda x, y, rows: (x * x[0], y),
+        lambda x, y, rows: (x * 2 + y[:1], y),
+        lambda x, y, rows: ((z := x * 2), y + z[::2]),
+        lambda x, y, rows: (x + namespace(x).take(x * 2 + 1, rows, axis=0), y),
+        lambda x, y, rows: (
+            x * namespace(x).astype(namespace(x).astype(x, np.int64) * 0.5, np.int64),
+            y,
+        ),
+    ],
+)
+def test_what_blocks_read_is_there(step: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(blocks, "BLOCK", 2)
+    arrays, rows = (np.arange(24.0) - 7, np.arange(12.0)), np.arange(24)[::-1]
+    fast = Fused(lambda constants, arrays, rows: step(*arrays, rows), ())
+    found = fast(arrays, replace_rows(rows), 0)
+    for ours, theirs in zip(found, step(*arrays, rows), strict=True):
+        assert np.array_equal(ours, theirs)
+
+
+def test_blocks_of_elements_of_two_sizes_are_kept_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Truths take the memory of a vector, and another vector takes it again."""
+    monkeypatch.setattr(blocks, "BLOCK", 2)
+
+    def step(x: Any, y: Any, total: Any) -> tuple[Any, ...]:
+        xp = namespace(x)
+        first = xp.sum(x * 3)
+        positive = (x > 0) * x
+        return x, positive, first + xp.sum(x + positive)
+
+    arrays = np.arange(24.0) - 7, np.zeros(24), np.zeros(())
+    found = Fused(lambda constants, arrays, rows: step(*arrays), ())(
+        arrays, replace_rows(np.zeros(1)), 0
+    )
+    for ours, theirs in zip(found, step(*arrays), strict=True):
         assert np.array_equal(ours, theirs)
 
 

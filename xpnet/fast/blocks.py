@@ -89,7 +89,7 @@ def in_blocks(
         mine = {
             i: aligned((BLOCK * 8,), np.uint8)
             for i, m in enumerate(memory)
-            if _begins_written(run, m) and not any(_touches(call, m) for call in others)
+            if _begin_at(m, run) and not any(_touches(call, m) for call in others)
         }
         scratch |= mine
         made += _blocks(run, [(memory[i], small) for i, small in mine.items()])
@@ -122,7 +122,7 @@ def _continues(run: Sequence[Call], call: Call) -> bool:
     """Whether a call may join the run: nothing in it is read too late, or written too early."""
     if not (_is_long(run[0]) and _is_long(call)):
         return False
-    there = [*call.arrays, *(a for other in run for a in other.arrays)]
+    there = [a for other in run for a in other.arrays]
     return all(_may_meet(a, b) for a in call.arrays for b in there)
 
 
@@ -140,13 +140,10 @@ def _touches(call: Call, memory: HostArray) -> bool:
     return any(np.may_share_memory(a, memory) for a in call.arrays)
 
 
-def _begins_written(run: Sequence[Call], memory: HostArray) -> bool:
-    """Whether vectors of the run begin where the memory does, and the first use is to write."""
+def _begin_at(memory: HostArray, run: Sequence[Call]) -> bool:
+    """Whether the vectors of the run that are in the memory begin where it does."""
     there = [a for call in run for a in call.arrays if np.may_share_memory(a, memory)]
-    if not there or any(address(a) != address(memory) for a in there):
-        return False
-    first = next(call for call in run if _touches(call, memory))
-    return not any(np.may_share_memory(a, memory) for a in first.arguments)
+    return bool(there) and all(address(a) == address(memory) for a in there)
 
 
 def _blocks(run: Sequence[Call], scratch: Sequence[tuple[HostArray, HostArray]]) -> Iterator[Call]:

@@ -122,11 +122,10 @@ class _Places:
             whole, i = self._slots[node]
             self._settle(whole, node.number)
             yield _part(whole, i, self._at[whole]).reshape(node.shape), self._wholes(node)
-        if is_elementwise(node.function):
-            for source in node.sources:
-                alike = (source.shape, source.dtype) == (node.shape, node.dtype)
-                if alike and source.kind != CONSTANT and self._at[source].flags.carray:
-                    yield self._at[source], set()
+        for source in node.sources:
+            alike = (source.shape, source.dtype) == (node.shape, node.dtype)
+            if alike and source.kind != CONSTANT and self._at[source].flags.carray:
+                yield self._at[source], set()
 
     def _settle(self, whole: Node, now: int) -> None:
         """Give a joined array its place, when the first of its parts is computed."""
@@ -255,12 +254,7 @@ class _Places:
             return argument
         if node.function in (np.maximum, np.minimum):
             return self._filled_with(number, node)
-        if (
-            is_elementwise(node.function)
-            and np.broadcast_shapes(*(a.shape for a in others)) == node.shape
-        ):
-            return np.asarray(number)
-        return argument.value
+        return np.asarray(number) if is_elementwise(node.function) else argument.value
 
     def _filled_with(self, number: Any, node: Node) -> HostArray:
         """Many times a number: NumPy's maximum of arrays is faster than of array and number."""
@@ -356,7 +350,7 @@ def _overlap(a: HostArray, b: HostArray) -> bool:
 def _sum(x: HostArray, keywords: Any, out: HostArray) -> Call:
     """Sums; of rows or columns as a product with ones, which is faster."""
     axis = keywords["axis"]
-    if x.ndim == 2 and x.dtype.kind == "f" and x.dtype == out.dtype and axis in (0, 1, -1):
+    if x.ndim == 2 and x.dtype == out.dtype and axis in (0, 1, -1):
         ones = np.ones(x.shape[axis], dtype=x.dtype)
         flat = out.reshape(-1)
         return Call(np.matmul, (ones, x, flat) if axis == 0 else (x, ones, flat))

@@ -212,7 +212,7 @@ class Namespace:
 
     def mean(self, x: Recorded, axis: int | None = None, keepdims: bool = False) -> Recorded:
         total = self.sum(x, axis=axis, keepdims=keepdims)
-        return total / (prod(x.shape) // max(prod(total.shape), 1))
+        return total / (prod(x.shape) // prod(total.shape))
 
     def mask_units(self, key: Recorded, n: int, width: int) -> Recorded:
         """Random units that depend on the key alone, and so are drawn ahead (`draws`)."""
@@ -291,7 +291,7 @@ def _inverse(x: Any, divisor: Any) -> Any:
     else:
         value = np.asarray(divisor, dtype=x.dtype)
     with np.errstate(all="ignore"):
-        inverse = (1 / value.astype(np.float64)).astype(x.dtype)
+        inverse = 1 / value
     if not np.all(np.isfinite(inverse)) or np.any(np.abs(inverse) < np.finfo(x.dtype).tiny):
         return None  # it would lose digits, or everything
     return constant(inverse).node
