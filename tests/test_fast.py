@@ -647,6 +647,8 @@ def test_what_does_not_change_is_a_constant_until_it_is_given_anew() -> None:
     assert first[0].tolist() == [2, 2, 2]
     (prepared,) = fast._prepared.values()
     assert len(prepared.plan._run) == 1
+    fast((ones, first[1]), rows, 0)
+    assert prepared in fast._prepared.values()  # nothing to plan anew
     assert fast((ones, 3 * ones), rows, 0)[0].tolist() == [6, 6, 6]
     assert fast((ones, np.arange(3.0)), rows, 0)[0].tolist() == [0, 2, 4]
 
