@@ -8,6 +8,7 @@ import pytest
 from conftest import Library, difference
 
 import xpnet
+from xpnet.activations import LeakyReLU, ReLU
 from xpnet.data import class_weights, split
 from xpnet.device import namespace, to_numpy
 from xpnet.evaluation import evaluate
@@ -38,6 +39,27 @@ def test_fit_learns() -> None:
     assert result.history[-1].loss < 0.2 < result.history[0].loss
     x, y = blobs(seed=1)
     assert evaluate(result.model, x, y).accuracy > 0.95
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_settings_that_are_numbers_of_numpy_leave_float32(optimizer: str) -> None:
+    number = np.float64
+    start = model(
+        dtype="float32", dropout=number(0.1), noise=number(0.1), max_norm=number(2),
+        normalization="batch",
+    )  # fmt: skip
+    layers = [LeakyReLU(number(0.1)) if a == ReLU() else a for a in start.network.layers]
+    rule = OPTIMIZERS[optimizer]
+    numbers = {
+        name: number(value) for name, value in vars(rule).items() if isinstance(value, float)
+    } | {"weight_decay": number(0.01)}
+    network = replace(start.network, layers=tuple(layers))
+    result = fit(
+        replace(start, network=network), X.astype(np.float32), Y, epochs=1, fast=False,
+        optimizer=replace(rule, **numbers), clip_norm=number(1), label_smoothing=number(0.1),
+    )  # fmt: skip
+    assert result.progress is not None
+    assert {str(a.dtype) for a in result.progress.arrays} == {"float32"}
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)

@@ -190,6 +190,7 @@ class LeakyReLU(Activation):
     }
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not 0 < self.slope < 1:
             raise UsageError(f"{self}: expected 0 < slope < 1")
 
@@ -235,6 +236,7 @@ class ELU(Activation):
     }
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not 0 < self.alpha < float("inf"):
             raise UsageError(f"{self}: expected alpha above 0")
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import fields
 from difflib import get_close_matches
 from operator import index
-from typing import TypeVar
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 
@@ -119,3 +119,14 @@ def at_least(name: str, value: int, minimum: int) -> int:
     if isinstance(value, bool) or whole < minimum:
         raise UsageError(f"{name} {value!r}: expected a whole number, {minimum} or more")
     return whole
+
+
+def to_python_floats(settings: Any) -> None:
+    """Make NumPy's float64 numbers in the fields of a dataclass Python's own.
+
+    Theirs would make float64 of the float32 arrays that they meet.
+    """
+    for field in fields(settings):
+        value = getattr(settings, field.name)
+        if isinstance(value, float):  # as numpy.float64 is
+            object.__setattr__(settings, field.name, float(value))

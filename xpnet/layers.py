@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from xpnet.device import device_of, namespace
-from xpnet.errors import UsageError
+from xpnet.errors import UsageError, to_python_floats
 from xpnet.random import mask_units, normal_units
 
 Array = Any  # an array of any array-API library
@@ -40,6 +40,9 @@ class Layer:
 
     draws: ClassVar[bool] = False
     begins_at_1: ClassVar[tuple[str, ...]] = ()
+
+    def __post_init__(self) -> None:
+        to_python_floats(self)
 
     @property
     def formulas(self) -> Mapping[str, str]:
@@ -225,6 +228,7 @@ class Dense(Layer):
     max_norm: float = 0.0
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not 0 <= self.max_norm < float("inf"):
             raise UsageError(f"max_norm {self.max_norm}: expected a number above 0, or 0 for none")
 
@@ -304,6 +308,7 @@ class Dropout(Layer):
     formulas: ClassVar[Mapping[str, str]] = {"y": "m ∘ x", "dx": "dy ∘ m"}
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not (self.rate >= 0 and self._threshold < 65536):
             raise UsageError(
                 f"dropout {self.rate} is outside; expected 0 <= rate < 1 (at most 0.99999)"
@@ -351,6 +356,7 @@ class Noise(Layer):
     formulas: ClassVar[Mapping[str, str]] = {"y": "x + s ε", "dx": "dy"}
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not 0 <= self.deviation < float("inf"):
             raise UsageError(f"noise {self.deviation}: expected a standard deviation, 0 or more")
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from xpnet.device import namespace
-from xpnet.errors import UsageError, construct
+from xpnet.errors import UsageError, construct, to_python_floats
 from xpnet.layers import Array, one_hot
 from xpnet.special import sigmoid, sign, softplus, within
 
@@ -106,6 +106,9 @@ class Loss:
     formulas: ClassVar[Mapping[str, str]]
     spreads: ClassVar[bool] = False
 
+    def __post_init__(self) -> None:
+        to_python_floats(self)
+
     def forward(self, z: Array, t: Array, w: Array | None = None) -> tuple[Array, Any]:
         """L, a 0-d array, and the cache for `backward`."""
         raise NotImplementedError
@@ -172,6 +175,7 @@ class SoftmaxCrossEntropy(Loss):
     }
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not 0 <= self.smoothing < 1:
             raise UsageError(
                 f"label smoothing {self.smoothing} is outside; expected 0 <= smoothing < 1"
@@ -367,6 +371,7 @@ class Huber(Loss):
     }
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not 0 < self.delta < float("inf"):
             raise UsageError(f"{self}: expected delta above 0")
 
@@ -559,6 +564,7 @@ class Focal(Loss):
     }
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         _check_gamma(self, self.gamma)
 
     def forward(self, z: Array, t: Array, w: Array | None = None) -> tuple[Array, Any]:
@@ -613,6 +619,7 @@ class BinaryFocal(Loss):
     }
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         _check_gamma(self, self.gamma)
 
     def forward(self, z: Array, t: Array, w: Array | None = None) -> tuple[Array, Any]:

@@ -65,6 +65,7 @@ class BatchNorm(Layer):
     }
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not (0 < self.eps < float("inf") and 0 < self.rate <= 1):
             raise UsageError(f"{self}: expected eps above 0, and 0 < rate <= 1")
 
@@ -146,6 +147,7 @@ class LayerNorm(Layer):
     }
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not 0 < self.eps < float("inf"):
             raise UsageError(f"{self}: expected eps above 0")
 

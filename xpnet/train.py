@@ -198,7 +198,7 @@ def update(
 ) -> tuple[Array, State]:
     """The next θ, within its bounds, and state; see `train_step`."""
     if clip_norm is not None:
-        g = clip_by_norm(g, clip_norm)
+        g = clip_by_norm(g, float(clip_norm))
     theta, state = optimizer.update(theta, g, state, scalars, network.decayed_size)
     return (network.constrain(theta, buffers) if network.constrained else theta), state
 
