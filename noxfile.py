@@ -76,6 +76,7 @@ def bench(session: nox.Session) -> None:
         session.install(peer, success_codes=[0, 1])
     session.run("xpnet", "bench")
     session.run("python", "scripts/bench_step.py", *(["--rounds", "2"] * bool(session.posargs)))
+    session.run("python", "scripts/bench_memory.py")
     for script in ("bench_peers.py", "bench_predict.py", "bench_start.py"):
         session.run("python", f"scripts/{script}", *session.posargs)
 

@@ -14,6 +14,7 @@ SMALL = {
     "notebook.py": ["--only", "b", "--seeds", "2", "--iterations", "20", "--device", "cpu"],
     "bench_step.py": ["--batch-sizes", "32,64", "--optimizers", "nesterov", "--rounds", "2"],
     "bench_peers.py": ["--quick", "--peers", "products,xpnet"],
+    "bench_memory.py": ["--hidden", "128", "--optimizers", "sgd,adam"],
     "bench_start.py": ["--quick", "--peers", "xpnet,NumPy by hand"],
     "bench_predict.py": ["--quick", "--peers", "products,xpnet"],
     "recipes.py": ["--seeds", "2", "--epochs", "1,2", "--limit", "1000"],

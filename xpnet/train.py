@@ -465,9 +465,8 @@ class _Run:
                 )
             result = replace(result, history=(*result.history, epoch), progress=progress)
             if on_epoch is not None:
-                copies = progress.with_arrays(tuple(map(kept, progress.arrays)))
-                so_far = replace(result, progress=copies)
-                if on_epoch(epoch, so_far):
+                arrays = map(kept, progress.arrays)  # no name keeps the copies any longer
+                if on_epoch(epoch, replace(result, progress=progress.with_arrays(tuple(arrays)))):
                     break
             if patience is not None and epoch.epoch - result.best_epoch >= patience:
                 break

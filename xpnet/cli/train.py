@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from time import perf_counter
 from typing import TYPE_CHECKING, Annotated, Any
@@ -192,7 +193,7 @@ def train(
 
     def save(epoch: "Epoch", result: "Result") -> None:
         nonlocal latest
-        latest = result
+        latest = replace(result, progress=None)  # as large as the model, and more
         if perf_counter() - written > SECONDS_BETWEEN_WRITES:
             write()
         report.epoch(epoch)
