@@ -1,7 +1,7 @@
 """Inference on NumPy beside `Network.infer`, its oracle.
 
 The two round differently: here they are up to 16 eps of the greatest logit apart (measured), and
-BOUND leaves a factor of two.
+LIMIT leaves a factor of two.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -15,13 +15,13 @@ from conftest import difference
 
 import xpnet
 from xpnet.activations import ACTIVATIONS, ReLU
-from xpnet.inference import BLOCK, bound
+from xpnet.inference import BLOCK, _scaled, prepare
 from xpnet.layers import Arrays, Dense, Layer, Standardize
 from xpnet.model import Model
 from xpnet.network import Network
 from xpnet.preparation import standardize
 
-BOUND = 32  # times eps
+LIMIT = 32  # times eps
 WIDTH = 20
 PIXELS = np.random.default_rng(0).integers(0, 256, size=(BLOCK + 1, WIDTH)).astype(np.uint8)
 NETWORKS: dict[str, dict[str, Any]] = {
@@ -60,9 +60,9 @@ def errors(model: Model, x: np.ndarray) -> float:
 @pytest.mark.parametrize("options", NETWORKS.values(), ids=NETWORKS)
 def test_every_network_gives_what_infer_gives(options: dict[str, Any], dtype: str) -> None:
     model = trained(dtype, **options)
-    assert not isinstance(bound(model.network, model.params), partial)
+    assert not isinstance(prepare(model.network, model.params), partial)
     for n in (1, 2, BLOCK + 1):
-        assert errors(model, PIXELS[:n]) < BOUND
+        assert errors(model, PIXELS[:n]) < LIMIT
 
 
 @pytest.mark.parametrize("kind", ["bool", "uint8", "int16", "int64", "uint64", "float16", "float32",
@@ -71,15 +71,15 @@ def test_every_network_gives_what_infer_gives(options: dict[str, Any], dtype: st
 def test_samples_may_be_of_every_type(kind: str, dtype: str) -> None:
     x = (PIXELS > 127 if kind == "bool" else PIXELS).astype(kind)
     for model in (trained(dtype), trained(dtype, x + np.full(WIDTH, 1000, ">f8"))):
-        assert errors(model, x[:3]) < BOUND
-        assert errors(model, x) < BOUND
+        assert errors(model, x[:3]) < LIMIT
+        assert errors(model, x) < LIMIT
 
 
 @pytest.mark.parametrize("n", [0, 1, 2, BLOCK - 1, BLOCK, BLOCK + 1, 2 * BLOCK, 2 * BLOCK + 1])
 def test_blocks_are_of_any_number_of_samples(n: int) -> None:
     x = np.resize(PIXELS, (n, WIDTH))
     assert trained()(x).shape == (n, 3)
-    assert errors(trained(), x) < BOUND
+    assert errors(trained(), x) < LIMIT
 
 
 def test_samples_may_lie_in_memory_in_any_way() -> None:
@@ -94,7 +94,7 @@ def test_samples_may_lie_in_memory_in_any_way() -> None:
         frozen.flags.writeable = False
         for same in (np.asfortranarray(x), wide[::2, ::2], packed["x"], frozen, x[::-1, ::-1]):
             before = same.copy()
-            assert errors(model, same) < BOUND
+            assert errors(model, same) < LIMIT
             assert np.array_equal(same, before)
 
 
@@ -107,9 +107,9 @@ def test_columns_far_from_0_keep_the_digits_in_which_they_differ() -> None:
     model = trained("float32", x)
     params = [{name: a.astype(np.float64) for name, a in p.items()} for p in model.params]
     exact = model.network.infer(params, x)
-    assert difference(model(x), exact) < BOUND * np.finfo(np.float32).eps
+    assert difference(model(x), exact) < LIMIT * np.finfo(np.float32).eps
     for kind in ("float64", "float32", "int64"):
-        assert errors(model, x.astype(kind)) < BOUND
+        assert errors(model, x.astype(kind)) < LIMIT
 
 
 @pytest.mark.parametrize("offset", [0.0, 1.0, -3.9, 4.1, -100.0])
@@ -119,7 +119,7 @@ def test_a_mean_becomes_part_of_the_bias_only_where_little_is_lost(offset: float
     model = trained("float32", x)
     params = [{name: a.astype(np.float64) for name, a in p.items()} for p in model.params]
     exact = model.network.infer(params, x.astype(np.float64))
-    assert difference(model(x), exact) < BOUND * np.finfo(np.float32).eps
+    assert difference(model(x), exact) < LIMIT * np.finfo(np.float32).eps
 
 
 def test_rows_near_the_mean_keep_their_digits_for_layer_normalization() -> None:
@@ -142,7 +142,34 @@ def test_columns_may_be_in_any_unit(unit: float) -> None:
     x = np.random.default_rng(0).normal(size=(50, WIDTH))
     for offset in (0, 5):
         samples = (x + offset) * unit
-        assert errors(trained("float32", samples), samples.astype(np.float32)) < BOUND
+        assert errors(trained("float32", samples), samples.astype(np.float32)) < LIMIT
+
+
+@pytest.mark.parametrize("unit", [1e-39, 1e-31, 1e31])
+def test_a_single_column_may_be_in_any_unit(unit: float) -> None:
+    x = np.random.default_rng(0).normal(size=(50, WIDTH))
+    x[:, 3] *= unit
+    assert errors(trained("float32", x), x) < LIMIT
+
+
+@pytest.mark.parametrize(
+    ("weight", "scale"),
+    [(1e-3, 1e37), (1e-9, 1e38), (100, 2e38), (1e9, 1e-30)],
+    ids=["subnormal", "zero", "scale that cannot be quadrupled", "infinite"],
+)
+def test_weights_divided_by_the_scale_lose_no_digits(weight: float, scale: float) -> None:
+    """In the unit of the scale, samples are about 1."""
+    model = xpnet.mlp(2, 3)
+    theta = (model.theta * weight).astype(np.float32)
+    buffers = np.asarray([0, 0, scale, 1], np.float32)
+    model = Model(model.network, theta, buffers, model.labels, model.input_shape)
+    x = np.asarray([[1.2, 0.3], [-0.4, 0], [0.7, -1e-3]]) * [scale, 1]
+    assert errors(model, x) < 4
+
+
+def test_weights_of_any_sign_and_0_are_divided_by_the_scale() -> None:
+    W = np.asarray([[1, -2], [0, 3]], np.float32)
+    assert np.array_equal(_scaled(W, np.asarray([2, 4], np.float32)), [[0.5, -1], [0, 0.75]])
 
 
 def test_equal_columns_beside_others() -> None:
@@ -151,7 +178,7 @@ def test_equal_columns_beside_others() -> None:
     x[:, 5] = 255
     model = trained("float32", x.astype(np.float64))
     assert set(model.params[0]["scale"][:6]) == {1.0}
-    assert errors(model, x) < BOUND
+    assert errors(model, x) < LIMIT
 
 
 def test_logits_are_new_arrays_and_nothing_is_written_to() -> None:
@@ -159,7 +186,7 @@ def test_logits_are_new_arrays_and_nothing_is_written_to() -> None:
     for network in (xpnet.mlp(WIDTH, 3).network, Network(WIDTH, (Standardize(WIDTH), ReLU()))):
         theta = np.ones(network.size, np.float32)
         buffers = np.repeat(np.asarray([0, 1], np.float32), WIDTH)
-        infer = bound(network, network.unpack(theta, buffers))
+        infer = prepare(network, network.unpack(theta, buffers))
         x = -PIXELS[:4].astype(np.float32)
         before = x.copy()
         first, second = infer(x), infer(x)
@@ -197,6 +224,6 @@ def test_other_networks_are_computed_by_infer(layers: tuple[Layer, ...]) -> None
     network = Network(WIDTH, layers)
     params = network.unpack(np.ones(network.size, np.float32), np.ones(40, np.float32))
     for x in (PIXELS, PIXELS / 3):
-        z, expected = bound(network, params)(x), network.infer(params, x)
+        z, expected = prepare(network, params)(x), network.infer(params, x)
         assert z.dtype == expected.dtype
         assert np.array_equal(z, expected)

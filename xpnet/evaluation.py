@@ -128,7 +128,7 @@ def outputs(
 ) -> Iterator[tuple[Array, Array, Array | None]]:
     """Logits, targets and weights of some rows, or of all, in blocks; nothing waits."""
     on_numpy = isinstance(data.x, np.ndarray)
-    infer = inference.bound(network, params) if on_numpy else partial(network.infer, params)
+    infer = inference.prepare(network, params) if on_numpy else partial(network.infer, params)
     for x, t, w in _in_order(data) if rows is None else _gathered(data, rows):
         z = infer(x)
         yield _by_columns(z) if on_numpy else z, t, w

@@ -25,7 +25,7 @@ from xpnet.normalization import BatchNorm, LayerNorm
 
 HostArray = npt.NDArray[Any]
 Map = Callable[[HostArray], HostArray]
-Bound = tuple[Layer, Arrays]  # a layer and its arrays
+LayerAndArrays = tuple[Layer, Arrays]
 
 BLOCK = 2048
 """Samples at a time.  Of 784-128-10, blocks of 1,000 to 3,000 take the same time, and greater ones
@@ -34,7 +34,7 @@ IDLE = {Dropout, Noise, Identity}  # y = x when predicting
 KNOWN = {Standardize, Dense, BatchNorm, LayerNorm, Rescale, *IDLE, *ACTIVATIONS.values()}
 
 
-def bound(network: Network, params: Sequence[Arrays]) -> Map:
+def prepare(network: Network, params: Sequence[Arrays]) -> Map:
     """`network.infer` with these arrays, as a function of samples x (n, fan_in) of any numbers.
 
     Logits come in a new array, and differ from those of `network.infer(params, x)` by rounding.
@@ -71,7 +71,7 @@ def bound(network: Network, params: Sequence[Arrays]) -> Map:
     return infer
 
 
-def _steps(layers: list[Bound]) -> list[Map]:
+def _steps(layers: list[LayerAndArrays]) -> list[Map]:
     """The maps to apply one after another."""
     first, *rest = layers
     step, rest = _scaling(first, rest)
@@ -90,7 +90,9 @@ def _steps(layers: list[Bound]) -> list[Map]:
     return steps
 
 
-def _scaling(standardize: Bound, rest: list[Bound]) -> tuple[Map, list[Bound]]:
+def _scaling(
+    standardize: LayerAndArrays, rest: list[LayerAndArrays]
+) -> tuple[Map, list[LayerAndArrays]]:
     """The map from samples as they come to what the rest is given, and the rest.
 
     In front of a product, with s = scale and W' = W / s:
@@ -106,16 +108,28 @@ def _scaling(standardize: Bound, rest: list[Bound]) -> tuple[Map, list[Bound]]:
     """
     layer, p = standardize
     mean, scale = p["mean"], p["scale"]
-    # Divided by a tinier scale, weights could become infinite.
-    if not (rest and isinstance(rest[0][0], Dense)) or np.any(scale < 1e-30):
+    if not (rest and isinstance(rest[0][0], Dense)):
         return partial(layer.infer, p), rest
     (dense, q), *behind = rest
-    q = {**q, "W": q["W"] / scale[:, np.newaxis]}
+    W = _scaled(q["W"], scale)
+    if W is None:
+        return partial(layer.infer, p), rest
+    q = {**q, "W": W}
     magnified = any(isinstance(layer, LayerNorm) for layer, _ in rest)
-    if magnified or np.any(np.abs(mean) > 4 * scale):
+    if magnified or np.any(np.abs(mean) / 4 > scale):
         return partial(_centred, mean), [(dense, q), *behind]
     q["b"] = q.get("b", 0) - mean @ q["W"]
     return partial(_cast, mean.dtype), [(dense, q), *behind]
+
+
+def _scaled(W: HostArray, scale: HostArray) -> HostArray | None:
+    """W / scale; None where a number becomes infinite or subnormal, which has fewer digits."""
+    limits = np.finfo(W.dtype)
+    with np.errstate(over="ignore"):
+        scaled = W / scale[:, np.newaxis]
+    size = np.abs(scaled)
+    kept = (W == 0) | ((size >= limits.tiny) & (size <= limits.max))
+    return scaled if np.all(kept) else None
 
 
 def _cast(dtype: Any, x: HostArray) -> HostArray:

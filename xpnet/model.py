@@ -106,7 +106,7 @@ class Model:
     @cached_property
     def _infer_on_numpy(self) -> inference.Map:
         """`Network.infer` with its arrays on NumPy, prepared at the first call."""
-        return inference.bound(self.network, self.like(np.zeros(0)).params)
+        return inference.prepare(self.network, self.like(np.zeros(0)).params)
 
     def predict_proba(self, x: Any) -> Array:
         """The probability of each label (n, len(labels)), in kind; see `__call__`.
