@@ -4,6 +4,8 @@ import gzip
 import hashlib
 import shutil
 from pathlib import Path
+from threading import current_thread, main_thread
+from time import sleep
 
 import numpy as np
 import pytest
@@ -64,6 +66,34 @@ def test_the_command_line_begins_where_it_can_tell(
     assert bool(seen) == begun
 
 
+@pytest.mark.parametrize(
+    ("arguments", "begun"),
+    [
+        ("explain", True),
+        ("explain --data mine.npz", False),
+        ("explain --samples 0", False),
+        ("explain --tiny", False),
+        ("explain --tiny --samples 3", False),
+        ("bench", True),
+        ("bench --rounds 0", False),
+        ("bench --hidden 0", False),
+        ("train --threads 0 --data mnist", False),
+    ],
+)
+def test_a_command_begins_where_it_will_read(
+    arguments: str,
+    begun: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def begin() -> None:
+        raise DataError("it has begun")
+
+    monkeypatch.setattr(packaged, "begin", begin)
+    cli.run(arguments.split())
+    assert ("it has begun" in capsys.readouterr().err) == begun
+
+
 def test_without_another_thread_it_is_read_in_this_one(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(self: packaged.Thread) -> None:
         raise RuntimeError("can't start new thread")
@@ -72,6 +102,58 @@ def test_without_another_thread_it_is_read_in_this_one(monkeypatch: pytest.Monke
     packaged.begin()
     assert packaged._reader is None
     assert list(packaged.read()) == list(packaged.FILES)
+
+
+def test_without_memory_in_the_other_thread_it_is_read_in_this_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def unpacked(name: str) -> tuple[bytes, str]:
+        if current_thread() is not main_thread():
+            raise MemoryError
+        return b"here", name
+
+    monkeypatch.setattr(packaged, "_unpacked", unpacked)
+    packaged.begin()
+    assert packaged.read() == {name: (b"here", name) for name in SMALL}
+
+
+def test_what_is_being_read_is_waited_for_and_not_read_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    names = []
+
+    def unpacked(name: str) -> tuple[bytes, str]:
+        names.append(name)
+        sleep(0.05)
+        return b"slow", name
+
+    monkeypatch.setattr(packaged, "_unpacked", unpacked)
+    packaged.begin()
+    assert list(packaged.read()) == names == list(SMALL)
+
+
+def test_the_end_of_the_process_does_not_wait_for_the_thread() -> None:
+    packaged.begin()
+    assert packaged._reader.daemon
+
+
+def test_a_damaged_length_asks_for_no_more_than_the_most_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The length is a gzip file's last word."""
+    rooms = []
+
+    def decompress(content: bytes, wbits: int, bufsize: int) -> bytes:
+        rooms.append(bufsize)
+        return b""
+
+    monkeypatch.setattr(packaged, "FOLDER", tmp_path)
+    monkeypatch.setattr(packaged, "FILES", ("small", "damaged"))
+    monkeypatch.setattr(packaged.zlib, "decompress", decompress)
+    (tmp_path / "small").write_bytes(b"\x07\x01\x00\x00")
+    (tmp_path / "damaged").write_bytes(b"\xff\xff\xff\xff")
+    packaged.read()
+    assert rooms == [0x107, 2**26]
 
 
 def test_to_begin_twice_is_to_begin_once() -> None:

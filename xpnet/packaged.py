@@ -68,6 +68,7 @@ def _unpacked(name: str) -> tuple[bytes, str]:
     try:
         content = path.read_bytes()
         size = int.from_bytes(content[-4:], "little")  # gzip's last word: room for just as much
+        # The checksum in the stream is of all that is unpacked; bytes behind it change nothing.
         unpacked = zlib.decompress(content, wbits=31, bufsize=min(size, MOST_BYTES))
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}; install xpnet again") from None

@@ -3,6 +3,7 @@
 from typing import Annotated
 
 from xpnet.cli.options import EVERYDAY, Hidden, app, begin, option, widths
+from xpnet.errors import at_least
 
 
 def add() -> None:
@@ -18,14 +19,13 @@ def bench_command(
     rounds: Annotated[int, option(EVERYDAY, "Blocks of each, of 30 ms.")] = 20,
 ) -> None:
     """How fast this machine is: a training step and a prediction, beside their matrix products."""
-    begin("mnist", threads)
-    from xpnet.bench import bench, machine, table
-    from xpnet.errors import at_least
-    from xpnet.threads import limited
-
     for name, value in (("batch_size", batch_size), ("rounds", rounds)):
         at_least(name, value, 1)
     shape = widths(hidden)
+    begin("mnist", threads)
+    from xpnet.bench import bench, machine, table
+    from xpnet.threads import limited
+
     with limited(threads) as taken:
         head, rows = bench(shape, batch_size, optimizer, rounds)
         print(f"{'-'.join(map(str, (784, *shape, 10)))}, {optimizer}, float32, MNIST, on the CPU")

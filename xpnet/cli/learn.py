@@ -129,7 +129,12 @@ def explain_command(
     strict_device: Strict = False,
 ) -> None:
     """One training step in numbers: every array, every derivative, from the loss to a weight."""
-    begin(data)
+    if tiny:
+        taken = "tiny", "activation", "loss", "learning_rate", "as_json", "device", "strict_device"
+        refuse_others(context, "--tiny has its own network and sample", *taken)
+    else:
+        at_least("samples", samples, 1)
+    begin("" if tiny else data)
     import numpy as np
 
     from xpnet.datasets import load as load_data
@@ -141,13 +146,10 @@ def explain_command(
     from xpnet.tasks import choose_task
 
     if tiny:
-        taken = "tiny", "activation", "loss", "learning_rate", "as_json", "device", "strict_device"
-        refuse_others(context, "--tiny has its own network and sample", *taken)
         loss = loss or "softmax-cross-entropy"
         what = construct("loss", loss, LOSSES)
         model, x, y = tiny_network(activation, loss)
     else:
-        at_least("samples", samples, 1)
         known = load_data(data, target)
         task = choose_task(known, loss=loss)
         what, rows = task.loss, np.arange(len(known.x_train))
