@@ -3,6 +3,8 @@
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
@@ -50,7 +52,7 @@ def test_the_cores_are_those_that_the_process_may_use(monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize("name", threads.VARIABLES)
-@pytest.mark.parametrize(("said", "expected"), [("2", 2), ("9", 4), ("0", 4), ("all", 4)])
+@pytest.mark.parametrize(("said", "expected"), [("2", 2), ("9", 4), ("0", 4), ("", 4), ("all", 4)])
 def test_a_variable_of_the_users_bounds_them(
     name: str, said: str, expected: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -80,11 +82,54 @@ def test_what_the_blas_cannot_take_is_not_said_to_be_taken() -> None:
             assert taken > 1 or not blas_threads()
 
 
+class Pools:
+    """A process as threadpoolctl sees it, with pools of these threads by user_api."""
+
+    def __init__(self, **threads: int) -> None:
+        self.threads = threads
+
+    @contextmanager
+    def limit(self, *, limits: int, user_api: str) -> Iterator[None]:
+        self.threads |= {name: limits for name in self.threads if name == user_api}
+        yield
+
+    def select(self, *, user_api: str) -> "Pools":
+        return Pools(**{name: n for name, n in self.threads.items() if name == user_api})
+
+    def info(self) -> list[dict[str, int]]:
+        return [{"num_threads": n} for n in self.threads.values()]
+
+
+def test_the_threads_of_others_stay_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    pools = Pools(blas=4, openmp=8)
+    monkeypatch.setattr("threadpoolctl.ThreadpoolController", lambda: pools)
+    with threads.limited(3) as taken:
+        assert (taken, pools.threads) == (3, {"blas": 3, "openmp": 8})
+
+
+def test_an_unknown_blas_counts_as_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("threadpoolctl.ThreadpoolController", lambda: Pools(openmp=8))
+    with threads.limited(3) as taken:
+        assert taken == 1
+
+
+def test_after_a_failed_import_the_variable_is_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(name: str) -> None:
+        assert os.environ["OPENBLAS_NUM_THREADS"] == "1"
+        raise ImportError(name)
+
+    monkeypatch.setattr(threads, "import_module", fail)
+    monkeypatch.delitem(sys.modules, "numpy")
+    with pytest.raises(ImportError, match="numpy"):
+        threads.import_numpy()
+    assert "OPENBLAS_NUM_THREADS" not in os.environ
+
+
 def after_import(**setting: str) -> list[str]:
-    """Whether the variable is set afterwards, and the threads of a fresh interpreter's BLAS."""
+    """The variable afterwards, as repr gives it, and the threads of a fresh interpreter's BLAS."""
     code = (
         "import os, xpnet.threads as t; t.import_numpy(); from threadpoolctl import *; print("
-        "os.environ.get('OPENBLAS_NUM_THREADS'), *(p['num_threads'] for p in threadpool_info()))"
+        "repr(os.getenv('OPENBLAS_NUM_THREADS')), *(p['num_threads'] for p in threadpool_info()))"
     )
     kept = {name: text for name, text in os.environ.items() if name not in threads.VARIABLES}
     done = subprocess.run(
@@ -99,5 +144,6 @@ def after_import(**setting: str) -> list[str]:
 )
 def test_numpy_is_imported_with_one_thread_unless_the_user_says_otherwise() -> None:
     assert after_import() == ["None", "1"]
-    assert after_import(OPENBLAS_NUM_THREADS="2") == ["2", "2"]
+    assert after_import(OPENBLAS_NUM_THREADS="2") == ["'2'", "2"]
+    assert after_import(OPENBLAS_NUM_THREADS="")[0] == "''"
     assert after_import(OMP_NUM_THREADS="2") == ["None", "2"]

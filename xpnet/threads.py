@@ -66,6 +66,7 @@ def limited(threads: int) -> Iterator[int]:
 
     More than the cores are slower, and give the numbers of a machine that has them.  A BLAS has a
     greatest number of its own, and one that threadpoolctl does not know counts as one thread.
+    The number is the process's: one of its threads at a time may be within.
     """
     from threadpoolctl import ThreadpoolController
 
