@@ -295,6 +295,27 @@ def test_arrays_cannot_be_changed_behind_the_models_back(tmp_path) -> None:
             twin.buffers[0] = 1
 
 
+def test_a_model_does_not_follow_arrays_that_are_changed_later() -> None:
+    model = small(normalization="batch")
+    theta, buffers = np.array(model.theta), np.array(model.buffers)
+    twin = dataclasses.replace(model, theta=theta, buffers=buffers)
+    theta[:], buffers[:] = 7, 3
+    assert twin == model
+    assert np.array_equal(twin(PIXELS), model(PIXELS))
+
+
+def test_read_only_arrays_are_not_copied() -> None:
+    model = small()
+    twin = dataclasses.replace(model, labels="abc")
+    assert twin.theta is model.theta
+    assert twin.buffers is model.buffers
+
+
+def test_what_is_prepared_for_numpy_is_prepared_once() -> None:
+    model = small()
+    assert model._infer_on_numpy is model._infer_on_numpy
+
+
 def test_a_copy_for_torch_is_a_copy() -> None:
     torch = pytest.importorskip("torch")
     model = small()

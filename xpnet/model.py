@@ -47,7 +47,8 @@ class Model:
     ----------
     network : Network
     theta, buffers : floating-point arrays
-        All trainable arrays; all others.  Never written to.
+        All trainable arrays; all others.  NumPy arrays that can be written to are copied; read-only
+        ones and those of other libraries are not, and must stay as they are.
     labels : tuple of int or str
         The label of each class, by default 0, 1, 2, ...; empty for regression and counts.
     input_shape : tuple of int
@@ -72,11 +73,11 @@ class Model:
     _copies: dict[Any, "Model"] = field(default_factory=dict, repr=False, init=False)
 
     def __post_init__(self) -> None:
-        """Arrays of the host become read-only: copies elsewhere rely on them."""
+        """NumPy arrays become its own, read-only: what is made of them once relies on that."""
         for name in ("theta", "buffers"):
             array = getattr(self, name)
             if isinstance(array, np.ndarray) and array.flags.writeable:
-                array = array.view()
+                array = array.copy()
                 array.flags.writeable = False
                 object.__setattr__(self, name, array)
 

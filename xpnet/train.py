@@ -460,7 +460,7 @@ class _Run:
                 result = replace(result, model=self.model)  # lets go of the last before a copy
                 result = replace(
                     result,
-                    model=replace(self.model, theta=kept(theta), buffers=kept(buffers)),
+                    model=replace(self.model, theta=theta, buffers=buffers),  # it has copies
                     best_epoch=epoch.epoch,
                 )
             result = replace(result, history=(*result.history, epoch), progress=progress)
