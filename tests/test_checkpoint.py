@@ -196,6 +196,16 @@ def test_every_cut_of_a_model_is_refused(path: Path) -> None:
         refused(path, "not a safetensors file, or damaged")
 
 
+def test_a_file_that_may_not_be_read_is_refused(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(self: Path, mode: str) -> None:
+        raise PermissionError(13, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, "open", fail)
+    refused(path, "cannot be read: Permission denied")
+
+
 def test_a_safetensors_file_of_others_is_refused(path: Path) -> None:
     for metadata in (None, {"format": "pt"}, {"xpnet": "5"}, {"xpnet": "{}"}):
         save_file({"weight": np.ones(3)}, path, metadata=metadata)

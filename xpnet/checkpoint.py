@@ -99,8 +99,12 @@ def read_arrays(path: Path) -> tuple[dict[str, HostArray], dict[str, Any]]:
     DataError
         The file isn't there, isn't safetensors, isn't of xpnet, or is of a newer format.
     """
-    if not path.is_file():
-        raise DataError(f"{path}: no such file")
+    try:
+        if not path.is_file():
+            raise DataError(f"{path}: no such file")
+        path.open("rb").close()  # safetensors says "No such file" of a file that is not ours
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from None
     try:
         with safe_open(path, framework="numpy") as stream:
             metadata = json.loads((stream.metadata() or {}).get("xpnet", "null"))
