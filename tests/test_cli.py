@@ -553,9 +553,9 @@ TRAIN = {
     "--data unlabelled": (1, "train-labels-idx1-ubyte"),
     "--data unequal": (1, "unequal: 60 samples in x"),
     "--data objects.npz": (1, "objects.npz: y: holds Python objects"),
-    "--data unequal.npz": (1, "unequal: 60 samples in x and 7 labels"),
+    "--data unequal.npz": (1, "unequal.npz: 60 samples in x and 7 labels"),
     "--data damaged.npz": (1, "damaged.npz"),
-    "--data nan.npz": (1, "nan: x: element (0, 2)"),
+    "--data nan.npz": (1, "nan.npz: x: element (0, 2)"),
     "--data label.npz": (1, "label: test label 3"),
     "--data one-class.npz": (1, "one-class"),
     "--hidden 0": (2, "--hidden 0"),
@@ -675,6 +675,22 @@ def test_wrong_input_of_other_commands_is_one_line(
     files: Path, capsys: pytest.CaptureFixture[str], case: str
 ) -> None:
     refused(capsys, run(case.split()), *OTHERS[case])
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "train --data ~nobody-here/x.npz",
+        "train --data kmnist --data-dir ~nobody-here",
+        "train --data tiny.npz --output ~nobody-here/x",
+        "predict --model a.safetensors ~nobody-here/x.npy",
+    ],
+)
+def test_a_home_that_is_not_there_is_one_line(
+    line: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mlp(4, 3).save("a.safetensors")
+    refused(capsys, run(line.split()), 1, "there is no such home folder")
 
 
 def test_a_name_of_two_lines_is_told_in_one(capsys: pytest.CaptureFixture[str]) -> None:

@@ -267,7 +267,7 @@ def test_a_bad_npz_is_named_with_what_is_wrong(tmp_path: Path, case: str) -> Non
     arrays, message = BAD_NPZ[case]
     with pytest.raises(DataError, match=message) as caught:
         load(npz(tmp_path / "bad-one.npz", **arrays))
-    assert "bad-one" in str(caught.value)
+    assert str(caught.value).startswith("bad-one.npz: ")
 
 
 @pytest.mark.parametrize(

@@ -188,6 +188,18 @@ def test_without_a_folder_it_is_the_users_cache(
     assert len(list((tmp_path / "caches" / "xpnet" / "fashion-mnist").iterdir())) == 4
 
 
+def test_without_a_home_the_folder_must_be_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    import pooch
+
+    def fail(project: str) -> None:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XPNET_DATA", raising=False)
+    monkeypatch.setattr(pooch, "os_cache", fail)
+    with pytest.raises(DataError, match=r"kmnist: you have no folder .* --data-dir or XPNET_DATA"):
+        load("kmnist")
+
+
 def test_files_put_there_by_hand_are_taken(server: Server, fashion, tmp_path: Path) -> None:
     place = tmp_path / "cache" / "fashion-mnist"
     place.mkdir(parents=True)

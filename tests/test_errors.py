@@ -1,10 +1,12 @@
 """Names and parameters of the command line, and their errors."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from xpnet.activations import ACTIVATIONS, LeakyReLU, Tanh
-from xpnet.errors import UsageError, at_least, construct
+from xpnet.errors import DataError, UsageError, at_least, construct, expanded
 from xpnet.losses import LOSSES, Huber, Pinball
 from xpnet.schedules import SCHEDULES, WarmRestarts
 
@@ -44,3 +46,12 @@ def test_a_whole_number_is_one_of_any_type() -> None:
 def test_anything_else_than_a_whole_number_is_answered(value: object) -> None:
     with pytest.raises(UsageError, match="expected a whole number, 1 or more"):
         at_least("epochs", value, 1)
+
+
+def test_a_home_folder_is_found_or_said_to_be_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/here")
+    monkeypatch.setenv("USERPROFILE", "/here")
+    assert expanded("~/a.npz") == Path("/here/a.npz")
+    assert expanded("a~b.npz") == Path("a~b.npz")
+    with pytest.raises(DataError, match=r"^~nobody-of-this-name/a\.npz: there is no such home"):
+        expanded("~nobody-of-this-name/a.npz")

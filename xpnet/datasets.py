@@ -11,7 +11,7 @@ import math
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from xpnet import packaged
 from xpnet.downloads import PARTS, PUBLISHED, arrange, fetch
-from xpnet.errors import DataError
+from xpnet.errors import DataError, expanded
 from xpnet.random import Purpose, permutation, step_keys
 from xpnet.tables import as_whole, read_features, read_table
 
@@ -99,7 +99,7 @@ def load(
     DataError
         It isn't there, or is not what it should be.
     """
-    path = Path(source).expanduser()
+    path = expanded(source)
     names: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
     if source == "mnist":
@@ -122,7 +122,8 @@ def load(
         takes = f"--data takes {', '.join(NAMED)}, a folder, an .npz or a .csv"
         hint = f"did you mean '{near[0]}'?" if near else takes
         raise DataError(f"{source}: no such file or folder; {hint}")
-    return _checked(name, arrays, hashes, names, labels, whole)
+    where = path.name if path.is_file() else name  # in errors a file has its ending
+    return replace(_checked(where, arrays, hashes, names, labels, whole), name=name)
 
 
 def load_samples(source: str, columns: Sequence[str] = ()) -> HostArray:
@@ -145,7 +146,7 @@ def load_samples(source: str, columns: Sequence[str] = ()) -> HostArray:
     DataError
         It isn't there, or is not what it should be.
     """
-    path = Path(source).expanduser()
+    path = expanded(source)
     content, _ = _read(path)
     if path.suffix.lower() == ".npz":
         arrays = _read_npz(source, content)

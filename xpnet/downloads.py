@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 import numpy as np
 import numpy.typing as npt
 
-from xpnet.errors import DataError
+from xpnet.errors import DataError, expanded
 from xpnet.packaged import FILES as MNIST_FILES
 
 HostArray = npt.NDArray[Any]
@@ -172,8 +172,8 @@ def fetch(name: str, folder: str | None = None) -> dict[str, tuple[str, bytes]]:
         No mirror has a file, the cache cannot be read or written, or pooch is not installed.
     """
     published = PUBLISHED[name]
-    cache = folder or os.environ.get("XPNET_DATA") or _pooch(name).os_cache("xpnet")
-    place = Path(cache).expanduser().absolute() / published.folder
+    cache = folder or os.environ.get("XPNET_DATA") or _user_cache(name)
+    place = expanded(cache).absolute() / published.folder
     for file in published.files:
         if not _is_whole(name, place / file):
             _download(name, file, place)
@@ -285,6 +285,16 @@ def _reason(error: Exception) -> str:
     if isinstance(error, DataError):
         return str(error)
     return type(error).__name__ if isinstance(error, OSError) else "another file than published"
+
+
+def _user_cache(name: str) -> str:
+    pooch = _pooch(name)
+    try:
+        return str(pooch.os_cache("xpnet"))
+    except RuntimeError:  # an account without a home
+        raise DataError(
+            f"{name}: you have no folder for caches here; name one by --data-dir or XPNET_DATA"
+        ) from None
 
 
 def _pooch(name: str) -> Any:

@@ -8,6 +8,8 @@ from dataclasses import fields
 from difflib import get_close_matches
 from operator import index
 from typing import Any, TypeVar
+from pathlib import Path
+from typing import TypeVar
 
 T = TypeVar("T")
 
@@ -130,3 +132,11 @@ def to_python_floats(settings: Any) -> None:
         value = getattr(settings, field.name)
         if isinstance(value, float):  # as numpy.float64 is
             object.__setattr__(settings, field.name, float(value))
+
+
+def expanded(path: str) -> Path:
+    """`path` with the folder that ~ stands for; a DataError where there is none."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise DataError(f"{path}: there is no such home folder") from None

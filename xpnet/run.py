@@ -17,7 +17,7 @@ from typing import Any
 
 from xpnet.checkpoint import write_atomically
 from xpnet.datasets import NAMED
-from xpnet.errors import DataError, UsageError
+from xpnet.errors import DataError, UsageError, expanded
 from xpnet.model import Model
 from xpnet.train import Epoch
 
@@ -40,7 +40,7 @@ def create(output: str | None, name: str) -> tuple[Path, list[Path]]:
         It cannot be made.
     """
     if output is not None:
-        folder = Path(output).expanduser()
+        folder = expanded(output)
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise UsageError(
                 f"--output {output}: is there already and is not an empty folder; name a new one"
@@ -110,7 +110,7 @@ def finite(number: float | None) -> float | None:
 
 def source_of(data: str) -> str:
     """What --data names, wherever one is: a name stays, a path becomes absolute."""
-    return data if data in NAMED else str(Path(data).expanduser().resolve())
+    return data if data in NAMED else str(expanded(data).resolve())
 
 
 @dataclass(frozen=True)
