@@ -134,6 +134,9 @@ class Model:
         is the values, (n,) or (n, outputs).
         """
         z = self(x)
+        if type(z) is np.ndarray and z.shape[1] > 1 and self.labels and not self.multilabel:
+            labels: Array = self._labels_on_numpy[z.argmax(axis=1)]  # of one image, calls count
+            return labels
         with on_device_of(z):
             if not self.labels:
                 values = self.probabilities(z)
