@@ -12,7 +12,7 @@ time of the processor by that of the clock.
 
 Each side as its own best script would be:
 
-xpnet fit          `xpnet.fit` on bytes, all included, also what it does once for each epoch
+xpnet fit          `xpnet.fit` on bytes; what it does once an epoch falls into one block of several
 xpnet train_step   `xpnet.train_step` on gathered bytes, and the loss added up
 NumPy by hand      `CarefulStep` in by_hand.py, on bytes
 products alone     the five matrix products that no step can do without, on arrays made beforehand
@@ -22,8 +22,9 @@ PyTorch compile    that, with the module and its loss through `torch.compile`
 JAX jit            one jitted function for all of a step; floats scaled beforehand and taken within;
                    optax; weights and state donated
 JAX scan           the same in a `lax.scan` over 16 steps
-Keras ...          `fit` by that backend on floats scaled beforehand; a block is at least an epoch
-                   of 30,720 images, and what `fit` does once for each call is part of it
+Keras ...          `fit` by that backend on floats scaled beforehand, 16 steps at a time but for
+                   torch, which refuses; a block is at least an epoch of 30,720 images, and what
+                   `fit` does once for each call is part of it
 thinc              `chain` and `Model.begin_update`, on floats, with NumPy's products (not blis)
 scikit-learn fit   `MLPClassifier.fit`, going on, for an epoch of 30,720 images on floats
 scikit-learn partial_fit   a call for each batch
@@ -42,6 +43,7 @@ import numpy as np
 from benchmark import (
     Steps,
     add_blocks,
+    at_once,
     compare,
     limit_keras,
     machine,
@@ -247,7 +249,7 @@ def keras_fit(case: Case) -> Steps:
     )
     make = {"adam": keras.optimizers.Adam, "sgd": keras.optimizers.SGD}[case["optimizer"]]
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile(make(RATES[case["optimizer"]]), loss)
+    model.compile(make(RATES[case["optimizer"]]), loss, **at_once())
     batch_size = case["batch_size"]
 
     def steps(calls: int) -> int:

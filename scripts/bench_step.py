@@ -5,13 +5,14 @@
 The network is 784-128-10 with ReLU in float32 on MNIST (`--hidden`, `--activation`, `--dropout`
 change it), on the CPU.  Three sides take turns, block by block in random order:
 
-xpnet       what `fit` does for each batch, all included: gather it from bytes, scale it, forward,
+xpnet       what `fit` does for each batch: gather it from bytes, scale it, forward,
             loss, backward, update, add up the loss; with the rate changing from step to step
 by hand     `CarefulStep` in by_hand.py, which does the same, without dropout
 products    those that no training can do without, on arrays of the same sizes that are there before
 
-Times are per step, in microseconds.  Read the ratios, and the minimum as what is possible when
-nothing disturbs.
+What is done once an epoch (the order of the samples, a look at the loss) falls into one block of
+several.  Times are per step, in microseconds.  Read the ratios, and the minimum as what is possible
+when nothing disturbs.
 """
 
 import argparse

@@ -86,6 +86,11 @@ def limit_keras(threads: int) -> None:
         tensorflow.config.threading.set_inter_op_parallelism_threads(threads)
 
 
+def at_once() -> dict[str, int]:
+    """What `compile` of Keras is told, so that 16 steps are one program; torch refuses it."""
+    return {} if os.environ["KERAS_BACKEND"] == "torch" else {"steps_per_execution": 16}
+
+
 class LeftOutError(Exception):
     """A peer that cannot be measured, and why."""
 

@@ -319,6 +319,7 @@ def increased(a: Any) -> Any:
         lambda a: namespace(a).where(a > 0, a, namespace(a).astype(a > 1, namespace(a).int64)),
         lambda a: a - namespace(a).sum(a, axis=(0, 1)),
         lambda a: a[0, ...],
+        lambda a: namespace(a).astype(a, namespace(a).float32),
     ],
 )
 def test_whatever_recording_lacks_falls_back(change: Callable[[Any], Any]) -> None:

@@ -112,6 +112,13 @@ def test_a_permutation_has_every_number_once() -> None:
     assert np.sum((counts - 1000) ** 2 / 1000) < 4 + 6 * np.sqrt(8)
 
 
+def test_a_permutation_of_equal_numbers_is_stable(monkeypatch: pytest.MonkeyPatch) -> None:
+    low = np.arange(1000, dtype=np.int32) % 3
+    monkeypatch.setattr("xpnet.random._counted", lambda key, n: (np.zeros_like(low), low))
+    expected = [*range(0, 1000, 3), *range(1, 1000, 3), *range(2, 1000, 3)]
+    assert permutation(int32(1, 2), 1000).tolist() == expected
+
+
 def test_masks_normal_draws_and_purposes_are_frozen() -> None:
     assert mask_units(int32(1, 2, 3), 1, 5).tolist() == [[8309, 37385, 50018, 2507, 64494]]
     expected = [-1.8799731808206679, -0.22600856665795235]

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from math import log
+from typing import Any
 
 import numpy as np
 import pytest
@@ -41,18 +42,18 @@ def test_fit_learns() -> None:
     assert evaluate(result.model, x, y).accuracy > 0.95
 
 
+@pytest.mark.parametrize("number", [np.float64, np.asarray], ids=["float64", "0-d array"])
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
-def test_settings_that_are_numbers_of_numpy_leave_float32(optimizer: str) -> None:
-    number = np.float64
+def test_settings_that_are_numbers_of_numpy_leave_float32(optimizer: str, number: Any) -> None:
     start = model(
-        dtype="float32", dropout=number(0.1), noise=number(0.1), max_norm=number(2),
+        dtype="float32", dropout=number(0.1), noise=number(0.1), max_norm=np.int64(2),
         normalization="batch",
     )  # fmt: skip
     layers = [LeakyReLU(number(0.1)) if a == ReLU() else a for a in start.network.layers]
     rule = OPTIMIZERS[optimizer]
     numbers = {
         name: number(value) for name, value in vars(rule).items() if isinstance(value, float)
-    } | {"weight_decay": number(0.01)}
+    } | {"weight_decay": np.int64(1)}
     network = replace(start.network, layers=tuple(layers))
     result = fit(
         replace(start, network=network), X.astype(np.float32), Y, epochs=1, fast=False,
@@ -248,6 +249,7 @@ def test_a_loss_that_diverges_stops_with_the_last_good_model() -> None:
         )  # fmt: skip
     assert "Try a smaller learning rate" in str(e.value)
     assert len(e.value.result.history) == 2
+    assert e.value.result.progress is None  # steps that went wrong have written over its arrays
     assert np.all(np.isfinite(e.value.result.model(X)))
 
 

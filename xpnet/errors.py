@@ -122,15 +122,15 @@ def at_least(name: str, value: int, minimum: int) -> int:
     return whole
 
 
-def to_python_floats(settings: Any) -> None:
-    """Make NumPy's float64 numbers in the fields of a dataclass Python's own.
+def to_python_numbers(settings: Any) -> None:
+    """Make NumPy's numbers, and arrays of no dimension, in the fields of a dataclass Python's own.
 
     Theirs would make float64 of the float32 arrays that they meet.
     """
     for field in fields(settings):
         value = getattr(settings, field.name)
-        if isinstance(value, float):  # as numpy.float64 is
-            object.__setattr__(settings, field.name, float(value))
+        if getattr(value, "ndim", None) == 0:
+            object.__setattr__(settings, field.name, value.item())
 
 
 def expanded(path: str) -> Path:

@@ -133,7 +133,7 @@ def _scaled(W: HostArray, scale: HostArray) -> HostArray | None:
 
 
 def _cast(dtype: Any, x: HostArray) -> HostArray:
-    return x if x.dtype is dtype else x.astype(dtype)
+    return x if x.dtype == dtype else x.astype(dtype)
 
 
 def _centred(mean: HostArray, x: HostArray) -> HostArray:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from xpnet.device import device_of, namespace
-from xpnet.errors import UsageError, to_python_floats
+from xpnet.errors import UsageError, to_python_numbers
 from xpnet.random import mask_units, normal_units
 
 Array = Any  # an array of any array-API library
@@ -42,7 +42,7 @@ class Layer:
     begins_at_1: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self) -> None:
-        to_python_floats(self)
+        to_python_numbers(self)
 
     @property
     def formulas(self) -> Mapping[str, str]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from xpnet.device import namespace
-from xpnet.errors import UsageError, construct, to_python_floats
+from xpnet.errors import UsageError, construct, to_python_numbers
 from xpnet.layers import Array, one_hot
 from xpnet.special import sigmoid, sign, softplus, within
 
@@ -107,7 +107,7 @@ class Loss:
     spreads: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        to_python_floats(self)
+        to_python_numbers(self)
 
     def forward(self, z: Array, t: Array, w: Array | None = None) -> tuple[Array, Any]:
         """L, a 0-d array, and the cache for `backward`."""

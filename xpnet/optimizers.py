@@ -19,7 +19,7 @@ from dataclasses import dataclass, field, replace
 from math import sqrt
 
 from xpnet.device import namespace
-from xpnet.errors import UsageError, to_python_floats
+from xpnet.errors import UsageError, to_python_numbers
 from xpnet.layers import Array
 from xpnet.special import sign
 
@@ -71,7 +71,7 @@ class Optimizer:
     decoupled: bool = field(default=False, kw_only=True)
 
     def __post_init__(self) -> None:
-        to_python_floats(self)
+        to_python_numbers(self)
         if not 0 < self.learning_rate < float("inf"):
             raise UsageError(f"learning rate {self.learning_rate}: expected a number above 0")
         if not 0 <= self.weight_decay < float("inf"):

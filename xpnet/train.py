@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from xpnet.data import BLOCK, Dataset, Label, class_weights, encode_weights, split
+from xpnet.data import Dataset, Label, class_weights, encode_weights, split
 from xpnet.device import namespace, on_device_of, put, to_numpy
 from xpnet.errors import DivergedError, UsageError, at_least, choose, construct
 from xpnet.evaluation import outputs, sums
@@ -43,6 +43,7 @@ Batch = tuple[Array, Array, Array | None]  # x, t, w
 Arrays = tuple[Array, ...]
 Advance = Callable[..., Arrays]
 WORST = float("-inf")
+FEW = 32  # samples that tell whether a model is spoilt
 
 
 @dataclass(frozen=True)
@@ -465,7 +466,7 @@ class _Run:
                 )
             result = replace(result, history=(*result.history, epoch), progress=progress)
             if on_epoch is not None:
-                arrays = map(kept, progress.arrays)  # no name keeps the copies any longer
+                arrays = map(kept, progress.arrays)  # the steps write over these
                 if on_epoch(epoch, replace(result, progress=progress.with_arrays(tuple(arrays)))):
                     break
             if patience is not None and epoch.epoch - result.best_epoch >= patience:
@@ -610,7 +611,7 @@ class _Run:
 
         Without any, over some training samples: they tell whether the last step spoilt the model.
         """
-        rows = self.validation_rows if len(self.validation_rows) else self.rows[:BLOCK]
+        rows = self.validation_rows if len(self.validation_rows) else self.rows[:FEW]
         params = self.network.unpack(theta, buffers[: self.network.buffer_size])
         found = outputs(self.network, params, replace(self.data, w=None), rows)
         return sums(found, self.validation_loss, self.model.multilabel)

@@ -148,9 +148,10 @@ class Fused:
             self._memory = plan.memory
             draws = [(Draws(node), place) for node, place in drawn]
         except Exception as error:  # a fault of the step itself will show when it is called
+            kind = "" if isinstance(error, CannotRecordError) else f"{type(error).__name__}: "
             warnings.warn(
-                f"there is no fast path for this network ({error}): the results are the same, and "
-                "take longer",
+                f"there is no fast path for this network ({kind}{error}): the results are the "
+                "same, and take longer",
                 RuntimeWarning,
                 stacklevel=2,
             )
