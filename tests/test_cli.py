@@ -1030,6 +1030,18 @@ def test_threads_are_given_back_after_an_error(capsys: pytest.CaptureFixture[str
         assert blas_threads() == 2
 
 
+@pytest.mark.filterwarnings("default")
+def test_more_threads_than_may_be_used_are_warned_of(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("xpnet.threads.most", lambda: 2)
+    assert train("--threads", "2") == 0
+    assert not capsys.readouterr().err
+    assert train("--threads", "3") == 0
+    warned = "xpnet: warning: --threads 3: this process may use 2; more are slower\n"
+    assert capsys.readouterr().err == warned
+
+
 @pytest.mark.parametrize("command", ["train", "evaluate .", "predict x.npy"])
 @pytest.mark.parametrize("threads", ["0", "-1"])
 def test_less_than_a_thread_is_refused(

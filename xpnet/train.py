@@ -292,8 +292,8 @@ def fit(
     seed : int, default 0
         Of the split, the order of samples, and what layers draw.
     fast : bool, default True
-        Compute the steps by the fast paths (`xpnet.fast`), where there is one; the results are the
-        same up to rounding.
+        Compute the steps by the fast paths (`xpnet.fast`), where there is one.  Each step is the
+        same up to rounding; what rounding does grows in a long run, by this path or any other.
     initial : Result, optional
         Go on from where this fit ended, with its weights, optimizer state, numbers of steps and
         epochs, history and best model; `model` has to be of its network.  The schedule, and an

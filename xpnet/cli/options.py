@@ -5,6 +5,7 @@ within functions only.
 """
 
 import math
+import warnings
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -77,6 +78,11 @@ def begin(data: str = "", threads: int | None = None) -> None:
     """What a command that computes does first: import NumPy, while MNIST is unpacked beside it."""
     if threads is not None:
         at_least("--threads", threads, 1)
+        if threads > blas.most():
+            warnings.warn(
+                f"--threads {threads}: this process may use {blas.most()}; more are slower",
+                stacklevel=2,
+            )
     if data == "mnist":
         packaged.begin()
     blas.import_numpy()
