@@ -25,7 +25,7 @@ from xpnet.optimizers import OPTIMIZERS
 from xpnet.preparation import prepare
 from xpnet.random import mask_units, threefry
 from xpnet.schedules import SCHEDULES
-from xpnet.train import Result, default_optimizer, fit
+from xpnet.train import FEW, Result, default_optimizer, fit
 
 pytestmark = pytest.mark.cuda
 
@@ -342,7 +342,7 @@ def test_an_epoch_uploads_its_order_and_tables_and_reads_its_sums_once(
     one_label = bool(result.model.labels) and np.ndim(case.y) == 1
     hits = one_label or result.model.output == "softmax" or result.model.multilabel
     sums = 3 if hits else 2
-    rows = N - case.held + (case.held or min(N, BLOCK))  # trained on, and looked at afterwards
+    rows = N - case.held + (case.held or min(N, FEW))  # trained on, and looked at afterwards
     for count in counts[1:]:  # before the first epoch there is more to do
         # Rows as int32, the scalars of a step as float32, and three int32 for a key.
         assert count["h2d_bytes"] == 4 * (rows + case.steps * (scalars + 3 * keys))

@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from threading import current_thread, main_thread
 from time import sleep
@@ -18,10 +19,18 @@ FOLDER = packaged.FOLDER
 SMALL = packaged.FILES[1:]  # the images to train on take longer
 
 
+def wait_for_the_reader() -> None:
+    if packaged._reader is not None and packaged._reader.is_alive():
+        packaged._reader.join()
+
+
 @pytest.fixture(autouse=True)
-def few(monkeypatch: pytest.MonkeyPatch) -> None:
+def few(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    wait_for_the_reader()  # of a test elsewhere
     monkeypatch.setattr(packaged, "FILES", SMALL)
     monkeypatch.setattr(packaged, "_reader", None)
+    yield
+    wait_for_the_reader()
 
 
 @pytest.mark.parametrize("ahead", [False, True])
