@@ -23,6 +23,7 @@ Array = Any
 
 _namespaces: dict[type, Any] = {np.ndarray: np}
 _of_the_host: set[type] = set()
+_NOTHING = nullcontext()
 
 
 def namespace(x: Array) -> Any:
@@ -79,7 +80,7 @@ def on_device_of(x: Array) -> AbstractContextManager[Any]:
     CuPy's functions work on the current device, whatever their arguments' devices; for the
     other libraries there is nothing to do.
     """
-    return device_of(x) if _is_cupy(x) else nullcontext()
+    return device_of(x) if _is_cupy(x) else _NOTHING
 
 
 def put(array: npt.NDArray[Any], like: Array) -> Array:
