@@ -458,12 +458,9 @@ class _Run:
             score = self.score(epoch)
             if score > best or not len(self.validation_rows):
                 best = score
-                result = replace(result, model=self.model)  # lets go of the last before a copy
-                result = replace(
-                    result,
-                    model=replace(self.model, theta=theta, buffers=buffers),  # it has copies
-                    best_epoch=epoch.epoch,
-                )
+                # Without the last best model, before the arrays of the next are copied.
+                result = replace(result, model=self.model, best_epoch=epoch.epoch)
+                result = replace(result, model=replace(self.model, theta=theta, buffers=buffers))
             result = replace(result, history=(*result.history, epoch), progress=progress)
             if on_epoch is not None:
                 arrays = map(kept, progress.arrays)  # the steps write over these
@@ -609,7 +606,7 @@ class _Run:
     def validate(self, theta: Array, buffers: Array) -> Sequence[Array]:
         """The sums of losses and of hits over the validation samples, on the device.
 
-        Without any, over some training samples: they tell whether the last step spoilt the model.
+        Without any, over a few training samples: they tell whether the last step spoilt the model.
         """
         rows = self.validation_rows if len(self.validation_rows) else self.rows[:FEW]
         params = self.network.unpack(theta, buffers[: self.network.buffer_size])

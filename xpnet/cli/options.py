@@ -78,10 +78,10 @@ def begin(data: str = "", threads: int | None = None) -> None:
     """What a command that computes does first: import NumPy, while MNIST is unpacked beside it."""
     if threads is not None:
         at_least("--threads", threads, 1)
-        if threads > blas.most():
+        most = blas.most()
+        if threads > most:
             warnings.warn(
-                f"--threads {threads}: this process may use {blas.most()}; more are slower",
-                stacklevel=2,
+                f"--threads {threads}: this process may use {most}; more are slower", stacklevel=2
             )
     if data == "mnist":
         packaged.begin()

@@ -89,7 +89,7 @@ def in_blocks(
         mine = {
             i: aligned((BLOCK * 8,), np.uint8)
             for i, m in enumerate(memory)
-            if _begin_at(m, run) and not any(_touches(call, m) for call in others)
+            if _begin_at(run, m) and not any(_touches(call, m) for call in others)
         }
         scratch |= mine
         made += _blocks(run, [(memory[i], small) for i, small in mine.items()])
@@ -140,7 +140,7 @@ def _touches(call: Call, memory: HostArray) -> bool:
     return any(np.may_share_memory(a, memory) for a in call.arrays)
 
 
-def _begin_at(memory: HostArray, run: Sequence[Call]) -> bool:
+def _begin_at(run: Sequence[Call], memory: HostArray) -> bool:
     """Whether the vectors of the run that are in the memory begin where it does."""
     there = [a for call in run for a in call.arrays if np.may_share_memory(a, memory)]
     return bool(there) and all(address(a) == address(memory) for a in there)
