@@ -2,10 +2,12 @@
 
 import importlib.util
 import os
+import platform
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
+from importlib import metadata
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -394,7 +396,14 @@ def test_two_cupys_are_one_too_many(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert found.reason.endswith("cupy-cuda13x are both installed and overwrite one another")
     assert found.remedy.startswith("pip uninstall cupy cupy-cuda1")
     assert found.remedy.endswith(f"cupy-cuda13x, then {INSTALL}")
-    assert versions()["cupy-cuda13x"] == "14.1.0"
+    told = versions(Device("cuda"))
+    assert told["cupy-cuda13x"] == "14.1.0"
+    assert told["array-api-compat"] == metadata.version("array-api-compat")
+    assert versions(Device("cpu")) == {
+        "python": platform.python_version(),
+        "xpnet": metadata.version("xpnet"),
+        "numpy": metadata.version("numpy"),
+    }
 
 
 # How CuPy begins its messages: with an empty line.

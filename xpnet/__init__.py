@@ -12,6 +12,8 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
+__version__ = "0.1.0"
+
 if TYPE_CHECKING:
     from xpnet.device import Device as Device
     from xpnet.device import select as select
@@ -86,8 +88,6 @@ __all__ = sorted(_MODULES)
 
 
 def __getattr__(name: str) -> Any:
-    if name == "__version__":
-        return import_module("importlib.metadata").version("xpnet")
     if name not in _MODULES:
         if find_spec(f"xpnet.{name}") is not None:
             return import_module(f"xpnet.{name}")

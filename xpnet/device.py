@@ -6,17 +6,20 @@ The one module of the core that names array libraries; each is imported when fir
 import importlib
 import os
 import platform
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import cache
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from xpnet import __version__
 from xpnet.errors import DeviceError, DeviceFallbackWarning, UsageError
 
 Array = Any
@@ -226,6 +229,7 @@ def select(spec: str = "auto", strict: bool = False) -> Device:
 
 
 _CUPY_PACKAGES = ("cupy", "cupy-cuda11x", "cupy-cuda12x", "cupy-cuda13x")
+_ON_CUDA = ("array-api-compat", *_CUPY_PACKAGES)
 _INSTALL = 'pip install "xpnet[cuda]" (in a clone: ".[cuda]")'
 
 
@@ -245,18 +249,15 @@ def probe(index: int = 0) -> Problem | None:
 
 def _check_cupy() -> Problem | None:
     """CuPy is there, once, and new enough."""
+    if sys.modules.get("cupy") is None and find_spec("cupy") is None:
+        return Problem("CuPy is not installed", _INSTALL)
     installed = [name for name in _CUPY_PACKAGES if _version(name)]
     if len(installed) > 1:
         return Problem(
             f"{' and '.join(installed)} are both installed and overwrite one another",
             f"pip uninstall {' '.join(installed)}, then {_INSTALL}",
         )
-    try:
-        cupy = importlib.import_module("cupy")
-    except ModuleNotFoundError as error:
-        if error.name != "cupy":
-            raise
-        return Problem("CuPy is not installed", _INSTALL)
+    cupy = importlib.import_module("cupy")
     if int(cupy.__version__.partition(".")[0]) < 14:
         return Problem(f"CuPy {cupy.__version__} is too old", f"CuPy 14 is needed: {_INSTALL}")
     return None
@@ -358,10 +359,9 @@ def inventory() -> Iterator[tuple[str, str, Problem | None]]:
         yield f"cuda:{i}", gpu_name(i), probe(i)
 
 
-def versions() -> dict[str, str]:
-    """The versions that a result depends on: Python, xpnet, NumPy, and CuPy if installed."""
-    found = {"python": platform.python_version(), "xpnet": _version("xpnet")}
-    for name in ("numpy", "array-api-compat", *_CUPY_PACKAGES):
-        if version := _version(name):
-            found[name] = version
+def versions(device: Device) -> dict[str, str]:
+    """The versions that a result depends on: Python, xpnet, NumPy; on a GPU those of CuPy too."""
+    found = {"python": platform.python_version(), "xpnet": __version__, "numpy": np.__version__}
+    if device.kind == "cuda":
+        found |= {name: version for name in _ON_CUDA if (version := _version(name))}
     return found

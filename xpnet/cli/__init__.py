@@ -17,7 +17,7 @@ from typing import Annotated, Any
 import typer
 from typer.exceptions import TyperException
 
-from xpnet import packaged
+from xpnet import __version__, packaged
 from xpnet.cli import bench, learn, train, use
 from xpnet.cli.options import app
 from xpnet.errors import DeviceFallbackWarning, XpnetError
@@ -81,9 +81,7 @@ def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        from xpnet.device import versions
-
-        print(f"xpnet {versions()['xpnet']}")
+        print(f"xpnet {__version__}")
         raise typer.Exit
 
 

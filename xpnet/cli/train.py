@@ -171,7 +171,7 @@ def train(
     from xpnet.train import default_optimizer, fit
 
     validation = 1 / 6 if validation is None else validation
-    chosen, installed = select(device, strict_device), versions()
+    chosen = select(device, strict_device)
     samples = load_data(data, target, data_dir)
     found = choose_task(samples, task, loss, names_of(target) if samples.columns else ())
     model = build(
@@ -187,7 +187,7 @@ def train(
     folder, made = runs.create(output, samples.name)
     optimizer = optimizer or default_optimizer(model)
     configuration = {**context.params, "epochs": epochs, "optimizer": optimizer}
-    manifest = _manifest(context, configuration, samples, found, chosen, installed)
+    manifest = _manifest(context, configuration, samples, found, chosen, versions(chosen))
     best, written = 0, 0.0
     latest: Result | None = None
 
