@@ -19,7 +19,6 @@ LOWEST = [
     "array-api-compat==1.12.0",
     "safetensors==0.5.0",
     "threadpoolctl==3.5.0",
-    "typer==0.29.0",
     "rich==13.9.0",
 ]
 

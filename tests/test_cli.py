@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import pytest
@@ -23,7 +23,9 @@ from test_datasets import idx_folder
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from xpnet import datasets, device
-from xpnet.cli import run
+from xpnet.cli import COMMANDS, parser, run
+from xpnet.cli.parser import ARGUMENTS, Line, option
+from xpnet.errors import UsageError
 from xpnet.evaluation import Evaluation, evaluate
 from xpnet.losses import SquaredError
 from xpnet.model import load, mlp
@@ -378,17 +380,105 @@ def test_help_has_the_everyday_options_first(capsys: pytest.CaptureFixture[str])
     assert panels == sorted(panels)
     everyday, network, training = (
         re.findall(r"(--[a-z-]+)", part)
-        for part in re.split(r"─ (?:Everyday|Network|Training) ─", text)[1:]
+        for part in re.split(r"\n(?:Everyday|Network|Training):\n", text)[1:]
     )
     assert {"--data", "--hidden", "--epochs", "--device", "--limit"} <= {*everyday}
     assert {"--activation", "--dropout"} <= {*network}
     assert {"--optimizer", "--learning-rate", "--seed"} <= {*training}
 
 
-@pytest.mark.parametrize("name", ["evaluate", "predict", "devices"])
+@pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_has_a_help(capsys: pytest.CaptureFixture[str], name: str) -> None:
     assert run([name, "--help"]) == 0
-    assert f"Usage: xpnet {name}" in capsys.readouterr().out
+    assert f"usage: xpnet {name}" in capsys.readouterr().out
+
+
+def take(
+    line: Line,
+    files: Annotated[list[str], option(ARGUMENTS, "Some files: 100 % of them.", "FILE")],
+    whole_number: Annotated[int, option("Numbers", "Whole.")] = 1,
+    part: Annotated[float | None, option("Numbers", "A part.", default="the half")] = None,
+    as_json: Annotated[bool, option("Text", "In JSON.", "--json", "-j")] = False,
+    sure: Annotated[bool, option("Text", "Be sure.")] = True,
+) -> int:
+    """Take what is given.
+
+    And show it.
+    """
+    given = {name: line.values[name] for name in sorted(line.given)}
+    assert line.values == {
+        "files": files, "whole_number": whole_number, "part": part, "as_json": as_json,
+        "sure": sure,
+    }  # fmt: skip
+    print([*line.arguments], given)
+    return 7
+
+
+@pytest.mark.parametrize(
+    ("line", "given"),
+    [
+        ("a", {"files": ["a"]}),
+        ("a b --json c", {"as_json": True, "files": ["a", "b", "c"]}),
+        ("-j a", {"as_json": True, "files": ["a"]}),
+        ("--whole-number 1 a", {"files": ["a"], "whole_number": 1}),
+        ("--whole-number -3 a", {"files": ["a"], "whole_number": -3}),
+        ("--part=-1e-3 a", {"files": ["a"], "part": -1e-3}),
+        ("a --part nan --part 2", {"files": ["a"], "part": 2.0}),
+        ("a --no-sure", {"files": ["a"], "sure": False}),
+    ],
+)
+def test_a_line_gives_the_parameters_of_a_command(
+    line: str, given: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["take", *line.split()]
+    assert parser.run({"take": take}, arguments, "About.", "1.0") == 7
+    assert capsys.readouterr().out == f"{arguments} {given}\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("take", "the following arguments are required: FILE (xpnet take --help)"),
+        ("take a --whole-number 1.5", "argument --whole-number: invalid int value: '1.5'"),
+        ("take a --part", "argument --part: expected one argument"),
+        ("take a --xyz 1", "unknown option --xyz (xpnet take --help)"),
+        (
+            "take a --whole-nunber 1",
+            "unknown option --whole-nunber, did you mean --whole-number? (",
+        ),
+        ("take a --sure=yes", "argument --sure/--no-sure: ignored explicit argument 'yes'"),
+        ("take --hlep", "required: FILE"),
+        ("takes", "unknown command 'takes', did you mean 'take'?"),
+        ("--json take", "unrecognized arguments: --json (xpnet --help)"),
+        ("give a", "unknown command 'give'; expected one of these: (take, one)"),
+        ("one a b", "'b' is one argument too many (xpnet one --help)"),
+    ],
+)
+def test_a_line_that_is_wrong_is_refused(line: str, message: str) -> None:
+    def one(file: Annotated[str | None, option(ARGUMENTS, "A file.", "FILE")] = None) -> None:
+        pytest.fail("this line runs nothing")
+
+    commands = {"take": take, "one": one}
+    with pytest.raises(UsageError, match=re.escape(message)):
+        parser.run(commands, line.split(), "About.", "1.0")
+
+
+def test_the_help_is_made_of_the_function(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    with pytest.raises(SystemExit, match="0"):
+        parser.run({"take": take}, ["take", "--help"], "About.", "1.0")
+    told = capsys.readouterr().out
+    assert told.startswith("usage: xpnet take [options] FILE...\n\nTake what is given.\n\nAnd show")
+    assert "Arguments:\n  FILE                Some files: 100 % of them.\n\nNumbers:\n" in told
+    assert "  --whole-number INT  Whole. [default: 1]\n" in told
+    assert "  --part FLOAT        A part. [default: the half]\n\nText:\n" in told
+    assert "  --json, -j          In JSON.\n  --sure, --no-sure   Be sure.\n" in told
+    assert parser.run({"take": take}, [], "About.", "1.0") == 2
+    told = capsys.readouterr().out
+    assert "\n\nAbout.\n\n" in told
+    assert told.endswith("Commands:\n  take        Take what is given.\n")
 
 
 def test_devices_names_the_cpu(capsys: pytest.CaptureFixture[str]) -> None:
@@ -621,7 +711,7 @@ TRAIN = {
     "--validation 48": (2, "validation 48"),
     "--validation nan": (2, "validation nan"),
     "--validation inf": (2, "validation inf"),
-    "--validation -inf": (2, "validation -inf"),
+    "--validation=-inf": (2, "validation -inf"),
     "--epohcs 3": (2, "--epochs"),
     "extra": (2, "extra"),
     "--output full": (2, "--output full"),
@@ -631,7 +721,7 @@ TRAIN = {
 }
 OTHERS = {
     "trian": (2, "train"),
-    "evaluate": (2, "model"),
+    "evaluate": (2, "MODEL"),
     "evaluate gone": (1, "gone"),
     "evaluate full": (1, "full"),
     "evaluate notes.txt": (1, "notes.txt"),

@@ -63,21 +63,6 @@ def test_what_was_read_ahead_is_taken_once_and_not_kept(monkeypatch: pytest.Monk
         ("train --help", False),
         ("predict", False),
         ("", False),
-    ],
-)
-def test_the_command_line_begins_where_it_can_tell(
-    arguments: str, begun: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seen = []
-    monkeypatch.setattr(packaged, "begin", lambda: seen.append("begun"))
-    monkeypatch.setattr(cli, "app", lambda **_: 0)
-    assert cli.run(arguments.split()) == 0
-    assert bool(seen) == begun
-
-
-@pytest.mark.parametrize(
-    ("arguments", "begun"),
-    [
         ("explain", True),
         ("explain --data mine.npz", False),
         ("explain --samples 0", False),

@@ -5,15 +5,16 @@ import inspect
 import io
 import re
 from pathlib import Path
+from typing import get_args
 
 import pytest
-from typer.main import get_command
 
 import xpnet
 from xpnet import metrics
 from xpnet.activations import ACTIVATIONS, Activation
 from xpnet.checkpoint import LAYERS
-from xpnet.cli.options import app
+from xpnet.cli import COMMANDS
+from xpnet.cli.parser import Line
 from xpnet.gradcheck import check_file
 from xpnet.initializers import INITIALIZERS
 from xpnet.losses import LOSSES
@@ -21,7 +22,6 @@ from xpnet.optimizers import AVERAGES, OPTIMIZERS
 from xpnet.schedules import SCHEDULES
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
-COMMANDS = get_command(app).commands
 
 
 def test_the_python_blocks_run(tmp_path, monkeypatch) -> None:
@@ -56,17 +56,16 @@ def test_the_table_has_every_option_of_train() -> None:
     lines = [line.split("|") for line in README.splitlines() if line.startswith("| `--")]
     table = [(line[1].strip(" `"), line[2].strip()) for line in lines]
     options = {
-        next(name for name in parameter.opts if name.startswith("--")): parameter
-        for parameter in COMMANDS["train"].params
+        f"--{name.replace('_', '-')}": (parameter.default, get_args(parameter.annotation)[1])
+        for name, parameter in inspect.signature(COMMANDS["train"]).parameters.items()
+        if parameter.annotation is not Line
     }
     assert [name for name, _ in table] == list(options)
     for name, default in table:
         shown = default.strip("`").split("`")[0]
-        parameter = options[name]
-        given = parameter.default
+        given, said = options[name]
         if given is None or given is False:
-            text = getattr(parameter, "show_default", "")
-            assert shown == (text if isinstance(text, str) else ""), name
+            assert shown == said.default, name
         else:
             assert ("yes" if given is True else str(given)) in (shown, f"{shown}.0"), name
 
@@ -108,9 +107,9 @@ def test_options_are_the_arguments_of_fit_and_mlp() -> None:
     arguments |= set(inspect.signature(xpnet.mlp).parameters)
     of_the_command_line = {
         "data", "hidden", "device", "strict_device", "threads", "output", "quiet", "target", "task",
-        "data_dir",
+        "data_dir", "line",
     }  # fmt: skip
-    options = {parameter.name for parameter in COMMANDS["train"].params}
+    options = set(inspect.signature(COMMANDS["train"]).parameters)
     assert options - of_the_command_line <= arguments
 
 

@@ -2,13 +2,9 @@
 
 from typing import Annotated
 
-from xpnet.cli.options import EVERYDAY, Hidden, app, begin, option, widths
+from xpnet.cli.options import EVERYDAY, Hidden, begin, widths
+from xpnet.cli.parser import option
 from xpnet.errors import at_least
-
-
-def add() -> None:
-    """Make the command part of the application."""
-    app.command("bench")(bench_command)
 
 
 def bench_command(

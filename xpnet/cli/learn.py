@@ -3,8 +3,6 @@
 import json
 from typing import Annotated
 
-import typer
-
 from xpnet.cli import names
 from xpnet.cli.options import (
     EVERYDAY,
@@ -20,31 +18,26 @@ from xpnet.cli.options import (
     Normalization,
     Strict,
     Target,
-    app,
     begin,
     build,
     each,
-    option,
     or_none,
     refuse_others,
     widths,
 )
+from xpnet.cli.parser import ARGUMENTS, Line, option
 from xpnet.errors import UsageError, at_least, choose, construct
 
 
-def add() -> None:
-    """Make the commands part of the application."""
-    app.command("gradcheck")(gradcheck_command)
-    app.command("explain")(explain_command)
-
-
 def gradcheck_command(
-    context: typer.Context,
+    line: Line,
     file: Annotated[
         str | None,
-        typer.Argument(
-            help="Formulas of one's own in a Python file, as in scripts/notebook.py; it is run.",
-            show_default="those of xpnet, for the network below",
+        option(
+            ARGUMENTS,
+            "Formulas of one's own in a Python file, as in scripts/notebook.py; it is run.",
+            "FILE",
+            default="those of xpnet, for the network below",
         ),
     ] = None,
     hidden: Hidden = "8",
@@ -81,7 +74,7 @@ def gradcheck_command(
                 f"--against {against}: formulas in a file are compared with differences only"
             )
         taken = "file", "as_json", "against"
-        refuse_others(context, f"{file} brings its own network", *taken)
+        refuse_others(line, f"{file} brings its own network", *taken)
         checks = check_file(file)
     else:
         what = construct("loss", loss, LOSSES)
@@ -109,7 +102,7 @@ def gradcheck_command(
 
 
 def explain_command(
-    context: typer.Context,
+    line: Line,
     tiny: Annotated[
         bool, option(EVERYDAY, "A network 3-2-2 and one sample, for pencil and paper.", "--tiny")
     ] = False,
@@ -131,7 +124,7 @@ def explain_command(
     """One training step in numbers: every array, every derivative, from the loss to a weight."""
     if tiny:
         taken = "tiny", "activation", "loss", "learning_rate", "as_json", "device", "strict_device"
-        refuse_others(context, "--tiny has its own network and sample", *taken)
+        refuse_others(line, "--tiny has its own network and sample", *taken)
     else:
         at_least("samples", samples, 1)
     begin("" if tiny else data)

@@ -1,4 +1,4 @@
-"""What the commands share: the application, and options that several of them take.
+"""What commands share: options that several of them take, and what several of them begin with.
 
 To be quick with the help, this module and those of the commands import NumPy, and what needs it,
 within functions only.
@@ -9,11 +9,10 @@ import warnings
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
 from xpnet import packaged
 from xpnet import threads as blas
 from xpnet.cli import names
+from xpnet.cli.parser import Line, option
 from xpnet.errors import UsageError, at_least
 
 if TYPE_CHECKING:
@@ -21,21 +20,7 @@ if TYPE_CHECKING:
     from xpnet.model import Model
     from xpnet.tasks import Task
 
-app = typer.Typer(
-    name="xpnet",
-    help="A neural network from scratch: train it, evaluate it, predict with it.",
-    add_completion=False,
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-
 EVERYDAY, DATA, NETWORK, TRAINING = "Everyday", "Data", "Network", "Training"
-
-
-def option(panel: str, text: str, *names: str, default: str = "") -> Any:
-    """An option of a command: its panel in the help, its help, and how its default is shown."""
-    return typer.Option(*names, help=text, rich_help_panel=panel, show_default=default or True)
 
 
 Data = Annotated[
@@ -136,9 +121,8 @@ def or_none(name: str) -> str | None:
     return None if name.strip().lower() == "none" else name
 
 
-def refuse_others(context: typer.Context, why: str, *taken: str) -> None:
+def refuse_others(line: Line, why: str, *taken: str) -> None:
     """Refuse options that would have no effect."""
-    for name in context.params:
-        source = context.get_parameter_source(name)
-        if name not in taken and source is not None and source.name == "COMMANDLINE":
+    for name in line.values:
+        if name in line.given and name not in taken:
             raise UsageError(f"--{name.replace('_', '-')} has no effect here: {why}")

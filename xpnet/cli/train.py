@@ -7,8 +7,6 @@ from datetime import UTC, datetime
 from time import perf_counter
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
 from xpnet import threads as blas
 from xpnet.cli import names
 from xpnet.cli.options import (
@@ -27,12 +25,11 @@ from xpnet.cli.options import (
     Strict,
     Target,
     Threads,
-    app,
     begin,
     build,
-    option,
     or_none,
 )
+from xpnet.cli.parser import Line, option
 from xpnet.errors import DivergedError, XpnetError
 
 if TYPE_CHECKING:
@@ -51,13 +48,8 @@ class _InterruptedError(XpnetError):
     exit_code = 130
 
 
-def add() -> None:
-    """Make the command part of the application."""
-    app.command("train")(train)
-
-
 def train(
-    context: typer.Context,
+    line: Line,
     data: Data = "mnist",
     hidden: Hidden = "128",
     epochs: Annotated[
@@ -152,7 +144,7 @@ def train(
     seed: Annotated[int, option(TRAINING, "Of all that is random.")] = 0,
     fast: Annotated[
         bool,
-        option(TRAINING, "Compute steps by the fast paths, or as written.", "--fast/--no-fast"),
+        option(TRAINING, "Compute steps by the fast paths, or as written."),
     ] = True,
 ) -> None:
     """Train a network; by default 784-128-10 on the MNIST in the package.
@@ -186,8 +178,8 @@ def train(
     report.start(samples, found, chosen)
     folder, made = runs.create(output, samples.name)
     optimizer = optimizer or default_optimizer(model)
-    configuration = {**context.params, "epochs": epochs, "optimizer": optimizer}
-    manifest = _manifest(context, configuration, samples, found, chosen, versions(chosen))
+    configuration = {**line.values, "epochs": epochs, "optimizer": optimizer}
+    manifest = _manifest(line, configuration, samples, found, chosen, versions(chosen))
     best, written = 0, 0.0
     latest: Result | None = None
 
@@ -257,7 +249,7 @@ def train(
 
 
 def _manifest(
-    context: typer.Context,
+    line: Line,
     configuration: dict[str, Any],
     samples: "Samples",
     task: "Task",
@@ -272,7 +264,7 @@ def _manifest(
     return {
         "status": "running",
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": shlex.join(["xpnet", *context.obj]),
+        "command": shlex.join(["xpnet", *line.arguments]),
         "configuration": configuration,
         "versions": versions,
         "device": str(device),

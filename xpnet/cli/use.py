@@ -7,8 +7,6 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
 from xpnet import threads as blas
 from xpnet.cli.options import (
     DATA,
@@ -18,10 +16,9 @@ from xpnet.cli.options import (
     DeviceOption,
     Strict,
     Threads,
-    app,
     begin,
-    option,
 )
+from xpnet.cli.parser import ARGUMENTS, option
 from xpnet.errors import DataError, UsageError, construct
 
 if TYPE_CHECKING:
@@ -29,15 +26,8 @@ if TYPE_CHECKING:
     from xpnet.model import Model
 
 
-def add() -> None:
-    """Make the commands part of the application."""
-    app.command("evaluate")(evaluate_command)
-    app.command("predict")(predict)
-    app.command("devices")(devices)
-
-
 def evaluate_command(
-    model: Annotated[str, typer.Argument(help="A run folder or a .safetensors file.")],
+    model: Annotated[str, option(ARGUMENTS, "A run folder or a .safetensors file.", "MODEL")],
     data: Annotated[
         str | None,
         option(EVERYDAY, "As for train.", default="what the run was trained on, or mnist"),
@@ -120,9 +110,10 @@ def evaluate_command(
 def predict(
     files: Annotated[
         list[str],
-        typer.Argument(
-            metavar="FILE...",
-            help="Samples: .npy, .npz, .csv, IDX; a run folder or .safetensors first is the model.",
+        option(
+            ARGUMENTS,
+            "Samples: .npy, .npz, .csv, IDX; a run folder or .safetensors first is the model.",
+            "FILE",
         ),
     ],
     model: Annotated[
