@@ -59,6 +59,7 @@ USERS = {
     "argparse": {"cli"},
     "rich": {"report"},
     "threadpoolctl": {"bench", "threads"},
+    "zlib_ng": {"packaged"},
     "jax": {"gradcheck"},
     "pooch": {"downloads"},
     "tqdm": {"downloads"},
