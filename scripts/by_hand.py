@@ -62,6 +62,9 @@ class CarefulStep:
         Of the initial weights (He; Glorot for the sigmoid) and the order of the samples.
     mean, deviation : float
         Of the pixels.
+    classes : int
+    smoothing : float
+        Of the labels, in the gradient; the loss that is added up has none.
     """
 
     def __init__(
@@ -79,6 +82,7 @@ class CarefulStep:
         mean: float = MEAN,
         deviation: float = DEVIATION,
         classes: int = 10,
+        smoothing: float = 0.0,
     ) -> None:
         f = np.float32
         self.x, self.y, self.batch_size, self.loss = x, np.asarray(y, np.intp), batch_size, loss
@@ -98,7 +102,7 @@ class CarefulStep:
             spread = 2 / W.shape[0] if self.relu else 2 / sum(W.shape)
             W[...] = self.rng.standard_normal(W.shape, dtype=f) * f(spread**0.5)
         self.scale, self.shift = f(1 / deviation), f(-mean / deviation)
-        self.decay, self.optimizer = weight_decay, optimizer
+        self.decay, self.optimizer, self.smoothing = weight_decay, optimizer, smoothing
         self.update = {"sgd": self.descend, "nesterov": self.nesterov, "adam": self.adam}[optimizer]
         self.before, self.grown = learning_rate, 1.0
         self.sizes: dict[int, tuple[Any, ...]] = {}
@@ -179,7 +183,9 @@ class CarefulStep:
         factor = self.factor() / n
         multiply(top, 1 / factor, out=top)
         np.divide(z, top, out=z)
-        flat[place] -= np.float32(factor)
+        if self.smoothing:
+            np.subtract(z, np.float32(factor * self.smoothing / len(z)), out=z)
+        flat[place] -= np.float32(factor * (1 - self.smoothing))
         dot(z, ones, out=dbs[-1])
         dot(h.T, z.T, out=dWs[-1])
         dz, W = z.T, Ws[-1]

@@ -57,14 +57,15 @@ def run(name: str, *arguments: str) -> str:
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
-@pytest.mark.parametrize("activation", ["relu", "sigmoid"])
+@pytest.mark.parametrize(("activation", "smoothing"), [("relu", 0), ("relu", 0.3), ("sigmoid", 0)])
 def test_the_step_by_hand_computes_what_xpnet_computes(
-    by_hand: ModuleType, activation: str, optimizer: str
+    by_hand: ModuleType, activation: str, smoothing: float, optimizer: str
 ) -> None:
     mean, deviation = float(X.mean()), float(X.std())
     step = by_hand.CarefulStep(
-        X, Y, (16, 8), 32, optimizer, 0.01, 0.5, activation, mean=mean, deviation=deviation
-    )
+        X, Y, (16, 8), 32, optimizer, 0.01, 0.5, activation,
+        mean=mean, deviation=deviation, smoothing=smoothing,
+    )  # fmt: skip
     model, rule = xpnet.mlp(20, 16, 8, 10, activation=activation), OPTIMIZERS[optimizer]
     buffers = np.repeat(np.asarray([mean, deviation], dtype=np.float32), 20)
     theta, state, total = step.theta.copy(), rule.init(step.theta), 0.0
@@ -76,11 +77,12 @@ def test_the_step_by_hand_computes_what_xpnet_computes(
         scalars = np.asarray(rule.scalars(factor, 996 + i), dtype=np.float32)
         batch = X[rows], Y[rows], None
         theta, state, _, value = xpnet.train_step(
-            model.network, xpnet.SoftmaxCrossEntropy(), rule, theta, state, buffers, batch, scalars
-        )
+            model.network, xpnet.SoftmaxCrossEntropy(smoothing), rule, theta, state, buffers,
+            batch, scalars,
+        )  # fmt: skip
         total += float(value) * 32
     assert np.max(np.abs(step.theta - theta)) < 1e-4 * np.max(np.abs(theta))
-    assert step.total == pytest.approx(total, rel=1e-5)
+    assert smoothing or step.total == pytest.approx(total, rel=1e-5)
     logits = model.network.infer(model.network.unpack(theta, buffers), X)
     assert np.mean(step.predict(X, chunk=70) == logits.argmax(axis=1)) > 0.99
 
