@@ -3,6 +3,7 @@
 import csv
 import errno
 import json
+import math
 import os
 import re
 import shlex
@@ -399,6 +400,7 @@ def take(
     whole_number: Annotated[int, option("Numbers", "Whole.")] = 1,
     part: Annotated[float | None, option("Numbers", "A part.", default="the half")] = None,
     as_json: Annotated[bool, option("Text", "In JSON.", "--json", "-j")] = False,
+    text: Annotated[str, option("Text", "Any.")] = "",
     sure: Annotated[bool, option("Text", "Be sure.")] = True,
 ) -> int:
     """Take what is given.
@@ -408,7 +410,7 @@ def take(
     given = {name: line.values[name] for name in sorted(line.given)}
     assert line.values == {
         "files": files, "whole_number": whole_number, "part": part, "as_json": as_json,
-        "sure": sure,
+        "text": text, "sure": sure,
     }  # fmt: skip
     print([*line.arguments], given)
     return 7
@@ -423,6 +425,13 @@ def take(
         ("--whole-number 1 a", {"files": ["a"], "whole_number": 1}),
         ("--whole-number -3 a", {"files": ["a"], "whole_number": -3}),
         ("--part=-1e-3 a", {"files": ["a"], "part": -1e-3}),
+        ("--part -1e-3 a", {"files": ["a"], "part": -1e-3}),
+        ("--part -inf -", {"files": ["-"], "part": -math.inf}),
+        ("a --json -- --json -- b", {"as_json": True, "files": ["a", "--json", "--", "b"]}),
+        ("-- -a", {"files": ["-a"]}),
+        ("--text --sure a", {"files": ["a"], "text": "--sure"}),
+        ("--text= a", {"files": ["a"], "text": ""}),
+        ("--text=a=b a", {"files": ["a"], "text": "a=b"}),
         ("a --part nan --part 2", {"files": ["a"], "part": 2.0}),
         ("a --no-sure", {"files": ["a"], "sure": False}),
     ],
@@ -438,27 +447,34 @@ def test_a_line_gives_the_parameters_of_a_command(
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("take", "the following arguments are required: FILE (xpnet take --help)"),
-        ("take a --whole-number 1.5", "argument --whole-number: invalid int value: '1.5'"),
-        ("take a --part", "argument --part: expected one argument"),
+        ("take", "expected FILE... (xpnet take --help)"),
+        ("take --", "expected FILE... (xpnet take --help)"),
+        ("take a --whole-number 1.5", "--whole-number 1.5: expected a whole number (xpnet take"),
+        ("take a --part=0,5", "--part 0,5: expected a number (xpnet take --help)"),
+        ("take a --part", "--part: expected a value (xpnet take --help)"),
         ("take a --xyz 1", "unknown option --xyz (xpnet take --help)"),
         (
-            "take a --whole-nunber 1",
+            "take --whole-nunber=12345",
             "unknown option --whole-nunber, did you mean --whole-number? (",
         ),
-        ("take a --sure=yes", "argument --sure/--no-sure: ignored explicit argument 'yes'"),
-        ("take --hlep", "required: FILE"),
+        ("take --no-sur", "unknown option --no-sur, did you mean --no-sure?"),
+        ("take --tex", "unknown option --tex, did you mean --text?"),
+        ("take -a.npy", "unknown option -a.npy (xpnet take --help)"),
+        ("take a --sure=yes", "--sure/--no-sure: ignored explicit argument 'yes'"),
+        ("take --hlep", "unknown option --hlep, did you mean --help?"),
         ("takes", "unknown command 'takes', did you mean 'take'?"),
-        ("--json take", "unrecognized arguments: --json (xpnet --help)"),
-        ("give a", "unknown command 'give'; expected one of these: (take, one)"),
+        ("--json take", "unknown option --json (xpnet --help)"),
+        ("-- take a", "a command comes before -- (xpnet --help)"),
+        ("give a", "unknown command 'give'; expected one of these: (take, one, none)"),
         ("one a b", "'b' is one argument too many (xpnet one --help)"),
+        ("none a", "'a' is one argument too many (xpnet none --help)"),
     ],
 )
 def test_a_line_that_is_wrong_is_refused(line: str, message: str) -> None:
     def one(file: Annotated[str | None, option(ARGUMENTS, "A file.", "FILE")] = None) -> None:
         pytest.fail("this line runs nothing")
 
-    commands = {"take": take, "one": one}
+    commands = {"take": take, "one": one, "none": lambda: None}
     with pytest.raises(UsageError, match=re.escape(message)):
         parser.run(commands, line.split(), "About.", "1.0")
 
@@ -474,11 +490,14 @@ def test_the_help_is_made_of_the_function(
     assert "Arguments:\n  FILE                Some files: 100 % of them.\n\nNumbers:\n" in told
     assert "  --whole-number INT  Whole. [default: 1]\n" in told
     assert "  --part FLOAT        A part. [default: the half]\n\nText:\n" in told
-    assert "  --json, -j          In JSON.\n  --sure, --no-sure   Be sure.\n" in told
+    assert (
+        "  --json, -j          In JSON.\n  --text TEXT         Any.\n  --sure, --no-sure   Be sure. [default: True]\n"
+        in told
+    )
     assert parser.run({"take": take}, [], "About.", "1.0") == 2
     told = capsys.readouterr().out
     assert "\n\nAbout.\n\n" in told
-    assert told.endswith("Commands:\n  take        Take what is given.\n")
+    assert told.endswith("options):\n  take        Take what is given.\n")
 
 
 def test_devices_names_the_cpu(capsys: pytest.CaptureFixture[str]) -> None:
@@ -593,6 +612,22 @@ def test_a_reader_that_has_left_before_sees_no_traceback(arguments: list[str]) -
     )
     os.close(writing)
     assert done.stderr == b""
+    assert done.returncode == 1
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
+@pytest.mark.parametrize("arguments", ["--help", "train --help", "--version", "", "devices"])
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_output_that_finds_no_room_is_told_in_a_line(arguments: str, unbuffered: str) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "xpnet", *arguments.split()],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            env=os.environ | {"PYTHONUNBUFFERED": unbuffered},
+            timeout=60,
+        )
+    assert done.stderr == b"xpnet: No space left on device\n"
     assert done.returncode == 1
 
 
@@ -711,7 +746,7 @@ TRAIN = {
     "--validation 48": (2, "validation 48"),
     "--validation nan": (2, "validation nan"),
     "--validation inf": (2, "validation inf"),
-    "--validation=-inf": (2, "validation -inf"),
+    "--validation -inf": (2, "validation -inf"),
     "--epohcs 3": (2, "--epochs"),
     "extra": (2, "extra"),
     "--output full": (2, "--output full"),
@@ -721,7 +756,7 @@ TRAIN = {
 }
 OTHERS = {
     "trian": (2, "train"),
-    "evaluate": (2, "MODEL"),
+    "evaluate": (2, "expected MODEL"),
     "evaluate gone": (1, "gone"),
     "evaluate full": (1, "full"),
     "evaluate notes.txt": (1, "notes.txt"),
@@ -729,7 +764,7 @@ OTHERS = {
     "evaluate model.safetensors --data wide.npz": (1, "wide"),
     "evaluate model.safetensors --data many.npz": (1, "many"),
     "evaluate model.safetensors --data gone.npz": (1, "gone.npz"),
-    "predict": (2, "FILE"),
+    "predict": (2, "expected FILE..."),
     "predict right.npy": (2, "--model"),
     "predict model.safetensors": (2, "no file"),
     "predict model.safetensors gone.npy": (1, "gone.npy"),

@@ -31,7 +31,7 @@ LayerAndArrays = tuple[Layer, Arrays]
 BLOCK = 1536
 """Samples at a time.  Of 784-128-10, blocks of 700 to 2,000 take the same time, and greater ones
 more, for they leave the cache.  Few are better where the threads of a product wait for a core."""
-GREATEST_BIAS = 32.0
+GREATEST_BIAS = 8.0
 """Of a unit whose ReLU is folded: `_rectified` says why."""
 IDLE = {Dropout, Noise, Identity}  # y = x when predicting
 KNOWN = {Standardize, Dense, BatchNorm, LayerNorm, Rescale, *IDLE, *ACTIVATIONS.values()}
@@ -165,9 +165,10 @@ def _normalized(dense: Arrays, layer: Layer, p: Arrays) -> dict[str, Any]:
 def _rectified(W: HostArray, b: HostArray) -> Map:
     """The map x -> max(x W, -b), which is ReLU(x W + b) but for b: the next product adds b W'.
 
-    A unit that is off has -b there, and is taken away again with b: what is left of it is a
-    rounding error of |b|, where ReLU leaves none.  It is no greater than those of the units that
-    are on, of size about 1, as long as |b| is no more than `GREATEST_BIAS`.
+    A unit that is off has -b there, which the next product takes away again: what is left of it is
+    a rounding error of |b|, where ReLU leaves none.  Units that are on, of size about 1, leave as
+    much as long as |b| is no more than `GREATEST_BIAS`.  (On MNIST it is 3, and more only in deep
+    networks, where the b of all layers before add up.)
     """
     least = -b[np.newaxis]
 

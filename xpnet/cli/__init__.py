@@ -58,14 +58,23 @@ def run(arguments: Sequence[str] | None = None) -> int:
         except KeyboardInterrupt:
             return _fail("interrupted", 130)
         except MemoryError as error:
-            return _fail(f"out of memory ({error}); try a smaller --batch-size or network", 1)
-        except BrokenPipeError:
-            # Whoever read our output has left; keep the interpreter's last flush from complaining.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return 1
+            told = f" ({error})" if str(error) else ""
+            return _fail(f"out of memory{told}; try a smaller --batch-size or network", 1)
         except OSError as error:
+            _end_output()
+            if isinstance(error, BrokenPipeError):  # whoever read our output has left
+                return 1
             where = f"{error.filename}: " if error.filename else ""
             return _fail(f"{where}{error.strerror or error}", 1)
+
+
+def _end_output() -> None:
+    """Write what is still to be written; where that fails, the interpreter shall not try again."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _fail(message: str, code: int) -> int:

@@ -144,7 +144,7 @@ def train(
     seed: Annotated[int, option(TRAINING, "Of all that is random.")] = 0,
     fast: Annotated[
         bool,
-        option(TRAINING, "Compute steps by the fast paths, or as written."),
+        option(TRAINING, "Compute steps by the fast paths, or as written.", default="--fast"),
     ] = True,
 ) -> None:
     """Train a network; by default 784-128-10 on the MNIST in the package.
