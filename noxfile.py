@@ -19,7 +19,9 @@ LOWEST = [
     "array-api-compat==1.12.0",
     "safetensors==0.5.0",
     "threadpoolctl==3.5.0",
+    "click==8.1.0",
     "rich==13.9.0",
+    "zlib-ng==0.5.0",
 ]
 
 

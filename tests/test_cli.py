@@ -3,7 +3,6 @@
 import csv
 import errno
 import json
-import math
 import os
 import re
 import shlex
@@ -18,6 +17,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Any
 
+import click
 import numpy as np
 import pytest
 from test_datasets import idx_folder
@@ -25,8 +25,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from xpnet import datasets, device
 from xpnet.cli import COMMANDS, parser, run
-from xpnet.cli.parser import ARGUMENTS, Line, option
-from xpnet.errors import UsageError
+from xpnet.cli.parser import ARGUMENTS, option
 from xpnet.evaluation import Evaluation, evaluate
 from xpnet.losses import SquaredError
 from xpnet.model import load, mlp
@@ -391,113 +390,111 @@ def test_help_has_the_everyday_options_first(capsys: pytest.CaptureFixture[str])
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_has_a_help(capsys: pytest.CaptureFixture[str], name: str) -> None:
     assert run([name, "--help"]) == 0
-    assert f"usage: xpnet {name}" in capsys.readouterr().out
+    assert f"Usage: xpnet {name}" in capsys.readouterr().out
 
 
 def take(
-    line: Line,
-    files: Annotated[list[str], option(ARGUMENTS, "Some files: 100 % of them.", "FILE")],
-    whole_number: Annotated[int, option("Numbers", "Whole.")] = 1,
+    context: click.Context,
+    files: Annotated[tuple[str, ...], option(ARGUMENTS, "Some files: 100 % of them.", "FILE...")],
+    whole_number: Annotated[int, option("Numbers", "Whole.")] = 0,
     part: Annotated[float | None, option("Numbers", "A part.", default="the half")] = None,
     as_json: Annotated[bool, option("Text", "In JSON.", "--json", "-j")] = False,
-    text: Annotated[str, option("Text", "Any.")] = "",
+    text: Annotated[str, option("Text", "Any.")] = "x",
     sure: Annotated[bool, option("Text", "Be sure.")] = True,
 ) -> int:
     """Take what is given.
 
     And show it.
     """
-    given = {name: line.values[name] for name in sorted(line.given)}
-    assert line.values == {
+    assert context.params == {
         "files": files, "whole_number": whole_number, "part": part, "as_json": as_json,
         "text": text, "sure": sure,
     }  # fmt: skip
-    print([*line.arguments], given)
+    print(sorted(context.params.items()))
     return 7
+
+
+def one(
+    file: Annotated[str | None, option(ARGUMENTS, "A file.", "[FILE]", default="all")] = None,
+) -> None:
+    """Take one."""
+    print(file)
+
+
+@pytest.fixture
+def others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other commands in the place of those that there are."""
+    commands = parser.Commands({"take": take, "one": one, "none": lambda: None}, "About.")
+    monkeypatch.setattr("xpnet.cli.program", commands)
+    monkeypatch.setenv("COLUMNS", "80")
 
 
 @pytest.mark.parametrize(
     ("line", "given"),
     [
-        ("a", {"files": ["a"]}),
-        ("a b --json c", {"as_json": True, "files": ["a", "b", "c"]}),
-        ("-j a", {"as_json": True, "files": ["a"]}),
-        ("--whole-number 1 a", {"files": ["a"], "whole_number": 1}),
-        ("--whole-number -3 a", {"files": ["a"], "whole_number": -3}),
-        ("--part=-1e-3 a", {"files": ["a"], "part": -1e-3}),
-        ("--part -1e-3 a", {"files": ["a"], "part": -1e-3}),
-        ("--part -inf -", {"files": ["-"], "part": -math.inf}),
-        ("a --json -- --json -- b", {"as_json": True, "files": ["a", "--json", "--", "b"]}),
-        ("-- -a", {"files": ["-a"]}),
-        ("--text --sure a", {"files": ["a"], "text": "--sure"}),
-        ("--text= a", {"files": ["a"], "text": ""}),
-        ("--text=a=b a", {"files": ["a"], "text": "a=b"}),
-        ("a --part nan --part 2", {"files": ["a"], "part": 2.0}),
-        ("a --no-sure", {"files": ["a"], "sure": False}),
+        ("a", {"files": ("a",)}),
+        ("a b --json c", {"as_json": True, "files": ("a", "b", "c")}),
+        ("-j a", {"as_json": True, "files": ("a",)}),
+        ("--whole-number -3 a", {"files": ("a",), "whole_number": -3}),
+        ("--part=-1e-3 a", {"files": ("a",), "part": -1e-3}),
+        ("--part -1e-3 a", {"files": ("a",), "part": -1e-3}),
+        ("a --part nan --part 2", {"files": ("a",), "part": 2.0}),
+        ("a --json -- --json -- b", {"as_json": True, "files": ("a", "--json", "--", "b")}),
+        ("--text --sure a", {"files": ("a",), "text": "--sure"}),
+        ("--text= a", {"files": ("a",), "text": ""}),
+        ("a --no-sure", {"files": ("a",), "sure": False}),
+        ("a --sure", {"files": ("a",)}),
     ],
 )
 def test_a_line_gives_the_parameters_of_a_command(
-    line: str, given: dict[str, Any], capsys: pytest.CaptureFixture[str]
+    others: None, line: str, given: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    arguments = ["take", *line.split()]
-    assert parser.run({"take": take}, arguments, "About.", "1.0") == 7
-    assert capsys.readouterr().out == f"{arguments} {given}\n"
+    defaults = {"whole_number": 0, "part": None, "as_json": False, "text": "x", "sure": True}
+    assert run(["take", *line.split()]) == 7
+    assert capsys.readouterr().out == f"{sorted((defaults | given).items())}\n"
+
+
+def test_what_has_no_name_may_be_left_out(others: None, capsys: pytest.CaptureFixture[str]) -> None:
+    assert (run(["one"]), run(["one", "a"])) == (0, 0)
+    assert capsys.readouterr().out == "None\na\n"
 
 
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("take", "expected FILE... (xpnet take --help)"),
-        ("take --", "expected FILE... (xpnet take --help)"),
-        ("take a --whole-number 1.5", "--whole-number 1.5: expected a whole number (xpnet take"),
-        ("take a --part=0,5", "--part 0,5: expected a number (xpnet take --help)"),
-        ("take a --part", "--part: expected a value (xpnet take --help)"),
-        ("take a --xyz 1", "unknown option --xyz (xpnet take --help)"),
-        (
-            "take --whole-nunber=12345",
-            "unknown option --whole-nunber, did you mean --whole-number? (",
-        ),
-        ("take --no-sur", "unknown option --no-sur, did you mean --no-sure?"),
-        ("take --tex", "unknown option --tex, did you mean --text?"),
-        ("take -a.npy", "unknown option -a.npy (xpnet take --help)"),
-        ("take a --sure=yes", "--sure/--no-sure: ignored explicit argument 'yes'"),
-        ("take --hlep", "unknown option --hlep, did you mean --help?"),
-        ("takes", "unknown command 'takes', did you mean 'take'?"),
-        ("--json take", "unknown option --json (xpnet --help)"),
-        ("-- take a", "a command comes before -- (xpnet --help)"),
-        ("give a", "unknown command 'give'; expected one of these: (take, one, none)"),
-        ("one a b", "'b' is one argument too many (xpnet one --help)"),
-        ("none a", "'a' is one argument too many (xpnet none --help)"),
+        ("take", "Missing argument 'FILE...'. (xpnet take --help)"),
+        ("take a --whole-number 1.5", "'1.5' is not a valid integer. (xpnet take --help)"),
+        ("take a --part=0,5", "'0,5' is not a valid float. (xpnet take --help)"),
+        ("take a --part", "Option '--part' requires an argument. (xpnet take --help)"),
+        ("take --whole-nunber=5", "Did you mean "),
+        ("take a --json=yes", "Option '--json' does not take a value. (xpnet take --help)"),
+        ("takes", "unknown command 'takes', did you mean 'take'? (take, one, none)"),
+        ("--json take", "(xpnet --help)"),
+        ("one a b", "unexpected extra argument (b) (xpnet one --help)"),
+        ("none a", "unexpected extra argument (a) (xpnet none --help)"),
     ],
 )
-def test_a_line_that_is_wrong_is_refused(line: str, message: str) -> None:
-    def one(file: Annotated[str | None, option(ARGUMENTS, "A file.", "FILE")] = None) -> None:
-        pytest.fail("this line runs nothing")
-
-    commands = {"take": take, "one": one, "none": lambda: None}
-    with pytest.raises(UsageError, match=re.escape(message)):
-        parser.run(commands, line.split(), "About.", "1.0")
-
-
-def test_the_help_is_made_of_the_function(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+def test_a_line_that_is_wrong_is_refused(
+    others: None, line: str, message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("COLUMNS", "80")
-    with pytest.raises(SystemExit, match="0"):
-        parser.run({"take": take}, ["take", "--help"], "About.", "1.0")
+    refused(capsys, run(line.split()), 2, message)
+
+
+def test_the_help_is_made_of_the_function(others: None, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["take", "-h"]) == 0
     told = capsys.readouterr().out
-    assert told.startswith("usage: xpnet take [options] FILE...\n\nTake what is given.\n\nAnd show")
-    assert "Arguments:\n  FILE                Some files: 100 % of them.\n\nNumbers:\n" in told
-    assert "  --whole-number INT  Whole. [default: 1]\n" in told
-    assert "  --part FLOAT        A part. [default: the half]\n\nText:\n" in told
-    assert (
-        "  --json, -j          In JSON.\n  --text TEXT         Any.\n  --sure, --no-sure   Be sure. [default: True]\n"
-        in told
-    )
-    assert parser.run({"take": take}, [], "About.", "1.0") == 2
+    assert told.startswith("Usage: xpnet take [OPTIONS] FILE...\n\n  Take what is given.\n\n  And")
+    assert "\nArguments:\n  FILE...  Some files: 100 % of them.\n\nNumbers:\n" in told
+    assert "  --whole-number INTEGER  Whole.  [default: 0]\n" in told
+    assert "  --part FLOAT            A part.  [default: (the half)]\n\nText:\n" in told
+    assert "\n  -j, --json          In JSON.\n  --text TEXT         Any.  [default: x]\n" in told
+    assert "  --sure / --no-sure  Be sure.  [default: sure]\n" in told
+    assert run(["one", "--help"]) == 0
+    assert "  [FILE]  A file.  [default: (all)]\n" in capsys.readouterr().out
+    assert run([]) == 2
     told = capsys.readouterr().out
-    assert "\n\nAbout.\n\n" in told
-    assert told.endswith("options):\n  take        Take what is given.\n")
+    assert "\n\n  About.\n\n" in told
+    assert "\nCommands:\n  take  Take what is given.\n  one   Take one.\n  none\n" in told
 
 
 def test_devices_names_the_cpu(capsys: pytest.CaptureFixture[str]) -> None:
@@ -756,7 +753,7 @@ TRAIN = {
 }
 OTHERS = {
     "trian": (2, "train"),
-    "evaluate": (2, "expected MODEL"),
+    "evaluate": (2, "MODEL"),
     "evaluate gone": (1, "gone"),
     "evaluate full": (1, "full"),
     "evaluate notes.txt": (1, "notes.txt"),
@@ -764,7 +761,7 @@ OTHERS = {
     "evaluate model.safetensors --data wide.npz": (1, "wide"),
     "evaluate model.safetensors --data many.npz": (1, "many"),
     "evaluate model.safetensors --data gone.npz": (1, "gone.npz"),
-    "predict": (2, "expected FILE..."),
+    "predict": (2, "FILE..."),
     "predict right.npy": (2, "--model"),
     "predict model.safetensors": (2, "no file"),
     "predict model.safetensors gone.npy": (1, "gone.npy"),

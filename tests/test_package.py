@@ -56,7 +56,7 @@ USERS = {
     "array_api_compat": {"device"},
     "cupy": {"device"},
     "safetensors": {"checkpoint"},
-    "argparse": {"cli"},
+    "click": {"cli"},
     "rich": {"report"},
     "threadpoolctl": {"bench", "threads"},
     "zlib_ng": {"packaged"},
@@ -184,13 +184,13 @@ def loaded(code: str, depth: int = 1) -> set[str]:
 
 
 def test_import_takes_no_library() -> None:
-    third_party = {"numpy", "argparse", "rich", "safetensors", "array_api_compat", "threadpoolctl"}
+    third_party = {"numpy", "click", "rich", "safetensors", "array_api_compat", "threadpoolctl"}
     assert not loaded("import xpnet") & (third_party | {"cupy", "torch", "jax", "sklearn"})
 
 
 def test_training_on_numpy_takes_numpy_alone() -> None:
     code = "import xpnet; xpnet.fit(xpnet.mlp(2, 2), [[1., 2], [3, 4]], [0, 1], epochs=1)"
-    optional = {"array_api_compat", "cupy", "torch", "jax", "argparse", "rich", "matplotlib"}
+    optional = {"array_api_compat", "cupy", "torch", "jax", "click", "rich", "matplotlib"}
     optional |= {"threadpoolctl", "email"}  # by which importlib.metadata reads versions
     after = loaded(code)
     assert "numpy" in after
@@ -211,7 +211,7 @@ NOT_FOR_HELP = {"numpy", "safetensors", "array_api_compat", "threadpoolctl"}
 )
 def test_help_takes_no_numpy(arguments: str) -> None:
     after = loaded(f"from xpnet.cli import run; run({arguments.split()})")
-    assert "argparse" in after
+    assert "click" in after
     assert not after & NOT_FOR_HELP
 
 

@@ -14,7 +14,6 @@ from xpnet import metrics
 from xpnet.activations import ACTIVATIONS, Activation
 from xpnet.checkpoint import LAYERS
 from xpnet.cli import COMMANDS
-from xpnet.cli.parser import Line
 from xpnet.gradcheck import check_file
 from xpnet.initializers import INITIALIZERS
 from xpnet.losses import LOSSES
@@ -58,7 +57,7 @@ def test_the_table_has_every_option_of_train() -> None:
     options = {
         f"--{name.replace('_', '-')}": (parameter.default, get_args(parameter.annotation)[1])
         for name, parameter in inspect.signature(COMMANDS["train"]).parameters.items()
-        if parameter.annotation is not Line
+        if name != "context"
     }
     assert [name for name, _ in table] == list(options)
     for name, default in table:
@@ -107,7 +106,7 @@ def test_options_are_the_arguments_of_fit_and_mlp() -> None:
     arguments |= set(inspect.signature(xpnet.mlp).parameters)
     of_the_command_line = {
         "data", "hidden", "device", "strict_device", "threads", "output", "quiet", "target", "task",
-        "data_dir", "line",
+        "data_dir", "context",
     }  # fmt: skip
     options = set(inspect.signature(COMMANDS["train"]).parameters)
     assert options - of_the_command_line <= arguments

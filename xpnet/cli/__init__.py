@@ -14,11 +14,13 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
+import click
+from click.exceptions import Exit
+
 from xpnet import __version__
 from xpnet.cli import bench, learn, parser, train, use
 from xpnet.errors import DeviceFallbackWarning, XpnetError
 
-ABOUT = "A neural network from scratch: train it, evaluate it, predict with it."
 COMMANDS: dict[str, parser.Command] = {
     "train": train.train,
     "evaluate": use.evaluate_command,
@@ -28,6 +30,10 @@ COMMANDS: dict[str, parser.Command] = {
     "explain": learn.explain_command,
     "bench": bench.bench_command,
 }
+program = parser.Commands(
+    COMMANDS, "A neural network from scratch: train it, evaluate it, predict with it."
+)
+click.version_option(__version__, message="xpnet %(version)s", help="Print it.")(program)
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
@@ -47,14 +53,19 @@ def run(arguments: Sequence[str] | None = None) -> int:
         warnings.simplefilter("always", DeviceFallbackWarning)
         try:
             try:
-                code = parser.run(COMMANDS, arguments, ABOUT, f"xpnet {__version__}")
-            except SystemExit as ended:  # argparse's way to end after --help
-                code = int(ended.code or 0)
+                line = [*arguments] or ["--help"]
+                with program.make_context("xpnet", line, obj=arguments) as context:
+                    code = int(program.invoke(context) or 0)
+            except Exit as ended:  # after --help and --version
+                code = ended.exit_code if arguments else 2
             if sys.stdout is not None:
                 sys.stdout.flush()
             return code
         except XpnetError as error:
             return _fail(str(error), error.exit_code)
+        except click.ClickException as error:
+            command = f"{arguments[0]} " if arguments[0] in program.functions else ""
+            return _fail(f"{error.format_message()} (xpnet {command}--help)", error.exit_code)
         except KeyboardInterrupt:
             return _fail("interrupted", 130)
         except MemoryError as error:

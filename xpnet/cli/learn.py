@@ -3,6 +3,8 @@
 import json
 from typing import Annotated
 
+import click
+
 from xpnet.cli import names
 from xpnet.cli.options import (
     EVERYDAY,
@@ -25,12 +27,12 @@ from xpnet.cli.options import (
     refuse_others,
     widths,
 )
-from xpnet.cli.parser import ARGUMENTS, Line, option
+from xpnet.cli.parser import ARGUMENTS, option
 from xpnet.errors import UsageError, at_least, choose, construct
 
 
 def gradcheck_command(
-    line: Line,
+    context: click.Context,
     file: Annotated[
         str | None,
         option(
@@ -74,7 +76,7 @@ def gradcheck_command(
                 f"--against {against}: formulas in a file are compared with differences only"
             )
         taken = "file", "as_json", "against"
-        refuse_others(line, f"{file} brings its own network", *taken)
+        refuse_others(context, f"{file} brings its own network", *taken)
         checks = check_file(file)
     else:
         what = construct("loss", loss, LOSSES)
@@ -102,7 +104,7 @@ def gradcheck_command(
 
 
 def explain_command(
-    line: Line,
+    context: click.Context,
     tiny: Annotated[
         bool, option(EVERYDAY, "A network 3-2-2 and one sample, for pencil and paper.", "--tiny")
     ] = False,
@@ -124,7 +126,7 @@ def explain_command(
     """One training step in numbers: every array, every derivative, from the loss to a weight."""
     if tiny:
         taken = "tiny", "activation", "loss", "learning_rate", "as_json", "device", "strict_device"
-        refuse_others(line, "--tiny has its own network and sample", *taken)
+        refuse_others(context, "--tiny has its own network and sample", *taken)
     else:
         at_least("samples", samples, 1)
     begin("" if tiny else data)

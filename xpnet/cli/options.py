@@ -9,10 +9,12 @@ import warnings
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
+import click
+
 from xpnet import packaged
 from xpnet import threads as blas
 from xpnet.cli import names
-from xpnet.cli.parser import Line, option
+from xpnet.cli.parser import option
 from xpnet.errors import UsageError, at_least
 
 if TYPE_CHECKING:
@@ -121,8 +123,9 @@ def or_none(name: str) -> str | None:
     return None if name.strip().lower() == "none" else name
 
 
-def refuse_others(line: Line, why: str, *taken: str) -> None:
+def refuse_others(context: click.Context, why: str, *taken: str) -> None:
     """Refuse options that would have no effect."""
-    for name in line.values:
-        if name in line.given and name not in taken:
+    for name in context.params:
+        source = context.get_parameter_source(name)
+        if name not in taken and source is not None and source.name == "COMMANDLINE":
             raise UsageError(f"--{name.replace('_', '-')} has no effect here: {why}")

@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from time import perf_counter
 from typing import TYPE_CHECKING, Annotated, Any
 
+import click
+
 from xpnet import threads as blas
 from xpnet.cli import names
 from xpnet.cli.options import (
@@ -29,7 +31,7 @@ from xpnet.cli.options import (
     build,
     or_none,
 )
-from xpnet.cli.parser import Line, option
+from xpnet.cli.parser import option
 from xpnet.errors import DivergedError, XpnetError
 
 if TYPE_CHECKING:
@@ -49,7 +51,7 @@ class _InterruptedError(XpnetError):
 
 
 def train(
-    line: Line,
+    context: click.Context,
     data: Data = "mnist",
     hidden: Hidden = "128",
     epochs: Annotated[
@@ -178,8 +180,8 @@ def train(
     report.start(samples, found, chosen)
     folder, made = runs.create(output, samples.name)
     optimizer = optimizer or default_optimizer(model)
-    configuration = {**line.values, "epochs": epochs, "optimizer": optimizer}
-    manifest = _manifest(line, configuration, samples, found, chosen, versions(chosen))
+    configuration = {**context.params, "epochs": epochs, "optimizer": optimizer}
+    manifest = _manifest(context, configuration, samples, found, chosen, versions(chosen))
     best, written = 0, 0.0
     latest: Result | None = None
 
@@ -249,7 +251,7 @@ def train(
 
 
 def _manifest(
-    line: Line,
+    context: click.Context,
     configuration: dict[str, Any],
     samples: "Samples",
     task: "Task",
@@ -264,7 +266,7 @@ def _manifest(
     return {
         "status": "running",
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": shlex.join(["xpnet", *line.arguments]),
+        "command": shlex.join(["xpnet", *context.obj]),
         "configuration": configuration,
         "versions": versions,
         "device": str(device),

@@ -109,11 +109,11 @@ def evaluate_command(
 
 def predict(
     files: Annotated[
-        list[str],
+        tuple[str, ...],
         option(
             ARGUMENTS,
             "Samples: .npy, .npz, .csv, IDX; a run folder or .safetensors first is the model.",
-            "FILE",
+            "FILE...",
         ),
     ],
     model: Annotated[
@@ -131,9 +131,9 @@ def predict(
     from xpnet.device import select
     from xpnet.model import load
 
-    is_model = Path(files[0]).is_dir() or files[0].endswith(".safetensors")
-    if model is None and is_model:
-        model, *files = files
+    first = files[0]
+    if model is None and (Path(first).is_dir() or first.endswith(".safetensors")):
+        model, files = first, files[1:]
     if not files:
         raise UsageError("predict: no file of samples is given")
     if model is None:
