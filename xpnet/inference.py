@@ -32,7 +32,7 @@ BLOCK = 1536
 """Samples at a time.  Of 784-128-10, blocks of 700 to 2,000 take the same time, and greater ones
 more, for they leave the cache.  Few are better where the threads of a product wait for a core."""
 GREATEST_BIAS = 8.0
-"""Of a unit whose ReLU is folded: `_rectified` says why."""
+"""Of units whose ReLU is folded: `_steps` says why."""
 IDLE = {Dropout, Noise, Identity}  # y = x when predicting
 KNOWN = {Standardize, Dense, BatchNorm, LayerNorm, Rescale, *IDLE, *ACTIVATIONS.values()}
 
@@ -75,7 +75,16 @@ def prepare(network: Network, params: Sequence[Arrays]) -> Map:
 
 
 def _steps(layers: list[LayerAndArrays]) -> list[Map]:
-    """The maps to apply one after another."""
+    """The maps to apply one after another.
+
+    Between two products ReLU is folded into them, a pass over the units less:
+
+        max(x W + b, 0) W' + b' = (max(x W, -b) + b) W' + b' = max(x W, -b) W' + (b' + b W')
+
+    A unit that is off is -b there, which b W' takes away again.  What is left is a rounding error
+    of |b|, as of a unit that is on with |b|, where ReLU leaves none; so |b| must not be much more
+    than the size of units that are on, about 1.  On MNIST it is 3.
+    """
     first, *rest = layers
     step, rest = _scaling(first, rest)
     steps, missing = [step], None
@@ -86,16 +95,26 @@ def _steps(layers: list[LayerAndArrays]) -> list[Map]:
             continue
         if rest and isinstance(rest[0][0], BatchNorm):
             p = _normalized(p, *rest.pop(0))
-        W, b = p["W"], p.get("b")
+        W, b, least = p["W"], p.get("b"), np.zeros((), p["W"].dtype)
         if missing is not None:
             b = missing @ W + (0 if b is None else b)
-        kinds = [type(layer) for layer, _ in rest[:2]]
-        foldable = b is not None and np.max(np.abs(b)) <= GREATEST_BIAS
-        missing = b if foldable and kinds == [ReLU, Dense] else None
-        steps.append(_dense(W, b, *kinds[:1]) if missing is None else _rectified(W, missing))
-        if kinds[:1] in ([ReLU], [Tanh]):
+        missing = b if _can_fold(b, rest) else None
+        if missing is not None:
+            b, least = None, -missing[np.newaxis]
+        kind = type(rest[0][0]) if rest else Identity
+        steps.append(_dense(W, b, kind, least))
+        if kind in (ReLU, Tanh):
             del rest[0]
     return steps
+
+
+def _can_fold(b: HostArray | None, behind: list[LayerAndArrays]) -> bool:
+    """Whether a ReLU follows whose biases the product after it can add without loss."""
+    if [type(layer) for layer, _ in behind[:2]] != [ReLU, Dense] or b is None:
+        return False
+    with np.errstate(over="ignore", invalid="ignore"):
+        added = b @ behind[1][1]["W"]
+    return bool(np.max(np.abs(b)) <= GREATEST_BIAS and np.all(np.isfinite(added)))
 
 
 def _scaling(
@@ -162,26 +181,8 @@ def _normalized(dense: Arrays, layer: Layer, p: Arrays) -> dict[str, Any]:
     return {"W": dense["W"] * g, "b": (dense.get("b", zero) - p["mean"]) * g + p["beta"]}
 
 
-def _rectified(W: HostArray, b: HostArray) -> Map:
-    """The map x -> max(x W, -b), which is ReLU(x W + b) but for b: the next product adds b W'.
-
-    A unit that is off has -b there, which the next product takes away again: what is left of it is
-    a rounding error of |b|, where ReLU leaves none.  Units that are on, of size about 1, leave as
-    much as long as |b| is no more than `GREATEST_BIAS`.  (On MNIST it is 3, and more only in deep
-    networks, where the b of all layers before add up.)
-    """
-    least = -b[np.newaxis]
-
-    def rectified(x: HostArray) -> HostArray:
-        y: HostArray = x.dot(W)
-        return np.maximum(y, least, out=y)
-
-    return rectified
-
-
-def _dense(W: HostArray, b: HostArray | None, activation: type[Layer] = Identity) -> Map:
-    """The map x -> x W + b, followed by ReLU or tanh."""
-    zero = np.zeros((), W.dtype)
+def _dense(W: HostArray, b: HostArray | None, activation: type[Layer], least: HostArray) -> Map:
+    """The map x -> x W + b, followed by ReLU, which is `least` where it is off, or tanh."""
     row = None if b is None else b[np.newaxis]  # of the shape of a single y, for a shorter call
     rectified, tanh = activation is ReLU, activation is Tanh
 
@@ -190,7 +191,7 @@ def _dense(W: HostArray, b: HostArray | None, activation: type[Layer] = Identity
         if row is not None:
             y += row
         if rectified:
-            np.maximum(y, zero, out=y)
+            np.maximum(y, least, out=y)
         elif tanh:
             np.tanh(y, out=y)
         return y
