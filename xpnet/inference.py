@@ -87,34 +87,36 @@ def _steps(layers: list[LayerAndArrays]) -> list[Map]:
     """
     first, *rest = layers
     step, rest = _scaling(first, rest)
-    steps, missing = [step], None
+    steps, carried = [step], None
     while rest:
         layer, p = rest.pop(0)
         if not isinstance(layer, Dense):
             steps.append(partial(layer.infer, p))
             continue
+        if carried is not None:
+            p = {**p, "b": p.get("b", 0) + carried}
         if rest and isinstance(rest[0][0], BatchNorm):
             p = _normalized(p, *rest.pop(0))
-        W, b, least = p["W"], p.get("b"), np.zeros((), p["W"].dtype)
-        if missing is not None:
-            b = missing @ W + (0 if b is None else b)
-        missing = b if _can_fold(b, rest) else None
-        if missing is not None:
-            b, least = None, -missing[np.newaxis]
+        carried = _carried(p.get("b"), rest)
+        if carried is None:
+            b, least = p.get("b"), np.zeros((), p["W"].dtype)
+        else:
+            b, least = None, -p["b"][np.newaxis]
         kind = type(rest[0][0]) if rest else Identity
-        steps.append(_dense(W, b, kind, least))
+        steps.append(_dense(p["W"], b, kind, least))
         if kind in (ReLU, Tanh):
             del rest[0]
     return steps
 
 
-def _can_fold(b: HostArray | None, behind: list[LayerAndArrays]) -> bool:
-    """Whether a ReLU follows whose biases the product after it can add without loss."""
-    if [type(layer) for layer, _ in behind[:2]] != [ReLU, Dense] or b is None:
-        return False
+def _carried(b: HostArray | None, behind: list[LayerAndArrays]) -> HostArray | None:
+    """b W' of the product after ReLU; None where ReLU or that is not next, or digits were lost."""
+    if b is None or [type(layer) for layer, _ in behind[:2]] != [ReLU, Dense]:
+        return None
     with np.errstate(over="ignore", invalid="ignore"):
-        added = b @ behind[1][1]["W"]
-    return bool(np.max(np.abs(b)) <= GREATEST_BIAS and np.all(np.isfinite(added)))
+        carried: HostArray = b @ behind[1][1]["W"]
+    kept = np.max(np.abs(b)) <= GREATEST_BIAS and np.all(np.isfinite(carried))
+    return carried if kept else None
 
 
 def _scaling(
