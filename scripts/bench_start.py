@@ -10,12 +10,12 @@ of the machine; `--threads` is what each side may take for its products (xpnet's
 for this network).  Before the clock runs each does it once with 1,000 images, so that modules are
 compiled and files are in memory.
 
-The recipe of each side is in `RECIPES`: epochs, batch size, optimizer and the peak of its learning
-rate, which rises over the first fifth of all steps and falls to 0 as a cosine ("one-cycle").
-Labels are smoothed by 0.05, which saves an epoch; scikit-learn cannot do that.  PyTorch, JAX and
-Keras take xpnet's recipe, which serves them as well.  Each recipe was chosen, once, as the quickest
-found by which nearly all seeds reach the bar, and so knows a little of the test set; how many seeds
-reach the bar is in the table.
+The recipes are in `RECIPES`: epochs, batch size, optimizer and the peak of its learning rate, which
+rises over the first fifth of all steps and falls to 0 as a cosine ("one-cycle").  Labels are
+smoothed by 0.05, which saves an epoch; scikit-learn cannot do that.  PyTorch, JAX and Keras take
+xpnet's recipe, which serves them as well.  Each recipe was chosen, once, as the quickest found by
+which nearly all seeds reach the bar, and so knows a little of the test set; how many seeds reach
+the bar is in the table.
 
 xpnet              `python -m xpnet train`, which also writes model, history and run.json
 NumPy by hand      `CarefulStep` in by_hand.py, without the loss
@@ -34,32 +34,19 @@ Those that are not installed, or fail, are left out and named.
 import sys
 
 RECIPES = {
-    # bar: side: epochs, batch size, optimizer, peak of the learning rate
+    # bar: recipe: epochs, batch size, optimizer, peak of the learning rate
     "97": {
-        "xpnet": "--validation 0 --epochs 1 --batch-size 192 --learning-rate 0.2",
-        "NumPy by hand": (1, 64, "adam", 6e-3),
-        "Nesterov by hand": (1, 192, "nesterov", 0.2),
-        "PyTorch": (1, 192, "nesterov", 0.2),
-        "JAX": (1, 192, "nesterov", 0.2),
-        "Keras jax": (1, 192, "nesterov", 0.2),
-        "Keras torch": (1, 192, "nesterov", 0.2),
-        "Keras tensorflow": (1, 192, "nesterov", 0.2),
-        "thinc": (1, 64, "adam", 6e-3),
+        "xpnet": (1, 192, "nesterov", 0.2),
+        "Adam": (1, 64, "adam", 6e-3),
         "scikit-learn": (2, 64, "adam", 2e-3),
     },
     "98": {
-        "xpnet": "--validation 0 --epochs 3 --batch-size 256 --learning-rate 0.3",
-        "NumPy by hand": (4, 128, "adam", 6e-3),
-        "Nesterov by hand": (3, 256, "nesterov", 0.3),
-        "PyTorch": (3, 256, "nesterov", 0.3),
-        "JAX": (3, 256, "nesterov", 0.3),
-        "Keras jax": (3, 256, "nesterov", 0.3),
-        "Keras torch": (3, 256, "nesterov", 0.3),
-        "Keras tensorflow": (3, 256, "nesterov", 0.3),
-        "thinc": (4, 128, "adam", 6e-3),
+        "xpnet": (3, 256, "nesterov", 0.3),
+        "Adam": (4, 128, "adam", 6e-3),
         "scikit-learn": (16, 200, "adam", 2.5e-3),
     },
 }
+RECIPE_OF = {"NumPy by hand": "Adam", "thinc": "Adam", "scikit-learn": "scikit-learn"}
 MU, DECAY = 0.9, 1e-3  # of "nesterov"; the decay is of the weights alone, and L2
 SMOOTHING = 0.05  # of the labels
 TRAINING, TEST, MEAN, DEVIATION = 60_000, 10_000, 33.318421, 78.567490
@@ -296,16 +283,17 @@ def run(name, bar, seed, threads, limit):
 
     from benchmark import environment
 
+    recipe = recipe_of(name, bar)
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile("w+") as told:
         if name == "xpnet":
             output = str(Path(folder) / "run")
-            command = [sys.executable, "-m", "xpnet", "train", *RECIPES[bar][name].split()]
+            command = [sys.executable, "-m", "xpnet", "train", *options(recipe).split()]
             command += ["--label-smoothing", str(SMOOTHING)]
             command += ["--device", "cpu", "--seed", str(seed), "--output", output]
             command += ["--limit", str(limit)] * (limit < TRAINING)
         else:
-            recipe = repr((name, *RECIPES[bar][name], seed, threads, limit))
-            command = [sys.executable, __file__, "--run", recipe]
+            arguments = repr((name, *recipe, seed, threads, limit))
+            command = [sys.executable, __file__, "--run", arguments]
         variables = environment(threads, KERAS_BACKEND=name.partition(" ")[2])
         start = perf_counter()
         process = subprocess.Popen(
@@ -328,10 +316,22 @@ def run(name, bar, seed, threads, limit):
     return seconds, accuracy, usage.ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
 
 
-def shown(recipe):
-    """A recipe in words."""
-    if isinstance(recipe, str):
-        return f"`{recipe}`"
+def recipe_of(name, bar):
+    """The recipe of a side: its own, or xpnet's."""
+    return RECIPES[bar][RECIPE_OF.get(name, "xpnet")]
+
+
+def options(recipe):
+    """A recipe of Nesterov as options of `xpnet train`."""
+    epochs, batch_size, _, rate = recipe
+    return f"--validation 0 --epochs {epochs} --batch-size {batch_size} --learning-rate {rate:g}"
+
+
+def shown(name, bar):
+    """The recipe of a side in words."""
+    recipe = recipe_of(name, bar)
+    if name == "xpnet":
+        return f"`{options(recipe)}`"
     epochs, batch_size, optimizer, rate = recipe
     return f"{epochs} x {batch_size}, {optimizer} {rate:g}"
 
@@ -363,7 +363,7 @@ def compare(names, bar, seeds, threads, limit):
     ):
         reached = sum(accuracy >= int(bar) / 100 for accuracy in accuracies)
         rows.append([
-            name, shown(RECIPES[bar][name]), f"{min(seconds):.2f}", f"{median(seconds):.2f}",
+            name, shown(name, bar), f"{min(seconds):.2f}", f"{median(seconds):.2f}",
             f"{median(seconds) / median(ours[0]):.2f}" if ours else "",
             ", ".join(f"{accuracy:.2%}"[:-1] for accuracy in accuracies),
             f"{reached} of {len(accuracies)}", f"{max(memory):,.0f}",
