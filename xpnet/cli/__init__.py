@@ -52,15 +52,13 @@ def run(arguments: Sequence[str] | None = None) -> int:
         warnings.showwarning = _show_warning
         warnings.simplefilter("always", DeviceFallbackWarning)
         try:
-            try:
-                line = [*arguments] or ["--help"]
-                with program.make_context("xpnet", line, obj=arguments) as context:
-                    code = int(program.invoke(context) or 0)
-            except Exit as ended:  # after --help and --version
-                code = ended.exit_code if arguments else 2
-            if sys.stdout is not None:
-                sys.stdout.flush()
+            line = [*arguments] or ["--help"]  # click takes the list to pieces
+            with program.make_context("xpnet", line, obj=arguments) as context:
+                code = int(program.invoke(context) or 0)
+            _flush()
             return code
+        except Exit as ended:  # after --help and --version, which click has written
+            return ended.exit_code if arguments else 2
         except XpnetError as error:
             return _fail(str(error), error.exit_code)
         except click.ClickException as error:
@@ -82,10 +80,13 @@ def run(arguments: Sequence[str] | None = None) -> int:
 def _end_output() -> None:
     """Write what is still to be written; where that fails, the interpreter shall not try again."""
     try:
-        if sys.stdout is not None:
-            sys.stdout.flush()
+        _flush()
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _flush() -> None:
+    print(end="", flush=True)  # nothing where there is no standard output
 
 
 def _fail(message: str, code: int) -> int:

@@ -38,7 +38,7 @@ def gradcheck_command(
         option(
             ARGUMENTS,
             "Formulas of one's own in a Python file, as in scripts/notebook.py; it is run.",
-            "FILE",
+            "[FILE]",
             default="those of xpnet, for the network below",
         ),
     ] = None,

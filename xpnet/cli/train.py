@@ -146,7 +146,7 @@ def train(
     seed: Annotated[int, option(TRAINING, "Of all that is random.")] = 0,
     fast: Annotated[
         bool,
-        option(TRAINING, "Compute steps by the fast paths, or as written.", default="--fast"),
+        option(TRAINING, "Compute steps by the fast paths, or as written."),
     ] = True,
 ) -> None:
     """Train a network; by default 784-128-10 on the MNIST in the package.
