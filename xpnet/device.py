@@ -110,6 +110,14 @@ def to_numpy(x: Array) -> npt.NDArray[Any]:
     return np.asarray(x)
 
 
+def frozen_copy(x: Array) -> Array:
+    """A copy of `x` where it is; of NumPy one that cannot be written to."""
+    copy = namespace(x).asarray(x, copy=True)
+    if isinstance(copy, np.ndarray):
+        copy.flags.writeable = False
+    return copy
+
+
 def without_history(x: Array) -> Array:
     """`x`, cut off from PyTorch's record of how it was computed."""
     return x.detach() if hasattr(x, "detach") else x

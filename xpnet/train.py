@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from xpnet.data import Dataset, Label, class_weights, encode_weights, split
-from xpnet.device import namespace, on_device_of, put, to_numpy
+from xpnet.device import frozen_copy, namespace, on_device_of, put, to_numpy
 from xpnet.errors import DivergedError, UsageError, at_least, choose, construct
 from xpnet.evaluation import outputs, sums
 from xpnet.layers import Array
@@ -228,6 +228,7 @@ def fit(
     limit: int | None = None,
     seed: int = 0,
     fast: bool = True,
+    capture: bool | None = None,
     initial: Result | None = None,
     on_step: Callable[[int], None] | None = None,
     on_epoch: Callable[[Epoch, Result], bool | None] | None = None,
@@ -294,6 +295,9 @@ def fit(
     fast : bool, default True
         Compute the steps by the fast paths (`xpnet.fast`), where there is one.  Each step is the
         same up to rounding; what rounding does grows in a long run, by this path or any other.
+    capture : bool, optional
+        On a GPU, whether the fast path launches its steps as CUDA graphs, many together; by default
+        where they are short (`fast.gpu.LONG_STEP`).
     initial : Result, optional
         Go on from where this fit ended, with its weights, optimizer state, numbers of steps and
         epochs, history and best model; `model` has to be of its network.  The schedule, and an
@@ -358,7 +362,7 @@ def fit(
         inner, data = in_standard_units(model, data)
         run = _Run(
             model, inner.network, data, rows, validation_rows, loss, validation_loss, optimizer,
-            schedule, clip_norm, average, epochs, batch_size, accumulate, seed, fast,
+            schedule, clip_norm, average, epochs, batch_size, accumulate, seed, fast, capture,
         )  # fmt: skip
         return run.to_the_end(initial, patience, on_step, on_epoch)
 
@@ -415,6 +419,7 @@ class _Run:
     accumulate: int
     seed: int
     fast: bool
+    capture: bool | None
 
     @property
     def samples_per_step(self) -> int:
@@ -437,7 +442,7 @@ class _Run:
     ) -> Result:
         result, progress = self.begin(initial)
         advance, in_place = self.advancing()
-        kept: Callable[[Array], Array] = np.copy if in_place else (lambda array: array)
+        kept: Callable[[Array], Array] = frozen_copy if in_place else (lambda array: array)
         first = progress.steps
         best = (WORST, WORST)
         if result.best_epoch:
@@ -460,7 +465,8 @@ class _Run:
                 best = score
                 # Without the last best model, before the arrays of the next are copied.
                 result = replace(result, model=self.model, best_epoch=epoch.epoch)
-                result = replace(result, model=replace(self.model, theta=theta, buffers=buffers))
+                model = replace(self.model, theta=kept(theta), buffers=kept(buffers))
+                result = replace(result, model=model)
             result = replace(result, history=(*result.history, epoch), progress=progress)
             if on_epoch is not None:
                 arrays = map(kept, progress.arrays)  # the steps write over these
@@ -508,7 +514,7 @@ class _Run:
         ):
             # The sum of losses, theta and buffers; behind them the averages of the last two.
             unchanged = () if self.network.refreshing else (2, 4) if self.average else (2,)
-            return fast.fuse(self.advance, constants, unchanged), True
+            return fast.fuse(self.advance, constants, unchanged, self.capture), True
         return partial(_advance, self.advance, constants), False
 
     def train_epoch(

@@ -6,16 +6,13 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from xpnet.device import remember
 from xpnet.fast.blocks import aligned
 from xpnet.fast.draws import Draws
 from xpnet.fast.plan import Plan, needed
 from xpnet.fast.record import (
-    NAMESPACE,
     VARIABLE,
     CannotRecordError,
     HostArray,
-    Recorded,
     constant,
     variable,
 )
@@ -24,18 +21,21 @@ from xpnet.random import units_of
 Arrays = tuple[HostArray, ...]
 Step = Callable[..., tuple[Any, ...]]
 
-remember(Recorded, NAMESPACE)
-
 
 def can_fuse(constants: tuple[Any, ...], *parts: Any) -> bool:
     """Whether steps on these arrays, of these layers, losses and optimizers, can be recorded.
 
-    Arrays of NumPy can, and what is of xpnet's own classes: others may do what no recording sees,
-    such as drawing numbers.
+    Arrays of NumPy and CuPy can, and what is of xpnet's own classes: others may do what no
+    recording sees, such as drawing numbers.
     """
-    return all(type(a) is np.ndarray for a in constants if a is not None) and all(
-        type(part).__module__.partition(".")[0] == "xpnet" for part in parts
-    )
+    arrays = [a for a in constants if a is not None]
+    return (
+        all(type(a) is np.ndarray for a in arrays) or all(_is_cupy(a) for a in arrays)
+    ) and all(type(part).__module__.partition(".")[0] == "xpnet" for part in parts)
+
+
+def _is_cupy(array: Any) -> bool:
+    return f"{type(array).__module__}.{type(array).__qualname__}" == "cupy.ndarray"
 
 
 class Tables(Protocol):
@@ -160,7 +160,17 @@ class Fused:
 
 
 def fuse(
-    step: Step, constants: tuple[HostArray | None, ...], unchanged: Collection[int] = ()
+    step: Step,
+    constants: tuple[Any, ...],
+    unchanged: Collection[int] = (),
+    capture: bool | None = None,
 ) -> Callable[..., Arrays]:
-    """The same step, faster, called with arrays, tables and i; see `Fused`."""
-    return Fused(step, constants, unchanged)
+    """The same step, faster, called with arrays, tables and i; see `Fused`.
+
+    On arrays of CuPy `gpu.FusedOnGPU`, which `capture` is for.
+    """
+    if all(type(a) is np.ndarray for a in constants if a is not None):
+        return Fused(step, constants, unchanged)
+    from xpnet.fast.gpu import FusedOnGPU
+
+    return FusedOnGPU(step, constants, unchanged, capture)

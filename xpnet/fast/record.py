@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from xpnet.device import namespace, remember
 from xpnet.random import units_of
 
 HostArray = npt.NDArray[Any]
@@ -117,7 +118,7 @@ class Recorded:
 
     @property
     def device(self) -> str:
-        return "cpu"
+        return "cpu"  # of what `arange` makes: it takes any
 
     @property
     def T(self) -> "Recorded":  # noqa: N802 - the standard's name
@@ -131,7 +132,8 @@ class Recorded:
         return _view(lambda array: array[whole], self)
 
     def __array_namespace__(self, api_version: str | None = None) -> "Namespace":
-        return NAMESPACE
+        found: Namespace = namespace(self)
+        return found
 
     def __neg__(self) -> "Recorded":
         return _record(np.negative, self)
@@ -150,18 +152,18 @@ class Recorded:
     __iadd__ = __isub__ = __imul__ = __itruediv__ = _refuse  # NumPy would write over what is read
 
 
-def variable(like: HostArray) -> Recorded:
+def variable(like: Any, kind: type[Recorded] = Recorded) -> Recorded:
     """An array whose numbers are not known yet."""
-    return Recorded(Node(VARIABLE, like.shape, like.dtype))
+    return kind(Node(VARIABLE, like.shape, like.dtype))
 
 
-def constant(value: HostArray) -> Recorded:
+def constant(value: HostArray, kind: type[Recorded] = Recorded) -> Recorded:
     """An array whose numbers stay; where all are equal, one that is broadcast."""
     if 1 < value.size <= LARGEST_COMPARED:
         first, signs = value.flat[0], np.signbit(value)  # -0.0 == 0.0
         if np.all((value == first) & (signs == np.signbit(first))):
             value = np.broadcast_to(first, value.shape)
-    return Recorded(Node(CONSTANT, value.shape, value.dtype, value=value))
+    return kind(Node(CONSTANT, value.shape, value.dtype, value=value))
 
 
 class Namespace:
@@ -222,7 +224,8 @@ class Namespace:
         return constant(np.arange(stop, dtype=dtype))
 
     def full_like(self, x: Recorded, fill_value: float) -> Recorded:
-        return constant(np.broadcast_to(np.asarray(fill_value, dtype=x.dtype), x.shape))
+        value = np.asarray(fill_value, dtype=x.dtype)
+        return constant(np.broadcast_to(value, x.shape), type(x))
 
     def zeros_like(self, x: Recorded) -> Recorded:
         return self.full_like(x, 0)
@@ -231,7 +234,25 @@ class Namespace:
         return self.full_like(x, 1)
 
 
+class KernelArray(Recorded):
+    """A stand-in for an array of a GPU, of which kernels are made (`kernels`)."""
+
+
+class KernelNamespace(Namespace):
+    """The same functions as kernels want them: plainly, and drawing where it is needed."""
+
+    mask_units = None  # type: ignore[assignment]
+
+    def where(self, condition: Recorded, x1: Recorded, x2: Recorded) -> Recorded:
+        return _record(np.where, condition, x1, x2)
+
+    def arange(self, stop: int, dtype: Any, device: Any = None) -> Recorded:
+        return KernelArray(Node(OPERATION, (stop,), np.dtype(dtype), np.arange))
+
+
 NAMESPACE = Namespace()
+remember(Recorded, NAMESPACE)
+remember(KernelArray, KernelNamespace())
 _OF_TYPES = ("isdtype", "finfo", "iinfo")
 
 
@@ -253,9 +274,9 @@ def stack(*arrays: HostArray, axis: int) -> HostArray:
 def _view(function: Callable[[HostArray], HostArray], x: Recorded) -> Recorded:
     base = x.node
     if base.kind == CONSTANT:
-        return constant(function(base.value))
+        return constant(function(base.value), type(x))
     seen = function(np.broadcast_to(np.zeros((), base.dtype), base.shape))  # takes no memory
-    return Recorded(Node(VIEW, seen.shape, seen.dtype, function, (base,)))
+    return type(x)(Node(VIEW, seen.shape, seen.dtype, function, (base,)))
 
 
 def _as_type(x: Recorded, dtype: Any) -> Recorded:
@@ -264,6 +285,7 @@ def _as_type(x: Recorded, dtype: Any) -> Recorded:
 
 
 def _record(function: Callable[..., Any], *arguments: Any, **keywords: Any) -> Recorded:
+    kind = next(type(a) for a in arguments if isinstance(a, Recorded))
     nodes = [a.node if isinstance(a, Recorded) else a for a in arguments]
     nodes = [a.item() if isinstance(a, np.generic) else a for a in nodes]  # settings are numbers
     if any(isinstance(a, np.ndarray) for a in nodes):
@@ -271,13 +293,13 @@ def _record(function: Callable[..., Any], *arguments: Any, **keywords: Any) -> R
     if function is np.divide and (inverse := _inverse(*nodes)) is not None:
         function, nodes = np.multiply, [nodes[0], inverse]
     if all(a.kind == CONSTANT for a in nodes if isinstance(a, Node)):
-        return _computed(function, nodes, keywords)
+        return constant(_computed(function, nodes, keywords), kind)
     shape = _shape(function, [a.shape if isinstance(a, Node) else () for a in nodes], keywords)
     tiny = [np.ones((1,) * len(a.shape), a.dtype) if isinstance(a, Node) else a for a in nodes]
     if function is np.take:
         tiny[1] = np.zeros_like(tiny[1])
     dtype = np.asarray(function(*tiny, **keywords)).dtype
-    return Recorded(Node(OPERATION, shape, dtype, function, tuple(nodes), keywords))
+    return kind(Node(OPERATION, shape, dtype, function, tuple(nodes), keywords))
 
 
 def _inverse(x: Any, divisor: Any) -> Any:
@@ -297,15 +319,15 @@ def _inverse(x: Any, divisor: Any) -> Any:
     return constant(inverse).node
 
 
-def _computed(function: Callable[..., Any], nodes: Sequence[Any], keywords: Any) -> Recorded:
-    """What is made of constants alone, as a constant."""
+def _computed(function: Callable[..., Any], nodes: Sequence[Any], keywords: Any) -> HostArray:
+    """What is made of constants alone."""
     with np.errstate(all="ignore"):
         if isinstance(function, np.ufunc) and all(n.uniform for n in nodes if isinstance(n, Node)):
             numbers = [n.value[(0,) * n.value.ndim] if isinstance(n, Node) else n for n in nodes]
             shape = np.broadcast_shapes(*(n.shape for n in nodes if isinstance(n, Node)))
-            return constant(np.broadcast_to(function(*numbers), shape))
+            return np.broadcast_to(function(*numbers), shape)
         values = [n.value if isinstance(n, Node) else n for n in nodes]
-        return constant(np.asarray(function(*values, **keywords)))
+        return np.asarray(function(*values, **keywords))
 
 
 def _shape(function: Callable[..., Any], shapes: Sequence[Shape], keywords: Any) -> Shape:

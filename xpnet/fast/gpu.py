@@ -1,0 +1,427 @@
+"""Steps on a GPU: what was recorded, as kernels and products on arrays that are there already.
+
+A step is some ten launches, which Python makes one after another (fused), or which were captured
+in a CUDA graph, several steps in one, and are launched together (captured).  Either way nothing is
+allocated, copied to the host or waited for.
+
+What changes from step to step lies in tables on the device.  A kernel reads the row of step
+`*first + number`: in a graph `first` is a counter, which the graph itself moves on.
+"""
+
+import importlib
+import warnings
+from collections.abc import Callable, Collection, Sequence
+from functools import cache, partial
+from math import prod
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from xpnet.fast.cublas import Cublas, CublasError, CupyProducts
+from xpnet.fast.kernels import MAP, THREADS, Source, c_strides
+from xpnet.fast.record import (
+    CONSTANT,
+    VARIABLE,
+    CannotRecordError,
+    KernelArray,
+    Node,
+    constant,
+    variable,
+)
+from xpnet.fast.schedule import Matrix, Product, Schedule, Strides, read_by, written_by
+
+Array = Any
+Arrays = tuple[Array, ...]
+
+TOGETHER = 16  # steps in one graph
+LONG_STEP = 2e10
+"""Multiplications of a step up to which it is captured.  A launch takes Python 5 to 10 µs and a
+graph's 1 to 2: of some ten launches that is 0.1 ms, a tenth of the time that so many products take
+on a GPU of 20 TFLOP/s.  Beyond that it is not worth the time that capturing takes."""
+
+ADVANCE = """\
+extern "C" __global__ void advance(int* first, int steps) { *first += steps; }
+"""
+
+
+class Tables(Protocol):
+    """What the steps of an epoch are given (`train.Tables`)."""
+
+    rows: Array
+    scalars: Array
+    keys: Array | None
+    samples_per_step: int
+
+    def at(self, i: int) -> tuple[Array, Array, Array | None]:
+        """The arguments of step i."""
+
+
+@cache
+def compiled(text: str, name: str, device: int) -> Any:
+    """A kernel, compiled for the current device."""
+    module = importlib.import_module("cupy").RawModule(code=text, options=("-std=c++17",))
+    return module.get_function(name)
+
+
+class Program:
+    """The launches of one step.
+
+    Parameters
+    ----------
+    results : sequence of (Node, array)
+        What is computed, and the variable's array in which it is afterwards.
+    variables : sequence of (Node, array)
+        Where the numbers of each variable are.
+    strides : mapping of Node to (tuple of int, int)
+        As for `kernels.Writer`.
+    products : Cublas or CupyProducts
+    memory : list of uint8 array
+        For intermediate results, as that of another program, if they run one after another; what
+        is needed beside is added.
+
+    Attributes
+    ----------
+    sources : list of Source
+    multiplications : int
+        Of the products.
+    """
+
+    def __init__(
+        self,
+        results: Sequence[tuple[Node, Array]],
+        variables: Sequence[tuple[Node, Array]],
+        strides: Strides,
+        products: Cublas | CupyProducts,
+        memory: list[Array],
+    ) -> None:
+        self._cupy = importlib.import_module("cupy")
+        schedule = Schedule([node for node, _ in results], strides)
+        launches = schedule.launches
+        self.sources = [launch for launch in launches if isinstance(launch, Source)]
+        self.multiplications = sum(
+            prod(a.node.shape) * a.a.shape[1] for a in launches if isinstance(a, Product)
+        )
+        self._places = dict(variables)
+        copies = self._put_results(results, launches)
+        self._allocate(schedule, [node for node, _ in copies], memory)
+        device = self._cupy.cuda.Device().id
+        self._launches: list[Callable[[Any, Any], Any]] = []
+        for launch in launches:
+            if isinstance(launch, Product):
+                self._launches.append(_alone(self._product(launch, products)))
+            else:
+                self._launches.append(self._kernel(launch, device))
+        for node, array in copies:
+            self._launches.append(_alone(partial(self._cupy.copyto, array, self._places[node])))
+
+    def __call__(self, first: Array, number: int) -> None:
+        """Step `*first + number`."""
+        for launch in self._launches:
+            launch(first, np.int32(number))
+
+    def _put_results(
+        self, results: Sequence[tuple[Node, Array]], launches: Sequence[Source | Product]
+    ) -> list[tuple[Node, Array]]:
+        """Results take the place of their variable where nothing is lost; the others are copied."""
+        of_array = {id(array): node for node, array in self._places.items()}
+        copies = []
+        for node, array in results:
+            variable = of_array[id(array)]
+            if node in self._places or not _can_replace(node, variable, launches):
+                copies.append((node, array))
+            else:
+                self._places[node] = array
+        return copies
+
+    def _allocate(self, schedule: Schedule, kept: Sequence[Node], memory: list[Array]) -> None:
+        """Memory for all else: what nobody reads any more is used again."""
+        last: dict[Node, int] = {}
+        for i, launch in enumerate(schedule.launches):
+            for node in (*read_by(launch), *written_by(launch)):
+                last[schedule.parts.get(node, (node, 0))[0]] = i
+        last |= dict.fromkeys(kept, len(schedule.launches))
+        free, taken = list(memory), dict[Node, Array]()
+        for i, launch in enumerate(schedule.launches):
+            for node in written_by(launch):
+                self._place(node, schedule, free, taken, memory)
+            for node in [node for node in taken if last[node] <= i]:
+                free.append(taken.pop(node))
+        for launch in schedule.launches:
+            for node in read_by(launch):
+                if node not in self._places:  # a constant, or joined of parts
+                    self._places[node] = self._cupy.asarray(np.ascontiguousarray(node.value))
+
+    def _place(
+        self,
+        node: Node,
+        schedule: Schedule,
+        free: list[Array],
+        taken: dict[Node, Array],
+        memory: list[Array],
+    ) -> None:
+        if node in self._places:
+            return
+        if node in schedule.parts:
+            whole, start = schedule.parts[node]
+            self._place(whole, schedule, free, taken, memory)
+            part = self._places[whole][start : start + prod(node.shape)]
+            self._places[node] = part.reshape(node.shape)
+            return
+        size = max(node.nbytes, 1)
+        fitting = [a for a in free if a.nbytes >= size]
+        if fitting:
+            found = min(fitting, key=lambda a: a.nbytes)
+            free[:] = [a for a in free if a is not found]
+        else:
+            found = self._cupy.empty(size, dtype=np.uint8)
+            memory.append(found)
+        taken[node] = found
+        self._places[node] = found[: node.nbytes].view(node.dtype).reshape(node.shape)
+
+    def _kernel(self, source: Source, device: int) -> Callable[[Any, Any], Any]:
+        """A function that launches a kernel."""
+        function = compiled(source.text, source.name, device)
+        size = np.int64 if source.text.startswith("typedef long long") else np.int32
+        collected = [self._cupy.empty(source.blocks, dtype) for dtype in source.collected]
+        arguments = (
+            *(self._places[node] for node in source.arrays),
+            *collected,
+            *([self._cupy.zeros(1, dtype=np.uint32)] if collected else []),
+            *map(size, source.sizes),
+            *source.numbers,
+        )
+        grid, block = (source.blocks,), (THREADS,)
+
+        def launch(first: Any, number: Any) -> None:
+            function(grid, block, (first, number, *arguments))
+
+        return launch
+
+    def _product(self, product: Product, products: Cublas | CupyProducts) -> Callable[[], None]:
+        a, b = (self._matrix(factor) for factor in (product.a, product.b))
+        return products.product(self._places[product.node], a, b)
+
+    def _matrix(self, matrix: Matrix) -> Array:
+        """The array that a factor is."""
+        base = self._places[matrix.node].reshape(-1)[matrix.offset :]
+        strides = tuple(stride * base.itemsize for stride in matrix.strides)
+        return self._cupy.lib.stride_tricks.as_strided(base, matrix.shape, strides)
+
+
+def _alone(function: Callable[[], Any]) -> Callable[[Any, Any], Any]:
+    """A launch that is the same in every step."""
+    return lambda first, number: function()
+
+
+def _can_replace(node: Node, variable: Node, launches: Sequence[Source | Product]) -> bool:
+    """Whether a result may be written over what it takes the place of, and nothing is lost."""
+    writer = next((i for i, a in enumerate(launches) if node in written_by(a)), None)
+    if writer is None:
+        return False
+    if any(variable in read_by(launch) for launch in launches[writer + 1 :]):
+        return False
+    launch = launches[writer]
+    if isinstance(launch, Product):
+        return variable not in read_by(launch)
+    if variable not in launch.reads or (node.shape == () and launch.collected):
+        return True
+    return launch.mode == MAP and launch.reads[variable] == launch.writes[node]
+
+
+class Prepared(NamedTuple):
+    """A program, and the graphs of so many steps of it."""
+
+    program: Program
+    graphs: dict[int, Any]
+
+
+class FusedOnGPU:
+    """A step as few launches; see `fuse` in `fused`.
+
+    Parameters
+    ----------
+    step : callable
+        As for `Fused`.
+    constants : tuple of CuPy array or None
+    unchanged : collection of int
+    capture : bool, optional
+        Whether steps are captured in CUDA graphs; by default where that pays (`LONG_STEP`).
+    """
+
+    def __init__(
+        self,
+        step: Callable[..., tuple[Any, ...]],
+        constants: tuple[Array | None, ...],
+        unchanged: Collection[int],
+        capture: bool | None,
+    ) -> None:
+        self._cupy = importlib.import_module("cupy")
+        self._step, self._constants, self._unchanged = step, constants, unchanged
+        self._capture = capture
+        self._arrays: Arrays = ()
+        self._tables: Tables | None = None  # as they were given
+        self._own: list[Array | None] = []  # what they are copied to
+        self._memory: list[Array] = []
+        self._prepared: dict[bool, Prepared | None] = {}  # for all steps but the last; for that
+        self._zero, self._counter = (self._cupy.zeros(1, dtype=np.int32) for _ in range(2))
+        self._counted: int | None = None  # what is in the counter
+        self._full = 0  # how many steps have as many samples as there can be
+        self._ahead = 0  # how many steps of the epoch are launched
+        self._products: Cublas | CupyProducts
+        try:
+            self._products = Cublas()
+        except CublasError as error:
+            self._products = CupyProducts()
+            self._stop_capturing(error)
+
+    def __call__(self, arrays: Arrays, tables: Tables, i: int) -> Arrays:
+        """The arrays after step i at least; always the same ones, written over."""
+        if arrays is not self._arrays:
+            self._take(arrays)
+        if tables is not self._tables:
+            self._load(tables)
+        if i < self._ahead:
+            return self._arrays
+        short = i >= self._full
+        first_time = short not in self._prepared
+        if first_time:
+            self._prepared[short] = self._prepare(tables.at(i))
+        prepared = self._prepared[short]
+        if prepared is None:
+            self._take(self._step(self._constants, self._arrays, *tables.at(i)))
+            self._ahead = i + 1
+            return self._arrays
+        program = prepared.program
+        count = 1 if short else (self._full - i) % TOGETHER or TOGETHER
+        if not first_time and self._is_captured(program):  # what is captured has run before
+            graph = self._graph(prepared, count)
+            if graph is not None:
+                if self._counted != i:
+                    self._counter.fill(i)
+                graph.launch()
+                self._ahead = self._counted = i + count
+                return self._arrays
+        self._products.use(self._cupy.cuda.get_current_stream())
+        program(self._zero, i)
+        self._ahead = i + 1
+        return self._arrays
+
+    def _take(self, arrays: Sequence[Array]) -> None:
+        """Let ours be equal to these."""
+        if not self._arrays:
+            self._arrays = tuple(self._cupy.array(a, order="C") for a in arrays)
+            return
+        ours = {id(a) for a in self._arrays}
+        news = [
+            (mine, given.copy() if id(given) in ours else given)  # some may change places
+            for mine, given in zip(self._arrays, arrays, strict=True)
+            if mine is not given
+        ]
+        for mine, new in news:
+            self._cupy.copyto(mine, new)
+
+    def _load(self, tables: Tables) -> None:
+        """Let ours be equal to these, where the kernels find them."""
+        given = tables.rows, tables.scalars, tables.keys
+        shapes = [None if a is None else a.shape for a in given]
+        if [None if a is None else a.shape for a in self._own] != shapes:
+            self._own = [None if a is None else self._cupy.empty_like(a) for a in given]
+            self._prepared.clear()
+        for mine, new in zip(self._own, given, strict=True):
+            if mine is not None:
+                self._cupy.copyto(mine, new)
+        self._tables, self._ahead, self._counted = tables, 0, None
+        self._full = len(tables.rows) // tables.samples_per_step
+        self._samples = tables.samples_per_step
+
+    def _prepare(self, arguments: Arrays) -> Prepared | None:
+        """The program for arguments of these shapes; None if there can be none."""
+        try:
+            return Prepared(self._program(arguments), {})
+        except self._cupy.cuda.memory.OutOfMemoryError:
+            raise
+        except Exception as error:  # a fault of the step itself will show when it is called
+            kind = "" if isinstance(error, CannotRecordError) else f"{type(error).__name__}: "
+            warnings.warn(
+                f"there is no fast path for this network ({kind}{str(error).strip()}): the "
+                "results are the same, and take longer",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+            return None
+
+    def _program(self, arguments: Arrays) -> Program:
+        def recorded(array: Array | None) -> KernelArray | None:
+            return None if array is None else variable(array, KernelArray)  # type: ignore
+
+        constants = tuple(map(recorded, self._constants))
+        before, given = (tuple(map(recorded, arrays)) for arrays in (self._arrays, arguments))
+        strides: Strides = {}
+        for a, array in zip(constants, self._constants, strict=True):
+            if a is not None and array is not None and not array.flags.c_contiguous:
+                strides[a.node] = tuple(s // array.itemsize for s in array.strides), 0
+        steps = self._samples, *(prod(a.shape[1:]) for a in self._own[1:] if a is not None)
+        for a, step in zip((a for a in given if a is not None), steps, strict=True):
+            strides[a.node] = c_strides(a.shape), step
+        after = self._step(constants, before, *given)
+        results = [
+            (a.node, place)
+            for i, (a, place) in enumerate(zip(after, self._arrays, strict=True))
+            if i not in self._unchanged
+        ]
+        for node, place in results:
+            if (node.shape, node.dtype) != (place.shape, place.dtype):
+                raise CannotRecordError(
+                    f"{place.dtype} {place.shape} becomes {node.dtype} {node.shape}"
+                )
+            if node.kind in (CONSTANT, VARIABLE):
+                raise CannotRecordError("a result that is not computed")
+        pairs = [
+            *zip(constants, self._constants, strict=True),
+            *zip(before, self._arrays, strict=True),
+            *zip(given, self._own, strict=True),
+        ]
+        variables = [(a.node, place) for a, place in pairs if a is not None]
+        return Program(results, variables, strides, self._products, self._memory)
+
+    # CUDA graphs
+
+    def _is_captured(self, program: Program) -> bool:
+        if self._capture is None:
+            return program.multiplications < LONG_STEP
+        return self._capture
+
+    def _graph(self, prepared: Prepared, count: int) -> Any:
+        """So many steps as one graph; None if they cannot be captured."""
+        if count not in prepared.graphs:
+            try:
+                prepared.graphs[count] = self._captured(prepared.program, count)
+            except (NotImplementedError, RuntimeError, CublasError) as error:
+                self._stop_capturing(error)
+                return None
+        return prepared.graphs[count]
+
+    def _captured(self, program: Program, count: int) -> Any:
+        stream = self._cupy.cuda.Stream(non_blocking=True)
+        advance = compiled(ADVANCE, "advance", self._cupy.cuda.Device().id)
+        with stream:
+            self._products.use(stream)
+            stream.begin_capture()
+            try:
+                for number in range(count):
+                    program(self._counter, number)
+                advance((1,), (1,), (self._counter, np.int32(count)))
+            finally:
+                graph = stream.end_capture()
+        return graph
+
+    def _stop_capturing(self, error: Exception) -> None:
+        """Go on without graphs, and say why."""
+        if self._capture is not False:
+            warnings.warn(
+                f"steps are not captured in CUDA graphs ({str(error).strip()}): they are "
+                "launched one kernel after another, with the same results",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+        self._capture = False
