@@ -19,6 +19,7 @@ from conftest import Library
 import xpnet
 from xpnet import device
 from xpnet.cli import run
+from xpnet.cuda import details
 from xpnet.device import (
     Device,
     device_of,
@@ -203,10 +204,19 @@ def stand_in(
     cupy.cuda = SimpleNamespace(
         Device=lambda index: nullcontext(),
         memory=SimpleNamespace(OutOfMemoryError=OutOfMemoryError),
+        nvrtc=SimpleNamespace(getVersion=lambda: (12, 9)),
+        cublas=SimpleNamespace(getVersion=lambda handle: 120904),
+        get_cublas_handle=lambda: 1,
         runtime=SimpleNamespace(
             CUDARuntimeError=CUDARuntimeError,
             getDeviceCount=get_device_count,
-            getDeviceProperties=lambda i: {"name": b"Stand-in", "totalGlobalMem": (80 + i) << 30},
+            getDeviceProperties=lambda i: {
+                "name": b"Stand-in",
+                "totalGlobalMem": (80 + i) << 30,
+                "major": 9,
+                "minor": 0,
+            },
+            memGetInfo=lambda: (79 << 30, 80 << 30),
             driverGetVersion=lambda: driver,
             runtimeGetVersion=lambda: needed,
         ),
@@ -346,14 +356,39 @@ def test_a_device_that_works_is_taken(
     assert chosen.why == "auto: Stand-in, 80 GiB"
     assert select("cuda:1").why == "asked for: Stand-in, 81 GiB"
     assert str(select("cuda:1")) == "cuda:1"
-    assert list(inventory())[1:] == [
+    monkeypatch.setenv("CUPY_CACHE_DIR", "kernels")
+    monkeypatch.setenv("CUPY_TF32", "0")
+    assert [(name, lines[0], problem) for name, lines, problem in inventory()][1:] == [
         ("cuda:0", "Stand-in, 80 GiB", None),
         ("cuda:1", "Stand-in, 81 GiB", None),
     ]
     assert run(["devices"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[2] == "cuda:1   works  Stand-in, 81 GiB"
-    assert lines[3].endswith("--device auto takes cuda:0")
+    assert lines[5:] == [
+        "cuda:1   works  Stand-in, 81 GiB",
+        "                compute capability 9.0, 79.0 of 80.0 GiB free",
+        "                driver for CUDA 12.9, CuPy 14.2.0 for CUDA 12.9, NVRTC 12.9, cuBLAS 12.9.4",
+        "                TF32 off; compiled kernels are kept in kernels",
+        "         --device auto takes cuda:0",
+    ]
+
+
+def test_devices_tells_what_is_amiss_with_a_gpu_that_works(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    cupy = stand_in()
+    cupy.cuda.cublas.getVersion = lambda handle: 1 / 0
+    monkeypatch.setitem(sys.modules, "cupy", cupy)
+    monkeypatch.setenv("CUPY_TF32", "1")
+    monkeypatch.setenv("CUPY_CACHE_DIR", str(tmp_path / "there" / "kernels"))
+    monkeypatch.setattr("os.access", lambda path, mode: path != tmp_path)
+    _, libraries, rest = details(0)
+    assert libraries.endswith("cuBLAS does not load (ZeroDivisionError: division by zero)")
+    assert rest.startswith("TF32 on (CUPY_TF32=1): products round to 10 bits; ")
+    assert "kernels cannot be written to" in rest
+    assert rest.endswith("set CUPY_CACHE_DIR")
+    monkeypatch.setenv("CUPY_CACHE_IN_MEMORY", "1")
+    assert details(0)[-1].endswith("compiled anew in each process (CUPY_CACHE_IN_MEMORY)")
 
 
 def test_a_number_too_high_is_answered_with_those_there_are(
@@ -532,7 +567,10 @@ def test_a_real_device_is_named_and_taken() -> None:
     chosen = select("auto")
     assert chosen == Device("cuda")
     assert chosen.why.endswith(" GiB")
-    assert ("cuda:0", chosen.why.removeprefix("auto: "), None) in list(inventory())
+    name, lines, problem = [*inventory()][1]
+    assert (name, lines[0], problem) == ("cuda:0", chosen.why.removeprefix("auto: "), None)
+    for library in ("NVRTC ", "cuBLAS "):
+        assert lines[2].partition(library)[2][0].isdecimal()
     name = type(chosen.put(HOST)).__module__
     assert name.startswith("cupy")
     swapped = HOST.astype(">f4")  # as some files hold their numbers

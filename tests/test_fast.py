@@ -181,7 +181,7 @@ def fused(model: Any, optimizer: str = "nesterov", n: int = 64, **options: Any) 
     kept: dict[str, Any] = {}
 
     def watch(*arguments: Any) -> Fused:
-        kept["fused"] = Fused(*arguments)
+        kept["fused"] = Fused(*arguments[:3])
         return kept["fused"]
 
     x = RNG.integers(0, 256, size=(4 * n, model.network.fan_in), dtype=np.uint8)

@@ -17,10 +17,12 @@ MODULES = sorted(
 )
 ROWS = [
     {"errors"},
-    {"device", "packaged"},
+    {"cuda", "packaged"},
+    {"device"},
     {"random", "downloads", "tables", "special"},
     {
         "fast.blocks",
+        "fast.cublas",
         "fast.record",
         "layers",
         "normalization",
@@ -30,10 +32,12 @@ ROWS = [
         "schedules",
         "metrics",
     },
-    {"fast.plan", "network", "optimizers", "datasets"},
-    {"fast.draws", "data", "checkpoint"},
-    {"fast.fused", "inference", "threads"},
-    {"model"},
+    {"fast.plan", "fast.indices", "network", "optimizers", "datasets"},
+    {"fast.draws", "fast.expressions", "data", "checkpoint"},
+    {"fast.kernels", "inference", "threads"},
+    {"fast.schedule"},
+    {"fast.gpu"},
+    {"fast.fused", "model"},
     {"fast.__init__", "preparation", "gradcheck", "tasks"},
     {"evaluation"},
     {"train"},
@@ -54,7 +58,7 @@ WITHIN_A_ROW = {
 }
 USERS = {
     "array_api_compat": {"device"},
-    "cupy": {"device"},
+    "cupy": {"cuda", "device", "fast"},
     "safetensors": {"checkpoint"},
     "click": {"cli"},
     "rich": {"report"},

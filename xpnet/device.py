@@ -1,25 +1,34 @@
 """Where arrays live: the namespace of an array, the choice of a device, copies between them.
 
-The one module of the core that names array libraries; each is imported when first wanted.
+With `cuda` the one module of the core that names array libraries; each is imported when first
+wanted.
 """
 
 import importlib
 import os
 import platform
-import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from functools import cache
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from xpnet import __version__
+from xpnet.cuda import (
+    CUPY_PACKAGES,
+    Problem,
+    details,
+    failures,
+    gpu_name,
+    installed_version,
+    probe,
+    refuse_after_fork,
+)
+from xpnet.cuda import no_transfers as no_transfers
 from xpnet.errors import DeviceError, DeviceFallbackWarning, UsageError
 
 Array = Any
@@ -83,7 +92,11 @@ def on_device_of(x: Array) -> AbstractContextManager[Any]:
     CuPy's functions work on the current device, whatever their arguments' devices; for the
     other libraries there is nothing to do.
     """
-    return device_of(x) if _is_cupy(x) else _NOTHING
+    if not _is_cupy(x):
+        return _NOTHING
+    refuse_after_fork()
+    device: AbstractContextManager[Any] = device_of(x)
+    return device
 
 
 def put(array: npt.NDArray[Any], like: Array) -> Array:
@@ -118,6 +131,22 @@ def frozen_copy(x: Array) -> Array:
     return copy
 
 
+def require_same_device(x: Array, other: Array, name: str) -> None:
+    """Raise a UsageError where `other`, an array of x's library, lies on another device than x."""
+    if isinstance(x, np.ndarray) or type(other) is not type(x):
+        return
+    here, there = device_of(x), device_of(other)
+    if here is not None and there is not None and here != there:
+        raise UsageError(
+            f"x is on {_shown(here)} and {name} on {_shown(there)}; expected both on one device"
+        )
+
+
+def _shown(device: Any) -> str:
+    """A device's name; CuPy prints it as <CUDA Device 1>."""
+    return f"cuda:{device.id}" if hasattr(device, "id") else str(device)
+
+
 def without_history(x: Array) -> Array:
     """`x`, cut off from PyTorch's record of how it was computed."""
     return x.detach() if hasattr(x, "detach") else x
@@ -130,17 +159,6 @@ def float_name(x: Array) -> str:
 
 def _is_cupy(x: Array) -> bool:
     return type(x).__module__.partition(".")[0] == "cupy"
-
-
-@dataclass(frozen=True)
-class Problem:
-    """Why a device cannot be used, and what to do about it."""
-
-    reason: str
-    remedy: str
-
-    def __str__(self) -> str:
-        return f"{self.reason}; {self.remedy}"
 
 
 @dataclass(frozen=True)
@@ -167,8 +185,9 @@ class Device:
         """`array` on this device: itself on the CPU, a CuPy array on a GPU."""
         if self.kind == "cpu":
             return array
+        refuse_after_fork()
         cupy = importlib.import_module("cupy")
-        with cupy.cuda.Device(self.index):
+        with failures(), cupy.cuda.Device(self.index):
             return cupy.asarray(array)
 
 
@@ -236,140 +255,26 @@ def select(spec: str = "auto", strict: bool = False) -> Device:
     return Device("cpu", why=f"{spec} cannot be used: {problem.reason}")
 
 
-_CUPY_PACKAGES = ("cupy", "cupy-cuda11x", "cupy-cuda12x", "cupy-cuda13x")
-_ON_CUDA = ("array-api-compat", *_CUPY_PACKAGES)
-_INSTALL = 'pip install "xpnet[cuda]" (in a clone: ".[cuda]")'
-
-
-@cache
-def probe(index: int = 0) -> Problem | None:
-    """None if GPU number `index` really computes; otherwise why not.
-
-    Nothing is assumed: CuPy is imported, the devices are counted, and a small matrix product
-    (cuBLAS) and a small kernel (the kernel compiler) are run and their result compared.
-    """
-    try:
-        problem = _check_cupy() or _check_count(index)
-    except Exception as error:  # whatever a broken installation raises is the reason
-        return Problem(f"CuPy fails: {_first_line(error)}", f"install it again: {_INSTALL}")
-    return problem or _check_computing(index)
-
-
-def _check_cupy() -> Problem | None:
-    """CuPy is there, once, and new enough."""
-    if sys.modules.get("cupy") is None and find_spec("cupy") is None:
-        return Problem("CuPy is not installed", _INSTALL)
-    installed = [name for name in _CUPY_PACKAGES if _version(name)]
-    if len(installed) > 1:
-        return Problem(
-            f"{' and '.join(installed)} are both installed and overwrite one another",
-            f"pip uninstall {' '.join(installed)}, then {_INSTALL}",
-        )
-    cupy = importlib.import_module("cupy")
-    if int(cupy.__version__.partition(".")[0]) < 14:
-        return Problem(f"CuPy {cupy.__version__} is too old", f"CuPy 14 is needed: {_INSTALL}")
-    return None
-
-
-def _check_count(index: int) -> Problem | None:
-    """There is a driver, new enough, and a device of that number."""
-    runtime = importlib.import_module("cupy").cuda.runtime
-    try:
-        count = runtime.getDeviceCount()
-    except runtime.CUDARuntimeError as error:
-        driver, needed = runtime.driverGetVersion(), runtime.runtimeGetVersion()
-        if driver == 0:
-            return Problem(
-                "no NVIDIA driver is loaded",
-                "if this machine has an NVIDIA GPU, install its driver",
-            )
-        if driver < needed:
-            return Problem(
-                f"the NVIDIA driver is for CUDA {_cuda(driver)} and this CuPy needs "
-                f"CUDA {_cuda(needed)}",
-                "update the NVIDIA driver",
-            )
-        return Problem(
-            f"CUDA finds no device: {_first_line(error)}",
-            "see what nvidia-smi and CUDA_VISIBLE_DEVICES say of the GPU",
-        )
-    if count == 0:
-        return Problem(
-            "CUDA finds no device", "see what nvidia-smi and CUDA_VISIBLE_DEVICES say of the GPU"
-        )
-    if index >= count:
-        there = ", ".join(f"cuda:{i}" for i in range(count))
-        return Problem(f"there is no cuda:{index}", f"choose one of: {there}")
-    return None
-
-
-def _check_computing(index: int) -> Problem | None:
-    """A matrix product and a kernel run there, and give what they should."""
-    cupy = importlib.import_module("cupy")
-    try:
-        with cupy.cuda.Device(index):
-            a = cupy.reshape(cupy.arange(6, dtype="float32"), (2, 3))
-            result = to_numpy(a @ a.T + 1)
-    except Exception as error:  # CuPy lets through whatever its loaders and CUDA raise
-        text = _first_line(error)
-        if any(sign in text for sign in ("OutOfMemory", "MemoryAllocation", "ALLOC_FAILED")):
-            return Problem(
-                f"no memory is left on cuda:{index} ({text})",
-                "end the other programs that use it (nvidia-smi lists them)",
-            )
-        if "nvrtc" in f"{type(error).__name__} {error}".lower():
-            return Problem(f"the kernel compiler NVRTC fails ({text})", _INSTALL)
-        return Problem(f"a first product on cuda:{index} fails ({text})", f"try {_INSTALL}")
-    if result.tolist() != [[6.0, 15.0], [15.0, 51.0]]:
-        return Problem(f"cuda:{index} computes wrong results", "do not use it")
-    return None
-
-
-def _version(package: str) -> str:
-    from importlib import metadata  # late: with it come parsers of mail and of zip files
-
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return ""
-
-
-def _first_line(error: BaseException) -> str:
-    """The error in a line: its cause's, if that has one; CuPy frames its messages with = and *."""
-    error = error.__cause__ or error
-    lines = [line.strip(" =*") for line in str(error).splitlines()]
-    return f"{type(error).__name__}: {next(filter(None, lines), '')}"
-
-
-def _cuda(version: int) -> str:
-    """12040 is CUDA 12.4."""
-    return f"{version // 1000}.{version % 1000 // 10}"
-
-
-def gpu_name(index: int) -> str:
-    """The name and memory of a GPU that works, such as "NVIDIA H100 80GB HBM3, 79 GiB"."""
-    runtime = importlib.import_module("cupy").cuda.runtime
-    properties = runtime.getDeviceProperties(index)
-    return f"{properties['name'].decode()}, {properties['totalGlobalMem'] / 2**30:.0f} GiB"
-
-
-def inventory() -> Iterator[tuple[str, str, Problem | None]]:
-    """For each device there is, and `cuda` where there is none: name, description, problem."""
-    yield "cpu", f"{platform.machine()}, {os.cpu_count()} cores, NumPy {np.__version__}", None
+def inventory() -> Iterator[tuple[str, list[str], Problem | None]]:
+    """For each device there is, and `cuda` where there is none: name, what it is, problem."""
+    yield "cpu", [f"{platform.machine()}, {os.cpu_count()} cores, NumPy {np.__version__}"], None
     problem = probe(0)
     try:
         count = importlib.import_module("cupy").cuda.runtime.getDeviceCount()
     except Exception:  # no CuPy, or no driver: `problem` says which
         count = 0
     if count == 0:
-        yield "cuda", "", problem
+        yield "cuda", [""], problem
     for i in range(count):
-        yield f"cuda:{i}", gpu_name(i), probe(i)
+        problem = probe(i)
+        more = details(i) if problem is None else []
+        yield f"cuda:{i}", [gpu_name(i), *more], problem
 
 
 def versions(device: Device) -> dict[str, str]:
     """The versions that a result depends on: Python, xpnet, NumPy; on a GPU those of CuPy too."""
     found = {"python": platform.python_version(), "xpnet": __version__, "numpy": np.__version__}
     if device.kind == "cuda":
-        found |= {name: version for name in _ON_CUDA if (version := _version(name))}
+        packages = ("array-api-compat", *CUPY_PACKAGES)
+        found |= {name: version for name in packages if (version := installed_version(name))}
     return found

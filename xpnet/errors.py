@@ -35,6 +35,24 @@ class DeviceError(XpnetError, RuntimeError):
     exit_code = 2
 
 
+class DeviceFailedError(XpnetError, RuntimeError):
+    """A device that failed while it computed, or had no memory left.
+
+    Attributes
+    ----------
+    result : xpnet.train.Result or None
+        In training the best model and the history up to the last whole epoch.
+    """
+
+    def __init__(self, message: str, result: object = None) -> None:
+        super().__init__(message)
+        self.result = result
+
+
+class TransferError(XpnetError, RuntimeError):
+    """A copy from a device, or a wait for it, where there should be none."""
+
+
 class DivergedError(XpnetError, ArithmeticError):
     """The loss became NaN or infinite.
 

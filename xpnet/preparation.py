@@ -7,7 +7,14 @@ import numpy as np
 import numpy.typing as npt
 
 from xpnet.data import Dataset, encode_targets, standardization
-from xpnet.device import namespace, on_device_of, put, to_numpy, without_history
+from xpnet.device import (
+    namespace,
+    on_device_of,
+    put,
+    require_same_device,
+    to_numpy,
+    without_history,
+)
 from xpnet.errors import DataError
 from xpnet.layers import Array, Rescale, Standardize
 from xpnet.losses import OUTPUTS, Loss
@@ -35,6 +42,7 @@ def prepare(model: Model, x: Any, y: Any, loss: Loss | None = None) -> tuple[Dat
     loss = loss or OUTPUTS[model.output]()
     x = without_history(model.flatten(x))
     n, xp = x.shape[0], namespace(x)
+    require_same_device(x, y, "y")
     t = encode_targets(
         y, model.output, model.labels, model.network.fan_out, model.multilabel, loss.spreads
     )

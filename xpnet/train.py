@@ -6,7 +6,8 @@ layers that draw go up before the first, and the sums of loss and hits come down
 """
 
 import importlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from math import isfinite
@@ -16,9 +17,24 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from xpnet.cuda import failure, failures
 from xpnet.data import Dataset, Label, class_weights, encode_weights, split
-from xpnet.device import frozen_copy, namespace, on_device_of, put, to_numpy
-from xpnet.errors import DivergedError, UsageError, at_least, choose, construct
+from xpnet.device import (
+    frozen_copy,
+    namespace,
+    on_device_of,
+    put,
+    require_same_device,
+    to_numpy,
+)
+from xpnet.errors import (
+    DeviceFailedError,
+    DivergedError,
+    UsageError,
+    at_least,
+    choose,
+    construct,
+)
 from xpnet.evaluation import outputs, sums
 from xpnet.layers import Array
 from xpnet.losses import Loss, SoftmaxCrossEntropy, loss_for
@@ -321,6 +337,8 @@ def fit(
         An argument isn't what it should be.
     DivergedError
         The loss became NaN or infinite; holds the last good result.
+    DeviceFailedError
+        A GPU failed, or has no memory left; holds the last good result.
     """
     if isinstance(schedule, str):
         schedule = construct("schedule", schedule, SCHEDULES)
@@ -356,7 +374,11 @@ def fit(
         min(batch_size * accumulate, len(rows)),
     )
     data = _weigh(data, model, rows, sample_weight, class_weight)
-    with on_device_of(data.x), np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+    with (
+        on_device_of(data.x),
+        failures(),
+        np.errstate(over="ignore", invalid="ignore", divide="ignore"),
+    ):
         if initial is None or initial.progress is None:
             model = scale(model, data, rows)
         inner, data = in_standard_units(model, data)
@@ -450,12 +472,13 @@ class _Run:
         for _ in range(self.epochs):
             start = perf_counter()
             factors = self.factors(progress.steps - first, result.history)
-            progress, total = self.train_epoch(advance, progress, factors, first, on_step)
-            theta, buffers = progress.average or (progress.theta, progress.buffers)
-            xp = namespace(theta)
-            total = total + 0 * xp.sum(progress.theta)  # 0, or NaN if θ isn't finite
-            # Here, once per epoch, the device is waited for.
-            numbers = to_numpy(xp.stack([total, *self.validate(theta, buffers)])).tolist()
+            with self.failing(result, progress):
+                progress, total = self.train_epoch(advance, progress, factors, first, on_step)
+                theta, buffers = progress.average or (progress.theta, progress.buffers)
+                xp = namespace(theta)
+                total = total + 0 * xp.sum(progress.theta)  # 0, or NaN if θ isn't finite
+                # Here, once per epoch, the device is waited for.
+                numbers = to_numpy(xp.stack([total, *self.validate(theta, buffers)])).tolist()
             epoch = self.summary(progress.epochs, numbers, factors[-1], perf_counter() - start)
             if not all(isfinite(number) for number in numbers):
                 result = replace(result, progress=None)
@@ -465,8 +488,10 @@ class _Run:
                 best = score
                 # Without the last best model, before the arrays of the next are copied.
                 result = replace(result, model=self.model, best_epoch=epoch.epoch)
-                model = replace(self.model, theta=kept(theta), buffers=kept(buffers))
-                result = replace(result, model=model)
+                result = replace(
+                    result,
+                    model=replace(self.model, theta=kept(theta), buffers=kept(buffers)),
+                )
             result = replace(result, history=(*result.history, epoch), progress=progress)
             if on_epoch is not None:
                 arrays = map(kept, progress.arrays)  # the steps write over these
@@ -475,6 +500,21 @@ class _Run:
             if patience is not None and epoch.epoch - result.best_epoch >= patience:
                 break
         return result
+
+    @contextmanager
+    def failing(self, result: Result, progress: Progress) -> Iterator[None]:
+        """Within an epoch: errors of a GPU, with where training stood."""
+        try:
+            yield
+        except Exception as error:
+            told = failure(error)
+            if told is None:
+                raise
+            first, last = progress.steps + 1, progress.steps + self.steps_per_epoch
+            raise DeviceFailedError(
+                f"in epoch {progress.epochs + 1}, steps {first} to {last}: {told}",
+                replace(result, progress=None),
+            ) from error
 
     def begin(self, initial: Result | None) -> tuple[Result, Progress]:
         """The result so far, and where it goes on."""
@@ -695,6 +735,7 @@ def _weigh(
     if sample_weight is None and class_weight is None:
         return data
     n = data.x.shape[0]
+    require_same_device(data.x, sample_weight, "sample_weight")
     w = np.ones(n) if sample_weight is None else encode_weights(sample_weight, n, rows)
     if class_weight is not None:
         by_class = class_weights(class_weight, to_numpy(data.t), model.labels, rows)

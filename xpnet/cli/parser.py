@@ -111,7 +111,7 @@ def _text(function: Command) -> str:
 
 
 def _parameter(parameter: Parameter, kind: Any, said: Option) -> click.Parameter:
-    """A parameter is a bool; a str, int or float, or that or None; or a tuple of str."""
+    """A parameter is a bool, str, int or float, or that or None; or a tuple of str."""
     name, default = parameter.name, parameter.default
     settings: dict[str, Any] = {"required": default is Parameter.empty}
     settings["type"] = next(one for one in (kind, *get_args(kind)) if one in TYPES)
@@ -120,11 +120,11 @@ def _parameter(parameter: Parameter, kind: Any, said: Option) -> click.Parameter
     if said.panel == ARGUMENTS:
         settings["nargs"] = -1 if get_origin(kind) is tuple else 1
         return click.Argument([name], metavar=said.names[0], **settings)
-    flag = "--" + name.replace("_", "-")
-    if default is True:
+    flag, is_flag = "--" + name.replace("_", "-"), settings["type"] is bool
+    if is_flag and default is not False:
         flag += "/--no-" + flag[2:]
     shown = said.default or not (default is None or default is False)
     return click.Option(
         [*(said.names or (flag,)), name],
-        is_flag=kind is bool, show_default=shown, help=said.text, **settings,
+        is_flag=is_flag, show_default=shown, help=said.text, **settings,
     )  # fmt: skip

@@ -148,6 +148,14 @@ def train(
         bool,
         option(TRAINING, "Compute steps by the fast paths, or as written."),
     ] = True,
+    capture: Annotated[
+        bool | None,
+        option(
+            TRAINING,
+            "On a GPU, launch the steps of the fast path as CUDA graphs.",
+            default="where they are short",
+        ),
+    ] = None,
 ) -> None:
     """Train a network; by default 784-128-10 on the MNIST in the package.
 
@@ -216,7 +224,7 @@ def train(
                     clip_norm=clip_norm, average=or_none(average), loss=found.loss,
                     label_smoothing=label_smoothing, class_weight=or_none(class_weight),
                     validation=validation, patience=patience, limit=limit, seed=seed, fast=fast,
-                    on_step=on_step, on_epoch=save,
+                    capture=capture, on_step=on_step, on_epoch=save,
                 )  # fmt: skip
             write()
             seconds = perf_counter() - start

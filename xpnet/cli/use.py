@@ -207,10 +207,12 @@ def devices() -> None:
     begin()
     from xpnet.device import inventory, select
 
-    for name, description, problem in inventory():
+    for name, (description, *more), problem in inventory():
         if problem is None:
             print(f"{name:<8} works  {description}")
         else:
             print(f"{name:<8} cannot be used: {problem.reason}  {description}".rstrip())
             print(f"{'':<8} what to do: {problem.remedy}")
+        for line in more:
+            print(f"{'':<15} {line}")
     print(f"{'':<8} --device auto takes {select('auto')}")

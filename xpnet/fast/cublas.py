@@ -60,9 +60,7 @@ class Cublas:
             self._call("cublasSetStream_v2", self._handle, ctypes.c_void_p(stream.ptr))
             # A new stream brings the handle's own workspace back.
             place = ctypes.c_void_p(self._workspace.data.ptr)
-            self._call(
-                "cublasSetWorkspace_v2", self._handle, place, ctypes.c_size_t(WORKSPACE)
-            )
+            self._call("cublasSetWorkspace_v2", self._handle, place, ctypes.c_size_t(WORKSPACE))
             self._stream = stream.ptr
 
     def product(self, c: Any, a: Any, b: Any) -> Callable[[], None]:

@@ -29,9 +29,9 @@ def can_fuse(constants: tuple[Any, ...], *parts: Any) -> bool:
     recording sees, such as drawing numbers.
     """
     arrays = [a for a in constants if a is not None]
-    return (
-        all(type(a) is np.ndarray for a in arrays) or all(_is_cupy(a) for a in arrays)
-    ) and all(type(part).__module__.partition(".")[0] == "xpnet" for part in parts)
+    return (all(type(a) is np.ndarray for a in arrays) or all(_is_cupy(a) for a in arrays)) and all(
+        type(part).__module__.partition(".")[0] == "xpnet" for part in parts
+    )
 
 
 def _is_cupy(array: Any) -> bool:

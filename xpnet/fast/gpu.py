@@ -18,14 +18,14 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from xpnet.fast.cublas import Cublas, CublasError, CupyProducts
-from xpnet.fast.kernels import MAP, THREADS, Source, c_strides
+from xpnet.fast.indices import c_strides
+from xpnet.fast.kernels import MAP, THREADS, Source
 from xpnet.fast.record import (
     CONSTANT,
     VARIABLE,
     CannotRecordError,
     KernelArray,
     Node,
-    constant,
     variable,
 )
 from xpnet.fast.schedule import Matrix, Product, Schedule, Strides, read_by, written_by

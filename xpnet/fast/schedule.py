@@ -12,21 +12,16 @@ from math import prod
 
 import numpy as np
 
+from xpnet.fast.expressions import MisalignedError
+from xpnet.fast.indices import Index, base_index, c_strides, divide, flat, named
 from xpnet.fast.kernels import (
     COLUMNS,
     MAP,
     ROWS,
     Group,
-    Index,
-    MisalignedError,
     Source,
     Writer,
-    base_index,
-    c_strides,
-    divide,
-    flat,
     is_reduction,
-    named,
     reduced_axis,
 )
 from xpnet.fast.plan import needed
@@ -107,14 +102,19 @@ class Schedule:
 
     def _choose(self, nodes: Sequence[Node], wanted: set[Node]) -> None:
         into_products = {
-            base for node in nodes if node.function is np.matmul for base in map(_base, node.sources)
+            base
+            for node in nodes
+            if node.function is np.matmul
+            for base in map(_base, node.sources)
         }
         for node in nodes:
-            if node.kind == VARIABLE:
-                self.stored.add(node)
-            elif node.function is np.matmul or is_reduction(node) or node in wanted:
-                self.stored.add(node)
-            elif node.kind == OPERATION and (node in into_products or self._is_assembled(node)):
+            if (
+                node.kind == VARIABLE
+                or node.function is np.matmul
+                or is_reduction(node)
+                or node in wanted
+                or (node.kind == OPERATION and (node in into_products or self._is_assembled(node)))
+            ):
                 self.stored.add(node)
             read = self._sources(node)
             if node.kind == OPERATION and len(read) > MOST_READ:
@@ -243,7 +243,7 @@ class Schedule:
         return larger
 
     def _write(self, group: Group, wanted: set[Node] | None = None) -> Source:
-        levels = {root: 0 for root in group.roots}
+        levels = dict.fromkeys(group.roots, 0)
         for root in group.roots:
             for source in self._sources(root) & {*group.roots}:
                 later = is_reduction(source) and reduced_axis(source) is not None

@@ -1,0 +1,399 @@
+"""CUDA through CuPy: whether a GPU works, what it is, what went wrong on it, and what waits for it.
+
+CuPy is imported when it is first wanted, never here.
+"""
+
+import importlib
+import os
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from dataclasses import dataclass
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+from xpnet.errors import DeviceError, DeviceFailedError, TransferError
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Why a device cannot be used, and what to do about it."""
+
+    reason: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.reason}; {self.remedy}"
+
+
+CUPY_PACKAGES = ("cupy", "cupy-cuda11x", "cupy-cuda12x", "cupy-cuda13x")
+INSTALL = 'pip install "xpnet[cuda]" (in a clone: ".[cuda]")'
+
+
+@cache
+def probe(index: int = 0) -> Problem | None:
+    """None if GPU number `index` really computes; otherwise why not.
+
+    Nothing is assumed: CuPy is imported, the devices are counted, and a small matrix product
+    (cuBLAS) and a small kernel (the kernel compiler) are run and their result compared.
+    """
+    if _forked:
+        return FORKED
+    try:
+        problem = _check_cupy() or _check_count(index)
+    except Exception as error:  # whatever a broken installation raises is the reason
+        return Problem(f"CuPy fails: {_first_line(error)}", f"install it again: {INSTALL}")
+    return problem or _check_computing(index)
+
+
+def _check_cupy() -> Problem | None:
+    """CuPy is there, once, and new enough."""
+    if sys.modules.get("cupy") is None and find_spec("cupy") is None:
+        return Problem("CuPy is not installed", INSTALL)
+    installed = [name for name in CUPY_PACKAGES if installed_version(name)]
+    if len(installed) > 1:
+        return Problem(
+            f"{' and '.join(installed)} are both installed and overwrite one another",
+            f"pip uninstall {' '.join(installed)}, then {INSTALL}",
+        )
+    cupy = importlib.import_module("cupy")
+    if int(cupy.__version__.partition(".")[0]) < 14:
+        return Problem(f"CuPy {cupy.__version__} is too old", f"CuPy 14 is needed: {INSTALL}")
+    return None
+
+
+def _check_count(index: int) -> Problem | None:
+    """There is a driver, new enough, and a device of that number."""
+    runtime = importlib.import_module("cupy").cuda.runtime
+    try:
+        count = runtime.getDeviceCount()
+    except runtime.CUDARuntimeError as error:
+        driver, needed = runtime.driverGetVersion(), runtime.runtimeGetVersion()
+        if driver == 0:
+            return Problem(
+                "no NVIDIA driver is loaded",
+                "if this machine has an NVIDIA GPU, install its driver",
+            )
+        if driver < needed:
+            return Problem(
+                f"the NVIDIA driver is for CUDA {_cuda(driver)} and this CuPy needs "
+                f"CUDA {_cuda(needed)}",
+                "update the NVIDIA driver",
+            )
+        return Problem(
+            f"CUDA finds no device: {_first_line(error)}",
+            "see what nvidia-smi and CUDA_VISIBLE_DEVICES say of the GPU",
+        )
+    if count == 0:
+        return Problem(
+            "CUDA finds no device", "see what nvidia-smi and CUDA_VISIBLE_DEVICES say of the GPU"
+        )
+    if index >= count:
+        there = ", ".join(f"cuda:{i}" for i in range(count))
+        return Problem(f"there is no cuda:{index}", f"choose one of: {there}")
+    return None
+
+
+def _check_computing(index: int) -> Problem | None:
+    """A matrix product and a kernel run there, and give what they should."""
+    cupy = importlib.import_module("cupy")
+    try:
+        with cupy.cuda.Device(index):
+            a = cupy.reshape(cupy.arange(6, dtype="float32"), (2, 3))
+            result = (a @ a.T + 1).tolist()
+    except Exception as error:  # CuPy lets through whatever its loaders and CUDA raise
+        text = _first_line(error)
+        if any(sign in text for sign in ("OutOfMemory", "MemoryAllocation", "ALLOC_FAILED")):
+            return Problem(
+                f"no memory is left on cuda:{index} ({text})",
+                "end the other programs that use it (nvidia-smi lists them)",
+            )
+        if "nvrtc" in f"{type(error).__name__} {error}".lower():
+            return Problem(f"the kernel compiler NVRTC fails ({text})", INSTALL)
+        return Problem(f"a first product on cuda:{index} fails ({text})", f"try {INSTALL}")
+    if result != [[6.0, 15.0], [15.0, 51.0]]:
+        return Problem(f"cuda:{index} computes wrong results", "do not use it")
+    return None
+
+
+def installed_version(package: str) -> str:
+    """The version of a distribution; nothing if it is not installed."""
+    from importlib import metadata  # late: with it come parsers of mail and of zip files
+
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return ""
+
+
+def _first_line(error: BaseException) -> str:
+    """The error in a line: its cause's, if that has one; CuPy frames its messages with = and *."""
+    error = error.__cause__ or error
+    lines = [line.strip(" =*") for line in str(error).splitlines()]
+    return f"{type(error).__name__}: {next(filter(None, lines), '')}"
+
+
+def _cuda(version: int) -> str:
+    """12040 is CUDA 12.4."""
+    return f"{version // 1000}.{version % 1000 // 10}"
+
+
+def gpu_name(index: int) -> str:
+    """The name and memory of a GPU that works, such as "NVIDIA H100 80GB HBM3, 79 GiB"."""
+    runtime = importlib.import_module("cupy").cuda.runtime
+    properties = runtime.getDeviceProperties(index)
+    return f"{properties['name'].decode()}, {properties['totalGlobalMem'] / 2**30:.0f} GiB"
+
+
+def details(index: int) -> list[str]:
+    """What else there is to know of a GPU, and of CUDA there: a line each."""
+    cupy = importlib.import_module("cupy")
+    runtime = cupy.cuda.runtime
+    properties = runtime.getDeviceProperties(index)
+    capability = f"{properties['major']}.{properties['minor']}"
+    driver, built = _cuda(runtime.driverGetVersion()), _cuda(runtime.runtimeGetVersion())
+    with cupy.cuda.Device(index):
+        free, total = runtime.memGetInfo()
+        nvrtc = _loads(lambda: "NVRTC {}.{}".format(*cupy.cuda.nvrtc.getVersion()), "NVRTC")
+        cublas = _loads(lambda: f"cuBLAS {_cublas_version(cupy)}", "cuBLAS")
+    tf32 = "on (CUPY_TF32=1): products round to 10 bits" if _tf32() else "off"
+    return [
+        f"compute capability {capability}, {free / 2**30:.1f} of {total / 2**30:.1f} GiB free",
+        f"driver for CUDA {driver}, CuPy {cupy.__version__} for CUDA {built}, {nvrtc}, {cublas}",
+        f"TF32 {tf32}; {_kernel_cache()}",
+    ]
+
+
+def _loads(version: Callable[[], str], name: str) -> str:
+    try:
+        return version()
+    except Exception as error:  # whatever CuPy's loaders raise
+        return f"{name} does not load ({_first_line(error)})"
+
+
+def _cublas_version(cupy: Any) -> str:
+    """120901 is 12.9.1; since 12 these are five or six digits."""
+    number = cupy.cuda.cublas.getVersion(cupy.cuda.get_cublas_handle())
+    return f"{number // 10000}.{number // 100 % 100}.{number % 100}"
+
+
+def _tf32() -> bool:
+    return os.environ.get("CUPY_TF32", "0") not in ("", "0")
+
+
+def _kernel_cache() -> str:
+    """Where CuPy keeps compiled kernels, and whether it can."""
+    if os.environ.get("CUPY_CACHE_IN_MEMORY", "0") not in ("", "0"):
+        return "kernels are compiled anew in each process (CUPY_CACHE_IN_MEMORY)"
+    folder = Path(os.environ.get("CUPY_CACHE_DIR") or "~/.cupy/kernel_cache").expanduser()
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    if os.access(there, os.W_OK):
+        return f"compiled kernels are kept in {folder}"
+    return (
+        f"compiled kernels cannot be kept: {folder} cannot be written to, so each process compiles "
+        "them anew; set CUPY_CACHE_DIR"
+    )
+
+
+def cpu_is_faster(multiplications: int, products: int, fast: bool = True) -> bool:
+    """Whether a training step may well take less time on a CPU than on a GPU.
+
+    To launch a kernel takes time, however small it is: some 3 µs within a CUDA graph, and from
+    Python 10.  A step is about twice as many launches as it has matrix products, and ten times as
+    many as it is written.  A core of a CPU makes 5 10^10 multiplications in a second.  On a machine
+    with a GPU `xpnet bench --compare` tells.
+
+    Parameters
+    ----------
+    multiplications : int
+        Of a step's matrix products.
+    products : int
+        How many there are.
+    fast : bool, default True
+        Whether the fast path is taken.
+    """
+    launching = products * (2 * 3e-6 if fast else 10 * 10e-6)
+    return multiplications / 5e10 < launching
+
+
+# After a fork CUDA does not work in the child, if it had started in the parent.
+
+FORKED = Problem(
+    "CUDA had started before this process was forked from another, and cannot be used in it",
+    'start processes anew, as by multiprocessing.set_start_method("spawn")',
+)
+_started = _forked = False
+
+
+def _before_fork() -> None:
+    global _started
+    cupy = sys.modules.get("cupy")
+    with suppress(Exception):  # no CuPy, no driver, or CUDA has not started
+        _started = _forked or (cupy is not None and bool(cupy.cuda.driver.ctxGetCurrent()))
+
+
+def _after_fork() -> None:
+    global _forked
+    _forked = _started
+    probe.cache_clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_before_fork, after_in_child=_after_fork)
+
+
+def refuse_after_fork() -> None:
+    """Raise a DeviceError where CUDA cannot work because of a fork."""
+    if _forked:
+        raise DeviceError(str(FORKED))
+
+
+# What goes wrong while it computes.
+
+_CUDA_ERRORS = {"CUDARuntimeError", "CUDADriverError", "CUBLASError", "CublasError"}
+
+
+def failure(error: BaseException) -> str | None:
+    """What an error that CuPy raised means, and what to do; None if it is none of the GPU's."""
+    names = {kind.__name__ for kind in type(error).__mro__}
+    text = _first_line(error)
+    if "OutOfMemoryError" in names and sys.modules.get("cupy") is not None:
+        return _out_of_memory(str(error))
+    if not names & _CUDA_ERRORS:
+        return None
+    if "MemoryAllocation" in text or "ALLOC_FAILED" in text:
+        return _out_of_memory("")
+    return (
+        f"the GPU failed: {text}; what was on it may be lost: begin again in a new process, or "
+        "with --device cpu"
+    )
+
+
+def _out_of_memory(message: str) -> str:
+    """CuPy's message begins "Out of memory allocating 1,024 bytes (allocated so far: ..."."""
+    cupy = importlib.import_module("cupy")
+    number = "".join(c for c in message.partition("allocating ")[2].partition(" ")[0] if c != ",")
+    wanted = f"{_size(int(number))} more were wanted" if number.isdecimal() else "more was wanted"
+    pool, device = cupy.get_default_memory_pool(), cupy.cuda.Device().id
+    free, total = cupy.cuda.runtime.memGetInfo()
+    held, limit = pool.total_bytes(), pool.get_limit()
+    if limit:
+        free, total = min(free, max(limit - held, 0)), min(total, limit)
+    return (
+        f"no memory is left on cuda:{device}: {wanted}, {_size(free)} of {_size(total)} are free "
+        f"({_size(held)} are taken by this process); make batches smaller (--batch-size), end "
+        "other programs that use it, or take --device cpu"
+    )
+
+
+def _size(size: float) -> str:
+    for unit in ("bytes", "KiB", "MiB"):
+        if size < 1024:
+            return f"{size:.3g} {unit}"
+        size /= 1024
+    return f"{size:,.1f} GiB"
+
+
+@contextmanager
+def failures() -> Iterator[None]:
+    """Within, errors of the GPU become DeviceFailedError, with what to do about them."""
+    try:
+        yield
+    except Exception as error:
+        told = failure(error)
+        if told is None:
+            raise
+        raise DeviceFailedError(told) from error
+
+
+# What waits for the device.
+
+_watched: ContextVar[bool] = ContextVar("_watched", default=False)
+_watching = Lock()
+_watchers = 0
+_replaced: list[tuple[Any, str, Any]] = []
+
+
+@contextmanager
+def no_transfers() -> Iterator[None]:
+    """Within, what copies from a GPU to the host, or waits for it, raises `TransferError`.
+
+    `float(loss)`, `if loss < best`, `x[mask]` and `print(x)` do so for arrays of CuPy, and cost
+    the time of all that is still to be computed.  What waits without CuPy's Python functions, such
+    as `cupy.cuda.Device().synchronize()`, is not seen; nor are copies to the device.
+
+    Raises
+    ------
+    TransferError
+        It names the line.
+
+    Examples
+    --------
+    ::
+
+        with xpnet.device.no_transfers():
+            loss = training_step(batch)
+    """
+    global _watchers
+    cupy = sys.modules.get("cupy")
+    if cupy is None:  # so there is no array of it
+        yield
+        return
+    with _watching:
+        _watchers += 1
+        if _watchers == 1:
+            _watch(cupy)
+    token = _watched.set(True)
+    try:
+        yield
+    finally:
+        _watched.reset(token)
+        with _watching:
+            _watchers -= 1
+            if not _watchers:
+                while _replaced:
+                    owner, name, function = _replaced.pop()
+                    _put_back(owner, name, function)
+
+
+def _watch(cupy: Any) -> None:
+    """Put a check in front of what copies and waits."""
+    cuda = cupy.cuda
+    functions = [
+        (cupy.ndarray, "get", "a copy to the host"),
+        (cuda.stream._BaseStream, "synchronize", "a wait"),
+        (cuda.Event, "synchronize", "a wait"),
+        *((cuda.runtime, f"{a}Synchronize", "a wait") for a in ("device", "stream", "event")),
+        (cuda.runtime, "memcpy", "a copy that waits"),
+    ]
+    for owner, name, what in functions:
+        _replaced.append((owner, name, vars(owner).get(name)))
+        setattr(owner, name, _checked(getattr(owner, name), what))
+
+
+def _put_back(owner: Any, name: str, function: Any) -> None:
+    if function is None:  # it was inherited
+        delattr(owner, name)
+    else:
+        setattr(owner, name, function)
+
+
+def _checked(function: Callable[..., Any], what: str) -> Callable[..., Any]:
+    def checked(*arguments: Any, **keywords: Any) -> Any:
+        if _watched.get():
+            frames = [f for f in traceback.extract_stack() if _is_outside(f.filename)]
+            where = f" at {frames[-1].filename}:{frames[-1].lineno}: {frames[-1].line}"
+            raise TransferError(f"{what}, within no_transfers,{where if frames else ''}")
+        return function(*arguments, **keywords)
+
+    return checked
+
+
+def _is_outside(filename: str) -> bool:
+    """Whether code is neither CuPy's nor this module's."""
+    return filename != __file__ and not {"cupy", "cupyx"} & {*Path(filename).parts}
