@@ -367,7 +367,8 @@ def test_a_device_that_works_is_taken(
     assert lines[5:] == [
         "cuda:1   works  Stand-in, 81 GiB",
         "                compute capability 9.0, 79.0 of 80.0 GiB free",
-        "                driver for CUDA 12.9, CuPy 14.2.0 for CUDA 12.9, NVRTC 12.9, cuBLAS 12.9.4",
+        "                driver for CUDA 12.9, CuPy 14.2.0 for CUDA 12.9, NVRTC 12.9, "
+        "cuBLAS 12.9.4",
         "                TF32 off; compiled kernels are kept in kernels",
         "         --device auto takes cuda:0",
     ]

@@ -5,6 +5,7 @@ in the outermost scope in which its index is known: what does not depend on the 
 over columns stands before that loop.  Views cost nothing: they change the index.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +16,7 @@ from xpnet.fast.indices import ZERO, Index, base_index, c_strides, divide, flat,
 from xpnet.fast.record import CONSTANT, VIEW, CannotRecordError, Node, cast, concat, stack
 
 STEP = "step"  # the number of the step, in an index
+WORD = re.compile(r"[a-z]\w*")
 
 TYPES = {
     "bool": "bool", "int8": "signed char", "uint8": "unsigned char", "int16": "short",
@@ -66,7 +68,7 @@ class Scope:
     parent : Scope or None
         The one around it.
     own : set of str
-        Variables that are known in it, and not around it.
+        Variables and constants that are known in it, and not around it.
     keeps : bool
         Whether all that is computed in it has to stay in it.
     lines : list of str
@@ -78,6 +80,11 @@ class Scope:
     keeps: bool = False
     lines: list[str] = field(default_factory=list)
     values: dict[Any, str] = field(default_factory=dict)
+
+    def know(self, key: Any, name: str) -> None:
+        """What was asked for is the constant of this name, from here on."""
+        self.values[key] = name
+        self.own.add(name)
 
     def around(self) -> "Iterator[Scope]":
         """The scope and those around it, from the innermost."""
@@ -166,19 +173,12 @@ class Expressions:
     def _known(self, key: Any) -> str | None:
         return next((s.values[key] for s in self.scope.around() if key in s.values), None)
 
-    def _define(self, key: Any, names: set[str], kind: str, expression: str) -> str:
+    def _define(self, key: Any, kind: str, expression: str) -> str:
         """A new constant, as far outside as can be."""
-        scope, name = self._place(names), self.fresh("v")
+        name, scope = self.fresh("v"), self._place({*WORD.findall(expression)})
         scope.lines.append(f"const {kind} {name} = {expression};")
-        scope.values[key] = name
+        scope.know(key, name)
         return name
-
-    def _as_variable(self, name: str) -> Index:
-        """A constant, as a variable of indices."""
-        if name.isdecimal():
-            return Index(int(name))
-        next(s for s in self.scope.around() if name in s.values.values()).own.add(name)
-        return named(name)
 
     def split(self, place: Index, size: int) -> tuple[Index, Index]:
         """place = quotient · size + rest, 0 <= rest < size."""
@@ -189,9 +189,9 @@ class Expressions:
         for sign in "/%":
             key = text, sign, size
             name = self._known(key) or self._define(
-                key, rest.names, "Int", f"({text}) {sign} {self.size(size)}"
+                key, "Int", f"({text}) {sign} {self.size(size)}"
             )
-            parts.append(self._as_variable(name))
+            parts.append(named(name))
             if sign == "%":
                 self.bounds[name] = size
             elif all(a in self.bounds and factor > 0 for a, factor in rest.terms):
@@ -226,8 +226,7 @@ class Expressions:
     def _defined(self, node: Node, index: tuple[Index, ...], expression: str) -> str:
         if node.dtype == np.float16:
             raise CannotRecordError("computing in float16")
-        names = {name for i in index for name in i.names}
-        return self._define((node, index), names, TYPES[node.dtype.name], expression)
+        return self._define((node, index), TYPES[node.dtype.name], expression)
 
     def may_load(self, node: Node, index: tuple[Index, ...]) -> bool:
         """Whether an element is there: not so if another thread of the kernel computes it."""
@@ -244,8 +243,7 @@ class Expressions:
         if node.dtype == np.float16:
             self.uses_float16 = True
             element, kind = f"number_of_float16({element})", "float"
-        names = {name for i in index for name in i.names}
-        return self._define((node, index), names, kind, element)
+        return self._define((node, index), kind, element)
 
     def _operation(self, node: Node, index: tuple[Index, ...]) -> str:
         """What an operation makes of its arguments."""
@@ -275,7 +273,8 @@ class Expressions:
         """An element of the rows, or columns, whose numbers are in another array."""
         x, numbers = node.arguments
         axis, n = node.keywords["axis"] % len(x.shape), len(numbers.shape)
-        place = self._as_variable(self.value(numbers, index[axis : axis + n]))
+        number = self.value(numbers, index[axis : axis + n])
+        place = Index(int(number)) if number.isdecimal() else named(number)
         return self.value(x, (*index[:axis], place, *index[axis + n :]))
 
     def _chosen(self, node: Node, index: tuple[Index, ...]) -> str:
@@ -304,14 +303,12 @@ class Expressions:
             # What depends on the place along the axis stays in the scope of its part.
             self.scope = Scope(outer, set(place.names))
             text = f"{name} = {self.value(part, at)};"
-            condition = "" if part is node.arguments[-1] else (
-                f"if ({self.text_of(place)} < {self.size(end)}) "
-            )  # fmt: skip
             otherwise = "else " if lines else ""
+            condition = f"if ({self.text_of(place)} < {self.size(end)}) " if end < start else ""
             lines += [f"{otherwise}{condition}{{", *indented([*self.scope.lines, text]), "}"]
         self.scope = before
         outer.lines += [f"{TYPES[node.dtype.name]} {name};", *lines]
-        outer.values[node, index] = name
+        outer.know((node, index), name)
         return name
 
 

@@ -69,7 +69,7 @@ class Program:
     Parameters
     ----------
     results : sequence of (Node, array)
-        What is computed, and the variable's array in which it is afterwards.
+        What is computed, and where it is afterwards: a variable's array, or another.
     variables : sequence of (Node, array)
         Where the numbers of each variable are.
     strides : mapping of Node to (tuple of int, int)
@@ -126,7 +126,7 @@ class Program:
         of_array = {id(array): node for node, array in self._places.items()}
         copies = []
         for node, array in results:
-            variable = of_array[id(array)]
+            variable = of_array.get(id(array))
             if node in self._places or not _can_replace(node, variable, launches):
                 copies.append((node, array))
             else:
@@ -138,7 +138,7 @@ class Program:
         last: dict[Node, int] = {}
         for i, launch in enumerate(schedule.launches):
             for node in (*read_by(launch), *written_by(launch)):
-                last[schedule.parts.get(node, (node, 0))[0]] = i
+                last[schedule.whole(node)] = i
         last |= dict.fromkeys(kept, len(schedule.launches))
         free, taken = list(memory), dict[Node, Array]()
         for i, launch in enumerate(schedule.launches):
@@ -213,11 +213,11 @@ def _alone(function: Callable[[], Any]) -> Callable[[Any, Any], Any]:
     return lambda first, number: function()
 
 
-def _can_replace(node: Node, variable: Node, launches: Sequence[Source | Product]) -> bool:
+def _can_replace(node: Node, variable: Node | None, launches: Sequence[Source | Product]) -> bool:
     """Whether a result may be written over what it takes the place of, and nothing is lost."""
     writer = next((i for i, a in enumerate(launches) if node in written_by(a)), None)
-    if writer is None:
-        return False
+    if writer is None or variable is None:
+        return writer is not None
     if any(variable in read_by(launch) for launch in launches[writer + 1 :]):
         return False
     launch = launches[writer]

@@ -160,7 +160,7 @@ class Writer(Expressions):
         self.stored.discard(root)  # here it is computed, not read
         name = self.value(root, index)
         self.stored.add(root)
-        self.scope.values[root, index] = name
+        self.scope.know((root, index), name)
         self.stores.append(self.store(root, name))
 
     def accumulate(self, root: Node, name: str) -> str:
@@ -291,7 +291,7 @@ class Writer(Expressions):
         self.scope = line
         for root, name in names.items():
             line.lines += self.exchange(root, name)
-            line.values[root, self.canonical(root)] = name
+            line.know((root, self.canonical(root)), name)
             if self.wanted is None or root in self.wanted:
                 self.stores.append(self.store(root, name))
         line.lines += self.by_one_lane()
@@ -326,7 +326,7 @@ class Writer(Expressions):
                 f"{name} = {merged(root, name, part)};",
                 *through_memory(root, name, 1, "0"),
             ]
-            self.scope.values[root, self.canonical(root)] = name
+            self.scope.know((root, self.canonical(root)), name)
             if self.wanted is None or root in self.wanted:
                 self.stores.append(self.store(root, name))
         for root in last:

@@ -36,7 +36,8 @@ from xpnet.fast.record import (
     concat,
 )
 
-MOST_READ = 12  # arrays that one kernel reads; what would need more is stored on the way
+MOST_READ = 12  # arrays that one number is made of; what would need more is stored on the way
+MOST_ARRAYS = 40  # arguments of a kernel: CUDA has room for 4 KB of them
 
 Strides = dict[Node, tuple[tuple[int, ...], int]]
 
@@ -97,6 +98,12 @@ class Schedule:
             if node in self.stored:
                 self._schedule(node)
         self.launches = self._written()
+
+    def whole(self, node: Node) -> Node:
+        """The array in whose memory a stored one is: itself, or what it is a part of."""
+        while node in self.parts:
+            node, _ = self.parts[node]
+        return node
 
     # What is stored
 
@@ -237,10 +244,10 @@ class Schedule:
                 return None
         larger = Group(mode, group.shape, (*group.roots, node))
         try:
-            self._write(larger)
+            source = self._write(larger)
         except MisalignedError:
             return None
-        return larger
+        return larger if len(source.arrays) <= MOST_ARRAYS else None
 
     def _write(self, group: Group, wanted: set[Node] | None = None) -> Source:
         levels = dict.fromkeys(group.roots, 0)

@@ -1,0 +1,541 @@
+"""The kernels of `xpnet.fast`: which there are, and that each gives what NumPy gives.
+
+Kernels are made of what is recorded, so the oracle of each is the same code called with NumPy.
+"""
+
+import importlib
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import difference
+
+import xpnet
+from xpnet.activations import ACTIVATIONS, Activation
+from xpnet.data import Dataset
+from xpnet.device import namespace
+from xpnet.fast.expressions import call
+from xpnet.fast.indices import Index, base_index, divide, named
+from xpnet.fast.kernels import COLUMNS, MAP, ROWS, Source
+from xpnet.fast.record import VIEW, CannotRecordError, KernelArray, Node, Recorded, variable
+from xpnet.fast.schedule import Product, Schedule
+from xpnet.layers import Dense, Dropout, Noise, Standardize
+from xpnet.losses import LOSSES, Loss, Pinball
+from xpnet.normalization import NORMALIZATIONS
+from xpnet.optimizers import OPTIMIZERS, Optimizer, clip_by_norm
+from xpnet.random import normal_units
+from xpnet.train import train_step
+
+Step = Callable[..., Sequence[Any]]
+RNG = np.random.default_rng(0)
+SIZES = (1, 7, 127, 129, 1000)
+SHAPES = [(1, 1), (1, 129), (1000, 1), (7, 127), (127, 7), (129, 1000)]
+DTYPES = ("float32", "float64")
+shapes = pytest.mark.parametrize("shape", SHAPES, ids=str)
+dtypes = pytest.mark.parametrize("dtype", DTYPES)
+ROUNDING = {"float32": 2e-5, "float64": 1e-13}
+
+
+def recorded(*arrays: np.ndarray) -> list[Recorded]:
+    return [variable(a, KernelArray) for a in arrays]
+
+
+def schedule(step: Step, *arrays: np.ndarray) -> list[Source | Product]:
+    """The launches of a step."""
+    return Schedule([a.node for a in step(*recorded(*arrays))], {}).launches
+
+
+def on_device(step: Step, *arrays: np.ndarray, products: Any = None) -> list[np.ndarray]:
+    """The results of a step, computed by its kernels."""
+    cupy, gpu = importlib.import_module("cupy"), importlib.import_module("xpnet.fast.gpu")
+    stand_ins = recorded(*arrays)
+    # Each array without its reserve from the pool: what is read past its end is seen.
+    with cupy.cuda.using_allocator(None):
+        places = [(a.node, cupy.asarray(b)) for a, b in zip(stand_ins, arrays, strict=True)]
+        results = [(a.node, cupy.empty(a.shape, a.dtype)) for a in step(*stand_ins)]
+        products = products or gpu.Cublas()
+        program = gpu.Program(results, places, {}, products, [])
+        products.use(cupy.cuda.get_current_stream())
+        program(cupy.zeros(1, dtype=np.int32), 0)
+        return [place.get() for _, place in results]
+
+
+def assert_the_same(step: Step, *arrays: np.ndarray, tolerance: float | None = None) -> None:
+    """To rounding: sums are taken in another order, and functions are another library's."""
+    ours = on_device(step, *arrays)
+    with np.errstate(all="ignore"):
+        numpy = step(*arrays)
+    assert len(ours) == len(numpy)
+    for a, b in zip(ours, numpy, strict=True):
+        assert a.dtype == b.dtype
+        assert difference(a, b) <= (tolerance or ROUNDING.get(b.dtype.name, 0))
+
+
+def normal(*shape: int, dtype: str = "float64", scale: float = 1.0) -> np.ndarray:
+    return (scale * RNG.normal(size=shape)).astype(dtype)
+
+
+# Which launches there are
+
+
+def launches_of(model: xpnet.Model, optimizer: Optimizer, n: int = 128) -> list[Source | Product]:
+    """Those of a training step, from its gathering to its update."""
+    network, loss = model.network, xpnet.SoftmaxCrossEntropy()
+    x = np.zeros((1000, network.fan_in), np.uint8)
+    keys = np.zeros((max(1, len(network.drawing)), 3), np.int32)
+    scalars = np.zeros(len(optimizer.scalars(1.0, 1)), np.float32)
+    state = optimizer.init(model.theta)
+
+    def step(x: Any, t: Any, rows: Any, theta: Any, buffers: Any, total: Any, *rest: Any) -> Any:
+        scalars, keys, *state = rest
+        batch = Dataset(x, t).gather(rows)
+        theta, state, buffers, value = train_step(
+            network, loss, optimizer, theta, tuple(state), buffers, batch, scalars, keys
+        )
+        return total + value * n, theta, *state, *([buffers] if network.refreshing else [])
+
+    t, rows = np.zeros(1000, np.int32), np.zeros(n, np.int32)
+    total = np.zeros((), np.float32)
+    return schedule(step, x, t, rows, model.theta, model.buffers, total, scalars, keys, *state)
+
+
+def modes(launches: Sequence[Source | Product]) -> list[str]:
+    return ["product" if isinstance(a, Product) else a.mode for a in launches]
+
+
+ELEVEN = [
+    MAP, "product", MAP, "product",  # gather, x W, bias + activation, h W
+    ROWS,  # softmax, cross-entropy, its gradient, the sum of losses
+    "product", COLUMNS, "product",  # dW, bias gradient, dh
+    COLUMNS, "product",  # activation gradient + bias gradient, dW
+    MAP,  # optimizer
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_a_step_is_eleven_launches(activation: str) -> None:
+    model = xpnet.mlp(784, 128, 10, activation=activation)
+    found = modes(launches_of(model, OPTIMIZERS["adam"]))
+    assert sorted(found) == sorted(ELEVEN)
+    assert found[:5] == ELEVEN[:5]
+    assert found[-1] == MAP
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("options", [{}, {"dropout": 0.5}], ids=str)
+def test_every_optimizer_is_one_launch_and_dropout_none(optimizer: str, options: Any) -> None:
+    model = xpnet.mlp(784, 128, 10, **options)
+    assert sorted(modes(launches_of(model, OPTIMIZERS[optimizer]))) == sorted(ELEVEN)
+
+
+def test_normalization_is_in_the_launches_that_are_there() -> None:
+    """Over rows, and the sums dγ and dβ in that of the bias; or over columns, and one more for the
+    running statistics.
+    """
+    layer = launches_of(xpnet.mlp(784, 128, 10, normalization="layer"), OPTIMIZERS["adam"])
+    assert sorted(modes(layer)) == sorted([MAP, MAP, *[ROWS] * 3, *[COLUMNS] * 2, *["product"] * 5])
+    batch = launches_of(xpnet.mlp(784, 128, 10, normalization="batch"), OPTIMIZERS["adam"])
+    assert sorted(modes(batch)) == sorted([*ELEVEN, MAP])
+    assert modes(batch)[:3] == [MAP, "product", COLUMNS]
+
+
+def test_the_source_is_the_same_for_batches_of_any_size() -> None:
+    """So that each kernel is compiled once."""
+    model = xpnet.mlp(784, 128, 10, dropout=0.5)
+    texts = [
+        [a.text for a in launches_of(model, OPTIMIZERS["adamw"], n) if isinstance(a, Source)]
+        for n in (100, 77)
+    ]
+    assert texts[0] == texts[1]
+
+
+def test_all_gradients_are_written_where_they_belong() -> None:
+    def step(x: Any, theta: Any) -> Any:
+        network = xpnet.mlp(20, 10, 3, bias=False).network
+        params = network.unpack(theta, theta[:40])
+        _, caches = network.forward(params, x)
+        grads = network.backward(params, caches, x[:, :3])[1]
+        return (theta - network.pack(grads),)
+
+    arrays = recorded(normal(5, 20), normal(230))
+    found = Schedule([a.node for a in step(*arrays)], {})
+    joined = {whole for whole, _ in found.parts.values()}
+    assert len(joined) == 1
+    assert sorted(start for _, start in found.parts.values()) == [0, 200]
+
+
+def test_what_would_read_too_many_arrays_is_stored_on_the_way() -> None:
+    arrays = [normal(100) for _ in range(100)]
+
+    def add(*given: Any) -> Any:
+        total = given[0] * 2
+        for array in given[1:]:
+            total = total + array
+        return (total,)
+
+    found = schedule(add, *arrays)
+    assert len(found) > 1
+    assert all(len(a.arrays) <= 40 for a in found if isinstance(a, Source))
+
+
+@pytest.mark.parametrize("size", [2, 3, 10])
+@pytest.mark.parametrize("constant", [0, 5, 24])
+def test_indices_are_divided_as_numbers_are(size: int, constant: int) -> None:
+    """Where the rest is known to be below the size, whatever the variables are."""
+    bounds = {"i": 4, "j": 2}
+    for factors in ((10, 1), (3, 3), (6, 2), (20, 5)):
+        place = Index(constant) + named("i").times(factors[0]) + named("j").times(factors[1])
+        quotient, rest, fits = divide(place, size, bounds)
+
+        def at(index: Index, i: int, j: int) -> int:
+            return index.constant + sum({"i": i, "j": j}[a] * f for a, f in index.terms)
+
+        for i in range(4):
+            for j in range(2):
+                assert at(quotient, i, j) * size + at(rest, i, j) == at(place, i, j)
+                if fits:
+                    assert 0 <= at(rest, i, j) < size
+
+
+def test_an_index_that_may_be_negative_is_not_split() -> None:
+    place = named("i").times(6) + Index(-3)
+    assert (
+        divide(place, 3, {"i": 5}) == (Index(), place, False) or not divide(place, 3, {"i": 5})[2]
+    )
+
+
+@pytest.mark.parametrize(
+    ("shape", "view"),
+    [
+        ((6, 4), lambda a: a.T),
+        ((6, 4), lambda a: a[1:5, ::2]),
+        ((6, 4), lambda a: np.reshape(a, (-1,))),
+        ((6, 4), lambda a: np.reshape(a[2:, ...], (2, 8))),
+        ((24,), lambda a: np.reshape(a, (2, 3, 4))),
+        ((6, 4), lambda a: a[3]),
+        ((2, 3, 4), lambda a: np.reshape(a, (2, 12))[..., :7]),
+        ((1, 4), lambda a: np.broadcast_to(a, (5, 4))),
+    ],
+)
+def test_views_change_the_index(shape: tuple[int, ...], view: Callable[[Any], Any]) -> None:
+    array = np.arange(np.prod(shape)).reshape(shape)
+    seen = view(array)
+    (base,) = recorded(array)
+
+    node = Node(VIEW, seen.shape, seen.dtype, view, (base.node,))
+
+    def split(place: Index, size: int) -> tuple[Index, Index]:
+        q, r = divmod(place.constant, size)
+        return Index(q), Index(r)
+
+    for index in np.ndindex(seen.shape):
+        found = base_index(node, [Index(i) for i in index], split)
+        assert array[tuple(i.constant for i in found)] == seen[index]
+
+
+def test_a_function_that_has_no_kernel_is_refused() -> None:
+    with pytest.raises(CannotRecordError, match="the function arctan of float32"):
+        call(np.arctan, ["x"], np.dtype("float32"))
+    with pytest.raises(CannotRecordError, match="computing in float16"):
+        call(np.add, ["x", "y"], np.dtype("float16"))
+
+
+# That they give what NumPy gives
+
+cuda = pytest.mark.cuda
+
+
+@cuda
+@dtypes
+@shapes
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_activations(name: str, shape: tuple[int, int], dtype: str) -> None:
+    """Bias and activation; and its gradient with that of the bias."""
+    layer: Activation = ACTIVATIONS[name]()
+
+    def step(u: Any, b: Any, dy: Any) -> Any:
+        y, cache = layer.forward({}, u + b)
+        dx, _ = layer.backward({}, cache, dy)
+        return y, dx, namespace(dx).sum(dx, axis=0)
+
+    n, m = shape
+    # Within ±3: near saturation 1 - y² is rounding.
+    u, b = RNG.uniform(-2, 2, shape), RNG.uniform(-1, 1, m)
+    assert_the_same(step, u.astype(dtype), b.astype(dtype), normal(n, m, dtype=dtype))
+
+
+@cuda
+@dtypes
+@pytest.mark.parametrize("shape", [(1, 3), (7, 10), (129, 127), (1000, 3)], ids=str)
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("name", LOSSES)
+def test_losses(name: str, shape: tuple[int, int], dtype: str, weighted: bool) -> None:
+    """The loss, its gradient, and the sum of losses so far."""
+    loss: Loss = Pinball((0.1, 0.5, 0.9)[: shape[1]] if shape[1] == 3 else (0.3,))
+    loss = loss if name == "pinball" else LOSSES[name]()
+    n, m = shape
+    z, w = normal(n, m, dtype=dtype, scale=2), RNG.uniform(0.5, 2, n).astype(dtype)
+    if loss.output == "softmax":
+        t: np.ndarray = RNG.integers(0, m, n).astype(np.int32)
+    else:
+        t = RNG.uniform(0, 1, (n, m)).astype(dtype)
+
+    def step(z: Any, t: Any, w: Any, total: Any) -> Any:
+        value, cache = loss.forward(z, t, w if weighted else None)
+        return total + value * n, loss.backward(cache)
+
+    assert_the_same(step, z, t, w, np.asarray(3, dtype))
+
+
+@cuda
+@dtypes
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_optimizers(name: str, size: int, dtype: str) -> None:
+    """All of the flat vector, decay of its first part included, and a clipped gradient."""
+    optimizer = OPTIMIZERS[name]
+    if not optimizer.weight_decay:
+        optimizer = type(optimizer)(**{**vars(optimizer), "weight_decay": 0.01})
+    scalars = np.asarray(optimizer.scalars(0.5, 7), dtype)
+    theta, g = normal(size, dtype=dtype), normal(size, dtype=dtype)
+    state = [np.abs(normal(size, dtype=dtype)) for _ in optimizer.init(theta)]
+
+    def step(theta: Any, g: Any, scalars: Any, *state: Any) -> Any:
+        after, state = optimizer.update(
+            theta, clip_by_norm(g, 0.5), tuple(state), scalars, size // 3
+        )
+        return after, *state
+
+    assert_the_same(step, theta, g, scalars, *state)
+
+
+@cuda
+@dtypes
+@shapes
+@pytest.mark.parametrize("name", NORMALIZATIONS)
+def test_normalizations(name: str, shape: tuple[int, int], dtype: str) -> None:
+    n, m = shape
+    layer = NORMALIZATIONS[name](m)
+    buffers = [np.abs(normal(m, dtype=dtype)) for _ in layer.buffers]
+
+    def step(x: Any, dy: Any, gamma: Any, beta: Any, *rest: Any) -> Any:
+        p = {"gamma": gamma, "beta": beta, **dict(zip(layer.buffers, rest, strict=True))}
+        y, cache = layer.forward(p, x)
+        dx, grads = layer.backward(p, cache, dy)
+        return y, dx, *grads.values(), *(layer.refresh(p, cache).values() if n > 1 else ())
+
+    arrays = normal(n, m, dtype=dtype), normal(n, m, dtype=dtype)
+    # A batch of one, or a row of one column, has no variance: h is noise, divided by √ε.
+    tolerance = 1e-4 if dtype == "float32" else 1e-11
+    assert_the_same(
+        step, *arrays, normal(m, dtype=dtype), normal(m, dtype=dtype), *buffers, tolerance=tolerance
+    )
+
+
+@cuda
+@pytest.mark.parametrize(
+    "kind", ["bool", "uint8", "int16", "int64", "float16", "float32", "float64"]
+)
+@pytest.mark.parametrize("shape", [(1, 7), (7, 1), (129, 127), (1000, 7)], ids=str)
+@dtypes
+def test_samples_of_any_type_are_gathered_and_scaled(
+    kind: str, shape: tuple[int, int], dtype: str
+) -> None:
+    n, m = shape
+    x = (normal(1000, m) * 50 + 100).clip(0, 255).astype(kind)
+    rows = RNG.integers(0, 1000, n).astype(np.int32)
+    layer = Standardize(m)
+
+    def step(x: Any, rows: Any, mean: Any, scale: Any) -> Any:
+        batch = namespace(x).take(x, rows, axis=0)
+        return (layer.forward({"mean": mean, "scale": scale}, batch)[0],)
+
+    assert_the_same(step, x, rows, normal(m, dtype=dtype), 1 + np.abs(normal(m, dtype=dtype)))
+
+
+@cuda
+def test_every_float16_is_read_as_the_number_it_is() -> None:
+    x = np.arange(2**16).astype(np.uint16).view(np.float16)
+    ours = on_device(lambda x: (namespace(x).astype(x, np.float64),), x)[0]
+    assert np.array_equal(ours, x.astype(np.float64), equal_nan=True)
+
+
+@cuda
+@dtypes
+@pytest.mark.parametrize("shape", [(1, 1), (7, 3), (127, 129), (100, 1000)], ids=str)
+def test_dropout_is_what_numpy_draws(shape: tuple[int, int], dtype: str) -> None:
+    key = np.asarray([-5, 2**31 - 1, 1000], np.int32)
+
+    def step(key: Any, x: Any) -> Any:
+        return Dropout(0.3).forward({"key": key}, x)
+
+    _, m = on_device(step, key, normal(*shape, dtype=dtype))
+    assert np.array_equal(m, Dropout(0.3).forward({"key": key}, normal(*shape, dtype=dtype))[1])
+    assert_the_same(step, key, normal(*shape, dtype=dtype))
+
+
+@cuda
+@dtypes
+@pytest.mark.parametrize("shape", [(1, 1), (7, 3), (127, 129)], ids=str)
+def test_noise_is_what_numpy_draws(shape: tuple[int, int], dtype: str) -> None:
+    key = np.asarray([77, -(2**31), 5], np.int32)
+
+    def step(key: Any, x: Any) -> Any:
+        n, width = x.shape
+        return Noise(0.5).forward({"key": key}, x)[0], normal_units(key, n, width, x.dtype)
+
+    assert_the_same(step, key, normal(*shape, dtype=dtype))
+
+
+@cuda
+@dtypes
+@shapes
+def test_weights_are_kept_within_their_bound(shape: tuple[int, int], dtype: str) -> None:
+    layer = Dense(*shape, max_norm=0.5)
+
+    def step(W: Any, b: Any) -> Any:
+        xp = namespace(W)
+        after = layer.constrain({"W": W, "b": b})
+        return (xp.concat([xp.reshape(a, (-1,)) for a in (after["W"], after["b"])]),)
+
+    assert_the_same(step, normal(*shape, dtype=dtype), normal(shape[1], dtype=dtype))
+
+
+@cuda
+@dtypes
+@shapes
+def test_sums_and_maxima(shape: tuple[int, int], dtype: str) -> None:
+    """Over rows, columns and everything, one upon another, in as many kernels as they need."""
+
+    def step(x: Any) -> Any:
+        xp = namespace(x)
+        centred = x - xp.max(x, axis=1, keepdims=True)
+        over_rows = xp.sum(xp.exp(centred), axis=1)
+        over_columns = xp.sum(centred * centred, axis=0)
+        total = xp.sum(centred)
+        return over_rows, over_columns, total, xp.max(xp.abs(x)), total / (1 + xp.sum(over_columns))
+
+    assert_the_same(step, normal(*shape, dtype=dtype))
+
+
+@cuda
+@dtypes
+@pytest.mark.parametrize("where", [0, 500, 999])
+def test_nan_and_infinity_go_on(dtype: str, where: int) -> None:
+    """So that a loss that is spoilt is seen, as with NumPy's maximum."""
+    x = normal(1000, dtype=dtype)
+    x[where] = np.nan
+
+    def step(x: Any) -> Any:
+        xp = namespace(x)
+        y, _ = xpnet.activations.ReLU().forward({}, x)
+        return y, xp.max(x), xp.sum(y)
+
+    y, most, total = on_device(step, x)
+    assert np.isnan(y[where])
+    assert np.isnan(y).sum() == 1
+    assert np.isnan(most)
+    assert np.isnan(total)
+    x[where] = -np.inf
+    assert on_device(lambda x: (namespace(x).max(x * x),), x)[0] == np.inf
+
+
+@cuda
+@pytest.mark.parametrize("n", [1, 255, 257, 10_000, 3_000_000])
+def test_a_sum_over_everything_is_the_same_every_time(n: int) -> None:
+    """Blocks end in any order, and are added up in theirs."""
+    x = normal(n, dtype="float32")
+    sums = {on_device(lambda x: (namespace(x).sum(x),), x)[0].tobytes() for _ in range(3)}
+    assert len(sums) == 1
+    found = np.frombuffer(sums.pop(), np.float32)[0]
+    assert abs(found - x.sum(dtype=np.float64)) < 1e-6 * np.abs(x).sum()
+
+
+@cuda
+@dtypes
+@pytest.mark.parametrize("direct", [True, False])
+@pytest.mark.parametrize("m", SIZES)
+@pytest.mark.parametrize("n", SIZES)
+def test_products(n: int, m: int, dtype: str, direct: bool) -> None:
+    """Of all transpositions, and of parts of longer arrays."""
+    k = 129 if n * m < 100_000 else 7
+    products = importlib.import_module("xpnet.fast.cublas")
+
+    def step(a: Any, b: Any, at: Any, bt: Any, flat: Any) -> Any:
+        xp = namespace(a)
+        part = xp.reshape(flat[3 : 3 + k * m], (k, m))
+        return a @ b, at.T @ b, a @ bt.T, at.T @ bt.T, a @ part
+
+    arrays = [
+        normal(*shape, dtype=dtype) for shape in ((n, k), (k, m), (k, n), (m, k), (5 + k * m,))
+    ]
+    made = (products.Cublas if direct else products.CupyProducts)()
+    for ours, theirs in zip(on_device(step, *arrays, products=made), step(*arrays), strict=True):
+        assert difference(ours, theirs) < (1e-5 if dtype == "float32" else 1e-13)
+
+
+@cuda
+@dtypes
+def test_a_factor_that_is_no_matrix_in_memory_is_stored_anew(dtype: str) -> None:
+    def step(a: Any, b: Any) -> Any:
+        return a[:, ::2] @ b, (a + 1) @ namespace(b).concat([b, b])
+
+    assert_the_same(step, normal(7, 20, dtype=dtype), normal(10, 5, dtype=dtype))
+
+
+@cuda
+def test_results_take_the_place_of_what_they_are_made_from() -> None:
+    """And where a number is needed again, they do not."""
+    cupy, gpu = importlib.import_module("cupy"), importlib.import_module("xpnet.fast.gpu")
+    x, y, z = normal(100), normal(10, 10), normal(10, 10)
+    stand_ins = recorded(x, y, z)
+
+    def step(x: Any, y: Any, z: Any) -> Any:
+        return x * 2, (y + 1).T @ z, y.T
+
+    places = [cupy.asarray(a) for a in (x, y, z)]
+    after = step(*stand_ins)
+    results = [(a.node, place) for a, place in zip(after, places, strict=True)]
+    variables = [(a.node, place) for a, place in zip(stand_ins, places, strict=True)]
+    memory: list[Any] = []
+    program = gpu.Program(results, variables, {}, gpu.CupyProducts(), memory)
+    expected: Any = (x, y, z)
+    for _ in range(3):
+        program(cupy.zeros(1, dtype=np.int32), 0)
+        expected = step(*expected)
+        for ours, numpy in zip(places, expected, strict=True):
+            assert difference(ours, numpy) < 1e-12
+
+
+@cuda
+def test_memory_is_used_again() -> None:
+    cupy, gpu = importlib.import_module("cupy"), importlib.import_module("xpnet.fast.gpu")
+    (x,) = recorded(np.zeros((64, 64)))
+    y = x
+    for _ in range(20):
+        y = (y + 1) @ (y + 2)
+    memory: list[Any] = []
+    places = [(x.node, cupy.zeros((64, 64)))]
+    gpu.Program([(y.node, cupy.zeros((64, 64)))], places, {}, gpu.CupyProducts(), memory)
+    assert 2 <= len(memory) <= 4
+
+
+@cuda
+def test_numbers_beyond_32_bits_have_their_index() -> None:
+    """A kernel on an array of 2^30 elements counts in 64 bits; smaller ones in 32."""
+    rows = np.asarray([0, 2**24 - 1], np.int32)
+
+    def step(x: Any, rows: Any) -> Any:
+        return (namespace(x).take(x, rows, axis=0) * 2,)
+
+    small = schedule(step, np.broadcast_to(np.zeros((), np.float32), (2**20, 64)), rows)
+    large = schedule(step, np.broadcast_to(np.zeros((), np.float32), (2**24, 64)), rows)
+    assert [a.text.splitlines()[0] for a in small + large] == [
+        "typedef int Int;", "typedef long long Int;",
+    ]  # fmt: skip
+    x = np.zeros((2**24, 64), np.uint8)
+    x[-1, -1] = 77
+    assert (
+        on_device(lambda x, rows: (namespace(x).take(x, rows, axis=0) + 0,), x, rows)[0].max() == 77
+    )
