@@ -3,24 +3,35 @@
 import csv
 import importlib
 import json
+import os
 import pickle
+import shutil
 import subprocess
 import sys
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from threading import Thread
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 from conftest import difference
 
+import xpnet
 from xpnet import cli
+from xpnet.activations import ACTIVATIONS
 from xpnet.data import BLOCK
-from xpnet.device import to_numpy
-from xpnet.errors import DataError, DivergedError, construct
+from xpnet.datasets import load as load_data
+from xpnet.device import no_transfers, to_numpy
+from xpnet.errors import DataError, DivergedError, TransferError, UsageError, construct
 from xpnet.evaluation import evaluate
+from xpnet.fast.cublas import CublasError
+from xpnet.fast.expressions import FUNCTIONS
 from xpnet.losses import LOSSES
-from xpnet.model import Model, mlp
+from xpnet.model import Model, load, mlp
 from xpnet.optimizers import OPTIMIZERS
 from xpnet.preparation import prepare
 from xpnet.random import mask_units, threefry
@@ -105,6 +116,10 @@ CASES = {
 }
 
 
+PATHS = {"plain": {"fast": False}, "fused": {"capture": False}, "captured": {"capture": True}}
+paths = pytest.mark.parametrize("path", PATHS.values(), ids=PATHS)
+
+
 def assert_the_same(ours: Result, numpy: Result) -> None:
     """1e-10: after 20 steps in float64, each of whose operations rounds to 1e-16."""
     assert difference(ours.model.theta, numpy.model.theta) < 1e-10
@@ -117,9 +132,10 @@ def assert_the_same(ours: Result, numpy: Result) -> None:
         assert [a.loss, a.validation_loss or 0.0] == pytest.approx(losses, rel=1e-10)
 
 
+@paths
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-def test_fit_gives_the_numbers_of_numpy(cupy: Any, case: Case) -> None:
-    ours = case.trained(cupy.asarray(IMAGES))
+def test_fit_gives_the_numbers_of_numpy(cupy: Any, case: Case, path: dict[str, bool]) -> None:
+    ours = case.trained(cupy.asarray(IMAGES), **path)
     assert type(ours.model.theta) is cupy.ndarray
     assert type(ours.model.buffers) is cupy.ndarray
     assert ours.model.dtype == "float64"
@@ -137,10 +153,11 @@ def test_every_optimizer_gives_the_numbers_of_numpy(
     assert_the_same(ours, PLAIN.trained(IMAGES, **options))
 
 
-def test_nothing_depends_on_the_memory_pool(cupy: Any) -> None:
+@paths
+def test_nothing_depends_on_the_memory_pool(cupy: Any, path: dict[str, bool]) -> None:
     """Without it every array is an allocation of its own, and none is used again."""
     with cupy.cuda.using_allocator(None):
-        ours = EVERYTHING.trained(cupy.asarray(IMAGES))
+        ours = EVERYTHING.trained(cupy.asarray(IMAGES), **path)
         assert_the_same(ours, EVERYTHING.trained(IMAGES))
 
 
@@ -264,11 +281,24 @@ def test_dropout_masks_are_those_of_numpy(cupy: Any, width: int) -> None:
     assert np.array_equal(to_numpy(ours), mask_units(key, 100, width))
 
 
-@pytest.mark.parametrize("dropout", ["0", "0.2"])
+# A few thousand images of MNIST
+
+
+def history(path: Path) -> dict[str, float]:
+    with (path / "history.csv").open() as file:
+        [row] = csv.DictReader(file)
+    return {name: float(value) for name, value in row.items()}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("flag", ["--no-fast", "--no-capture", "--capture"])
 def test_train_gives_the_history_of_the_cpu(
-    cupy: Any, tmp_path: Path, dropout: str, monkeypatch: pytest.MonkeyPatch
+    cupy: Any, tmp_path: Path, flag: str, dtype: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """1e-4: 32 steps in float32.  An accuracy may differ by a sample or two that are close."""
+    """16 steps of which each is another sum's rounding; and the predictions, where they are sure.
+
+    An accuracy may differ by a sample or two that are close.
+    """
     seen = []
 
     def watched(function: Any) -> Any:
@@ -280,20 +310,449 @@ def test_train_gives_the_history_of_the_cpu(
 
     monkeypatch.setattr("xpnet.train.fit", watched(fit))
     monkeypatch.setattr("xpnet.evaluation.evaluate", watched(evaluate))
-    rows = {}
+    options = ["--limit", "2048", "--epochs", "1", "--dtype", dtype, "--validation", "500", "-q"]
     for device in ("cpu", "cuda"):
-        output = tmp_path / device
-        arguments = ["train", "--limit", "4096", "--epochs", "1", "--dropout", dropout]
-        assert cli.run([*arguments, "--device", device, "--output", str(output), "--quiet"]) == 0
-        with (output / "history.csv").open() as file:
-            [rows[device]] = csv.DictReader(file)
+        output = ["--device", device, "--output", str(tmp_path / device)]
+        assert cli.run(["train", *options, flag, *output]) == 0
     assert seen == [(a, a, np.uint8) for a in (np.ndarray, np.ndarray, cupy.ndarray, cupy.ndarray)]
-    assert json.loads((tmp_path / "cuda" / "run.json").read_text())["device"] == "cuda:0"
-    ours, numpy = ({k: float(v) for k, v in row.items()} for row in rows.values())
+    manifest = json.loads((tmp_path / "cuda" / "run.json").read_text())
+    assert manifest["device"] == "cuda:0"
+    ours, numpy = history(tmp_path / "cuda"), history(tmp_path / "cpu")
     assert ours["learning_rate"] == numpy["learning_rate"]
     for name in ("loss", "validation_loss"):
-        assert ours[name] == pytest.approx(numpy[name], rel=1e-4)
-    assert abs(ours["validation_accuracy"] - numpy["validation_accuracy"]) <= 2.1 / 10000
+        assert ours[name] == pytest.approx(numpy[name], rel=1e-4 if dtype == "float32" else 1e-9)
+    assert abs(ours["validation_accuracy"] - numpy["validation_accuracy"]) <= 2.1 / 500
+    assert_the_same_predictions(load(tmp_path / "cuda"), load(tmp_path / "cpu"))
+
+
+def assert_the_same_predictions(ours: Model, numpy: Model) -> None:
+    """Wherever the two largest logits differ by more than 1e-4."""
+    x = load_data("mnist").x_test[:1000]
+    z, expected = ours(x), numpy(x)
+    second, first = np.sort(expected, axis=1)[:, -2:].T
+    sure = first - second > 1e-4
+    assert sure.mean() > 0.99
+    assert np.array_equal(z.argmax(axis=1)[sure], expected.argmax(axis=1)[sure])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(
+    ("options", "path"),
+    [
+        *(({"activation": name}, "captured") for name in ACTIVATIONS),
+        *(({"optimizer": name}, "fused") for name in OPTIMIZERS),
+    ],
+    ids=str,
+)
+def test_images_are_learned_alike(
+    cupy: Any, options: dict[str, str], path: str, dtype: str
+) -> None:
+    data = load_data("mnist")
+    x, y = data.x_train[:2500], data.y_train[:2500]
+    model = mlp(784, 32, 10, activation=options.get("activation", "relu"), dtype=dtype)
+    given = {"epochs": 1, "validation": 500, "optimizer": options.get("optimizer")}
+    ours = fit(model, cupy.asarray(x), y, **given, **PATHS[path])
+    numpy = fit(model, x, y, **given)
+    for a, b in zip(ours.history, numpy.history, strict=True):
+        losses = [b.loss, b.validation_loss]
+        tolerance = 1e-4 if dtype == "float32" else 1e-9
+        assert [a.loss, a.validation_loss] == pytest.approx(losses, rel=tolerance)
+    assert_the_same_predictions(ours.model.to("cpu"), numpy.model)
+
+
+# The captured path
+
+
+def test_a_graph_is_launched_for_many_steps(cupy: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At first some are launched one by one, to be captured; then as many as there are."""
+    launched = watch_graphs(cupy, monkeypatch)
+    result = PLAIN.trained(cupy.asarray(IMAGES), epochs=3, batch_size=4, capture=True)
+    assert launched == [16, 16, *[8, 16, 16] * 2]
+    assert_the_same(result, PLAIN.trained(IMAGES, epochs=3, batch_size=4))
+
+
+def watch_graphs(cupy: Any, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The steps of each graph that is launched from now on."""
+    gpu = importlib.import_module("xpnet.fast.gpu")
+    made, launched = gpu.FusedOnGPU._graph, []
+
+    def watched(self: Any, prepared: Any, count: int) -> Any:
+        graph = made(self, prepared, count)
+        if graph is not None:
+            launched.append(count)
+        return graph
+
+    monkeypatch.setattr(gpu.FusedOnGPU, "_graph", watched)
+    return launched
+
+
+def test_long_steps_are_not_captured_unless_one_asks(
+    cupy: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    launched = watch_graphs(cupy, monkeypatch)
+    PLAIN.trained(cupy.asarray(IMAGES), capture=False)
+    assert launched == []
+    PLAIN.trained(cupy.asarray(IMAGES))
+    assert launched
+    monkeypatch.setattr("xpnet.fast.gpu.LONG_STEP", 100)
+    launched.clear()
+    PLAIN.trained(cupy.asarray(IMAGES))
+    assert launched == []
+    PLAIN.trained(cupy.asarray(IMAGES), capture=True)
+    assert launched
+
+
+def test_where_cublas_cannot_be_called_steps_are_fused(
+    cupy: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By CuPy's own products, with one line that says so."""
+
+    def refuse(self: Any) -> None:
+        raise CublasError("libcublas.so.99: no such file")
+
+    monkeypatch.setattr("xpnet.fast.cublas.Cublas.__init__", refuse)
+    with pytest.warns(RuntimeWarning, match="not captured in CUDA graphs .*so.99") as caught:
+        ours = PLAIN.trained(cupy.asarray(IMAGES))
+    assert len(caught) == 1
+    assert_the_same(ours, PLAIN.trained(IMAGES))
+    ours = PLAIN.trained(cupy.asarray(IMAGES), capture=False)  # nobody asked for graphs
+    assert_the_same(ours, PLAIN.trained(IMAGES))
+
+
+@pytest.mark.parametrize("where", ["begin_capture", "end_capture"])
+def test_where_capture_is_refused_steps_are_fused(
+    cupy: Any, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    stream = cupy.cuda.Stream
+    end = stream.end_capture
+
+    def refuse(self: Any, *_: Any) -> None:
+        if where == "end_capture":
+            end(self)
+        raise RuntimeError("capture is not supported")
+
+    monkeypatch.setattr(stream, where, refuse)
+    with pytest.warns(RuntimeWarning, match="not captured .*capture is not supported") as caught:
+        ours = EVERYTHING.trained(cupy.asarray(IMAGES), capture=True)
+    assert len(caught) == 1
+    assert_the_same(ours, EVERYTHING.trained(IMAGES))
+
+
+def test_a_kernel_that_fails_to_compile_leaves_the_plain_path(
+    cupy: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(FUNCTIONS, np.exp, "no_such_function")
+    with pytest.warns(RuntimeWarning, match="no fast path .*CompileException") as caught:
+        ours = PLAIN.trained(cupy.asarray(IMAGES))
+    assert len(caught) == 1
+    assert_the_same(ours, PLAIN.trained(IMAGES))
+
+
+@pytest.mark.parametrize("non_blocking", [True, False])
+@paths
+def test_the_callers_stream_is_used(cupy: Any, path: dict[str, bool], non_blocking: bool) -> None:
+    x = cupy.asarray(IMAGES)
+    expected = EVERYTHING.trained(IMAGES)
+    with cupy.cuda.Stream(non_blocking=non_blocking) as stream:
+        ours = EVERYTHING.trained(x, **path)
+        assert_the_same(ours, expected)
+        assert cupy.cuda.get_current_stream() == stream
+    assert_the_same(ours, expected)
+
+
+@paths
+def test_a_fit_goes_on_where_another_ended(cupy: Any, path: dict[str, bool]) -> None:
+    x, case = cupy.asarray(IMAGES), EVERYTHING
+    first, numpy = case.trained(x, **path), case.trained(IMAGES)
+    assert_the_same(case.trained(x, initial=first, **path), case.trained(IMAGES, initial=numpy))
+
+
+@paths
+def test_what_a_callback_keeps_is_not_written_over(cupy: Any, path: dict[str, bool]) -> None:
+    kept: list[Result] = []
+    case = CASES["averaged"]
+    case.trained(
+        cupy.asarray(IMAGES), epochs=3, on_epoch=lambda epoch, result: kept.append(result), **path
+    )
+    numpy: list[Result] = []
+    case.trained(IMAGES, epochs=3, on_epoch=lambda epoch, result: numpy.append(result))
+    for ours, theirs in zip(kept, numpy, strict=True):
+        for a, b in zip(ours.progress.arrays, theirs.progress.arrays, strict=True):
+            assert difference(a, b) < 1e-10
+        assert difference(ours.model.theta, theirs.model.theta) < 1e-10
+
+
+def test_one_fit_within_another(cupy: Any) -> None:
+    x = cupy.asarray(IMAGES)
+    inner: list[Result] = []
+
+    def on_epoch(*_: Any) -> None:
+        inner.append(EVERYTHING.trained(x, capture=True))
+
+    ours = PLAIN.trained(x, capture=True, on_epoch=on_epoch)
+    assert_the_same(ours, PLAIN.trained(IMAGES))
+    assert_the_same(inner[-1], EVERYTHING.trained(IMAGES))
+
+
+def test_samples_in_any_order_of_memory(cupy: Any) -> None:
+    columns = cupy.asfortranarray(cupy.asarray(IMAGES))
+    every_second = cupy.asarray(np.repeat(IMAGES, 2, axis=1))[:, ::2]
+    for x in (columns, every_second):
+        assert not x.flags.c_contiguous
+        assert_the_same(PLAIN.trained(x), PLAIN.trained(IMAGES))
+
+
+def test_a_run_is_the_same_to_the_bit(cupy: Any) -> None:
+    x = cupy.asarray(IMAGES)
+    thetas = {EVERYTHING.trained(x, "float32").model.theta.get().tobytes() for _ in range(3)}
+    assert len(thetas) == 1
+
+
+# What goes wrong
+
+
+def in_a_process(
+    code: str, cwd: Path | None = None, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", code]
+    env = {**os.environ, **environment}
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=env, cwd=cwd)
+
+
+SMALL = """
+import cupy, numpy as np, xpnet
+from xpnet.errors import DeviceFailedError
+x, y = cupy.zeros((1000, 20), dtype="uint8"), np.arange(1000) % 10
+model = xpnet.mlp(20, 16, 10)
+"""
+
+
+@pytest.mark.parametrize("options", ["", ", fast=False"])
+def test_no_memory_left_says_what_was_wanted_and_what_to_do(cupy: Any, options: str) -> None:
+    """And gives what there was before."""
+    code = f"""{SMALL}
+def late(epoch, result):
+    cupy.get_default_memory_pool().set_limit(cupy.get_default_memory_pool().used_bytes() + 1000)
+    cupy.get_default_memory_pool().free_all_blocks()
+try:
+    xpnet.fit(model, x, y, epochs=5, batch_size=300, on_epoch=late{options})
+except DeviceFailedError as error:
+    print(error)
+    print(len(error.result.history), error.result.best_epoch)
+    print(error.exit_code, xpnet.evaluate(error.result.model.to("cpu"), x.get(), y).samples)
+"""
+    done = in_a_process(code)
+    assert done.returncode == 0, done.stderr
+    told, epochs, end = done.stdout.splitlines()
+    assert told.startswith("in epoch 2, steps 4 to 6: no memory is left on cuda:0: ")
+    assert "more were wanted, " in told
+    assert "are free (" in told
+    assert "make batches smaller (--batch-size)" in told
+    assert "--device cpu" in told
+    assert epochs.split()[0] == "1"
+    assert end == "1 1000"
+
+
+def test_the_command_tells_that_no_memory_is_left(cupy: Any, tmp_path: Path) -> None:
+    """60,000 images are 47 MB."""
+    command = [sys.executable, "-m", "xpnet", "train", "--device", "cuda", "--output", "run"]
+    env = {**os.environ, "CUPY_GPU_MEMORY_LIMIT": str(40 * 2**20)}
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, env=env, cwd=tmp_path
+    )
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("xpnet: no memory is left on cuda:0: 44.9 MiB more were wanted, ")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_that_fails_keeps_what_it_has(cupy: Any, tmp_path: Path) -> None:
+    """The best model so far, where it can still be read; and the command says which it is."""
+    code = """
+import sys
+import cupy
+from xpnet import cli, train
+fit = train.fit
+def fail(*arguments, on_epoch, **options):
+    def then_fill(epoch, result):
+        on_epoch(epoch, result)
+        if epoch.epoch == 2:
+            pool = cupy.get_default_memory_pool()
+            pool.free_all_blocks()
+            pool.set_limit(pool.total_bytes())
+    return fit(*arguments, on_epoch=then_fill, **options)
+train.fit = fail
+options = ["--limit", "512", "--validation", "100", "--epochs", "4", "--no-fast"]
+sys.exit(cli.run(["train", "--device", "cuda", "--output", "run", "-q", *options]))
+"""
+    done = in_a_process(code, cwd=tmp_path)
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("xpnet: in epoch 3, steps 9 to 12: no memory is left on cuda:0")
+    assert line.endswith("run keeps the model of epoch 2")
+    assert load(tmp_path / "run").network.size == 101_770
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["status"] == "failed"
+
+
+def test_an_error_that_comes_late_is_told_with_the_steps(cupy: Any) -> None:
+    """A kernel that reads where nothing is; CUDA tells when it is next waited for."""
+    code = f"""{SMALL}
+bad = cupy.RawKernel('extern "C" __global__ void bad(int* p) {{ *(p + (1ll << 40)) = 1; }}', "bad")
+def spoil(step):
+    if step == 5:
+        bad((1,), (1,), (cupy.zeros(1, dtype="int32"),))
+try:
+    xpnet.fit(model, x, y, epochs=5, batch_size=300, on_step=spoil)
+except DeviceFailedError as error:
+    print(error)
+    print(len(error.result.history))
+"""
+    done = in_a_process(code)
+    assert done.returncode == 0, done.stderr
+    told, epochs = done.stdout.splitlines()
+    assert told.startswith("in epoch 2, steps 4 to 6: the GPU failed: ")
+    assert "an illegal memory access was encountered" in told
+    assert "begin again in a new process" in told
+    assert epochs == "1"
+
+
+FORK = """
+import os, sys
+import cupy
+from xpnet.device import Device, probe, select
+import xpnet
+x = cupy.zeros((10, 3))
+{before}
+if os.fork() == 0:
+    try:
+        {child}
+    except Exception as error:
+        print(type(error).__name__, error)
+    sys.stdout.flush()
+    os._exit(0)
+os.wait()
+print("parent", probe(0))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+@pytest.mark.parametrize(
+    "child",
+    [
+        "select('cuda', strict=True)",
+        "xpnet.mlp(3, 2)(x)",
+        "xpnet.fit(xpnet.mlp(3, 2), x, [0, 1] * 5)",
+        "Device('cuda').put(__import__('numpy').zeros(3))",
+    ],
+)
+@pytest.mark.parametrize("before", ["", "probe(0)"])
+def test_a_forked_process_is_told_why_cuda_does_not_work(
+    cupy: Any, child: str, before: str
+) -> None:
+    done = in_a_process(FORK.format(child=child, before=before))
+    assert done.returncode == 0, done.stderr
+    told, parent = done.stdout.splitlines()
+    assert told.startswith("DeviceError ")
+    assert "CUDA had started before this process was forked" in told
+    assert 'multiprocessing.set_start_method("spawn")' in told
+    assert parent == "parent None"
+
+
+def test_arrays_of_two_devices_are_refused(cupy: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is one device here; the other is pretended."""
+    x, y = cupy.asarray(IMAGES), cupy.asarray(LABELS)
+    monkeypatch.setattr(
+        "xpnet.device.device_of",
+        lambda a: cupy.cuda.Device(0) if a is not y else SimpleNamespace(id=1),
+    )
+    with pytest.raises(UsageError, match="x is on cuda:0 and y on cuda:1; expected both on one"):
+        fit(PLAIN.untrained(), x, y)
+    with pytest.raises(UsageError, match="and sample_weight on cuda:1"):
+        fit(PLAIN.untrained(), x, LABELS, sample_weight=y)
+    with pytest.raises(UsageError, match="and y on cuda:1"):
+        evaluate(PLAIN.untrained(), x, y)
+
+
+# The guard
+
+WAITING: dict[str, Callable[[Any, Any], Any]] = {
+    "float": lambda cupy, x: float(x.sum()),
+    "int": lambda cupy, x: int(x.sum()),
+    "if": lambda cupy, x: 1 if x.sum() > 0 else 0,
+    "item": lambda cupy, x: x.sum().item(),
+    "get": lambda cupy, x: x.get(),
+    "asnumpy": lambda cupy, x: cupy.asnumpy(x),
+    "mask": lambda cupy, x: x[x > 1],
+    "print": lambda cupy, x: str(x),
+    "format": lambda cupy, x: f"{x.sum()}",
+    "to_numpy": lambda cupy, x: to_numpy(x),
+    "stream": lambda cupy, x: cupy.cuda.get_current_stream().synchronize(),
+    "event": lambda cupy, x: cupy.cuda.Event().synchronize(),
+    "runtime": lambda cupy, x: cupy.cuda.runtime.deviceSynchronize(),
+}
+
+
+@pytest.mark.parametrize("name", WAITING)
+def test_within_the_guard_what_waits_names_its_line(cupy: Any, name: str) -> None:
+    x = cupy.arange(5.0)
+    with pytest.raises(TransferError) as caught, no_transfers():
+        WAITING[name](cupy, x)
+    assert "within no_transfers, at " in str(caught.value)
+    place = "device.py" if name == "to_numpy" else "test_cuda.py"
+    assert f"{place}:" in str(caught.value)
+    WAITING[name](cupy, x)  # outside it does what it did
+
+
+def test_the_guard_lets_the_device_work_and_ends(cupy: Any) -> None:
+    before = vars(cupy.ndarray).get("get"), vars(cupy.cuda.Event)["synchronize"]
+    with no_transfers(), no_transfers():
+        x = cupy.asarray(IMAGES)
+        y = PLAIN.untrained()(x) * 2
+        seen = []
+        other = Thread(target=lambda: seen.append(float(y.sum())))  # it guards its own thread
+        other.start()
+        other.join()
+    assert seen == [float(y.sum())]
+    assert before == (vars(cupy.ndarray).get("get"), vars(cupy.cuda.Event)["synchronize"])
+
+
+@paths
+def test_the_guard_finds_nothing_within_an_epoch(cupy: Any, path: dict[str, bool]) -> None:
+    guard = ExitStack()
+
+    def on_step(step: int) -> None:
+        if step % EVERYTHING.steps == 1:
+            guard.enter_context(no_transfers())
+        elif step % EVERYTHING.steps == 0:
+            guard.close()
+
+    result = EVERYTHING.trained(cupy.asarray(IMAGES), on_step=on_step, **path)
+    assert len(result.history) == 2
+
+
+# The rest of the package without xpnet/fast
+
+
+def test_without_the_fast_paths_there_is_the_plain_one(cupy: Any, tmp_path: Path) -> None:
+    source = Path(xpnet.__file__).parent
+    ignored = shutil.ignore_patterns("fast", "__pycache__")
+    shutil.copytree(source, tmp_path / "xpnet", ignore=ignored)
+    command = [
+        *[sys.executable, "-m", "xpnet", "train", "--device", "cuda", "--limit", "512"],
+        *["--validation", "100", "--epochs", "1", "--output", "run"],
+    ]
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, env=env, cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert "cuda:0" in done.stdout
+    data = load_data("mnist")
+    model = mlp(784, 128, 10, input_shape=(28, 28))
+    options = {"limit": 512, "validation": 100, "epochs": 1}
+    ours = fit(model, cupy.asarray(data.x_train), data.y_train, **options)
+    assert history(tmp_path / "run")["loss"] == pytest.approx(ours.history[0].loss, rel=1e-5)
 
 
 # What the device is asked for.  Everything here is counted by the emulator.
@@ -305,7 +764,10 @@ counted = pytest.mark.parametrize("case", COUNTED.values(), ids=COUNTED)
 
 @pytest.mark.emulator
 @counted
-def test_within_an_epoch_nothing_is_copied_and_nothing_waits(cupy: Any, case: Case) -> None:
+@paths
+def test_within_an_epoch_nothing_is_copied_and_nothing_waits(
+    cupy: Any, case: Case, path: dict[str, bool]
+) -> None:
     """From the end of an epoch's first step to the end of its last."""
     cudaemu = importlib.import_module("cudaemu")
     counts = []
@@ -316,11 +778,90 @@ def test_within_an_epoch_nothing_is_copied_and_nothing_waits(cupy: Any, case: Ca
         elif step % case.steps == 1:
             cudaemu.reset()
 
-    case.trained(cupy.asarray(IMAGES), "float32", on_step=on_step)
+    case.trained(cupy.asarray(IMAGES), "float32", on_step=on_step, **path)
     assert len(counts) == 2
     for count in counts:
         assert {name: count.get(name, 0) for name in NOTHING} == dict.fromkeys(NOTHING, 0)
-        assert count["kernel_launches"] > 20 * (case.steps - 1)
+        steps, launches = case.steps - 1, count["kernel_launches"]
+        if path == PATHS["plain"]:
+            assert launches > 20 * steps
+        elif path == PATHS["fused"]:
+            assert 3 * steps < launches < 100 * steps
+        else:  # a graph of all of them, after what it was captured from; or of one short step
+            assert launches <= 2 + (count is counts[0]) * 100
+            assert count["graph_launches"] <= 2
+
+
+@pytest.mark.emulator
+@pytest.mark.parametrize(
+    ("path", "calls"), [("plain", 60), ("fused", 12), ("captured", 1.2)], ids=PATHS
+)
+def test_a_step_is_so_many_launches(cupy: Any, path: str, calls: float) -> None:
+    """784-128-10, ReLU, Adam, batches of 128: all that the host asks for between the first and
+    the last step of an epoch, memsets and copies on the device among it.
+    """
+    cudaemu = importlib.import_module("cudaemu")
+    x, y = cupy.asarray(np.resize(IMAGES, (128 * 40, 784))), np.resize(LABELS, 128 * 40)
+    counts: dict[str, int] = {}
+
+    def on_step(step: int) -> None:
+        if step == 41:
+            cudaemu.reset()
+        elif step == 80:
+            counts.update(cudaemu.stats())
+
+    model = mlp(784, 128, 10)
+    fit(model, x, y, epochs=2, validation=0, optimizer="adam", on_step=on_step, **PATHS[path])
+    assert {name: counts.get(name, 0) for name in NOTHING} == dict.fromkeys(NOTHING, 0)
+    asked = ("kernel_launches", "cublas_calls", "memsets", "d2d_copies", "graph_launches")
+    total = sum(counts.get(name, 0) for name in asked)
+    assert 0 < total <= calls * 39
+    if path == "fused":
+        assert total == 11 * 39
+        assert counts["cublas_calls"] == 5 * 39
+    if path == "captured":
+        assert total == counts["graph_launches"] <= 39 / 10
+
+
+@pytest.mark.emulator
+def test_an_epoch_of_graphs_is_a_tenth_of_the_calls(cupy: Any) -> None:
+    """From the upload of its order to its last step, and none of them waits."""
+    cudaemu = importlib.import_module("cudaemu")
+    x, y = cupy.asarray(np.resize(IMAGES, (16 * 50 + 5, 64))), np.resize(LABELS, 16 * 50 + 5)
+    totals = {}
+    for path, options in PATHS.items():
+        counts: dict[str, int] = {}
+
+        def on_step(step: int, counts: dict[str, int] = counts) -> None:
+            if step == 3 * 51:
+                counts.update(cudaemu.stats())
+
+        fit(
+            mlp(64, 16, 10), x, y, epochs=3, batch_size=16, validation=0, on_step=on_step,
+            on_epoch=lambda *_: cudaemu.reset(), **options,
+        )  # fmt: skip
+        asked = ("kernel_launches", "cublas_calls", "memsets", "d2d_copies", "h2d_copies")
+        totals[path] = sum(counts.get(name, 0) for name in (*asked, "graph_launches"))
+        assert not counts.get("synchronisations")
+    assert totals["fused"] < totals["plain"] / 3
+    assert totals["captured"] <= totals["fused"] / 10
+
+
+@pytest.mark.emulator
+def test_memory_is_the_images_and_little_else(cupy: Any, tmp_path: Path) -> None:
+    """The peak of what CuPy's pool takes, of a run of the command: 47 MB are the images."""
+    code = """
+import cupy, sys
+from xpnet import cli
+options = ["--limit", "1024", "--epochs", "2", "--optimizer", "adam"]
+status = cli.run(["train", "--device", "cuda", "--output", "run", "-q", *options])
+print(status, cupy.get_default_memory_pool().total_bytes())
+"""
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
+    status, peak = map(int, done.stdout.split())
+    assert status == 0
+    assert 47e6 < peak <= 70e6
 
 
 @pytest.mark.emulator

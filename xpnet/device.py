@@ -9,7 +9,7 @@ import os
 import platform
 import warnings
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any
@@ -95,8 +95,20 @@ def on_device_of(x: Array) -> AbstractContextManager[Any]:
     if not _is_cupy(x):
         return _NOTHING
     refuse_after_fork()
-    device: AbstractContextManager[Any] = device_of(x)
-    return device
+    return _current(device_of(x))
+
+
+@contextmanager
+def _current(device: Any) -> Iterator[None]:
+    """A device of CuPy as the current one; where it failed, an error that says so goes on."""
+    device.__enter__()
+    try:
+        yield
+    except BaseException:
+        with suppress(Exception):  # of a GPU that failed, whatever is asked of it
+            device.__exit__(None, None, None)
+        raise
+    device.__exit__(None, None, None)
 
 
 def put(array: npt.NDArray[Any], like: Array) -> Array:
@@ -187,7 +199,7 @@ class Device:
             return array
         refuse_after_fork()
         cupy = importlib.import_module("cupy")
-        with failures(), cupy.cuda.Device(self.index):
+        with failures(), _current(cupy.cuda.Device(self.index)):
             return cupy.asarray(array)
 
 

@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from time import perf_counter
@@ -32,7 +33,7 @@ from xpnet.cli.options import (
     or_none,
 )
 from xpnet.cli.parser import option
-from xpnet.errors import DivergedError, XpnetError
+from xpnet.errors import DeviceFailedError, DivergedError, XpnetError
 
 if TYPE_CHECKING:
     from xpnet.datasets import Samples
@@ -163,6 +164,7 @@ def train(
     """
     begin(data, threads)
     from xpnet import run as runs
+    from xpnet.cuda import failures
     from xpnet.data import split
     from xpnet.datasets import load as load_data
     from xpnet.device import select, versions
@@ -211,20 +213,20 @@ def train(
 
     status = "failed"
     try:
-        with blas.limited(threads or blas.suited(model.network, batch_size)) as taken:
+        with failures(), blas.limited(threads or blas.suited(model.network, batch_size)) as taken:
             manifest["threads"] = taken
             runs.write_manifest(folder, manifest)
             start = perf_counter()
-            x = chosen.put(samples.x_train)
             with report.live(batch_size * accumulate) as on_step:
                 result = fit(
-                    model.to(chosen), x, samples.y_train, epochs=epochs, batch_size=batch_size,
-                    accumulate=accumulate, optimizer=optimizer, learning_rate=learning_rate,
-                    schedule=schedule, warmup=warmup, weight_decay=weight_decay,
-                    clip_norm=clip_norm, average=or_none(average), loss=found.loss,
-                    label_smoothing=label_smoothing, class_weight=or_none(class_weight),
-                    validation=validation, patience=patience, limit=limit, seed=seed, fast=fast,
-                    capture=capture, on_step=on_step, on_epoch=save,
+                    model.to(chosen), chosen.put(samples.x_train), samples.y_train, epochs=epochs,
+                    batch_size=batch_size, accumulate=accumulate, optimizer=optimizer,
+                    learning_rate=learning_rate, schedule=schedule, warmup=warmup,
+                    weight_decay=weight_decay, clip_norm=clip_norm, average=or_none(average),
+                    loss=found.loss, label_smoothing=label_smoothing,
+                    class_weight=or_none(class_weight), validation=validation, patience=patience,
+                    limit=limit, seed=seed, fast=fast, capture=capture, on_step=on_step,
+                    on_epoch=save,
                 )  # fmt: skip
             write()
             seconds = perf_counter() - start
@@ -245,6 +247,11 @@ def train(
         status = "diverged"
         kept = f"; see {folder}" if best else ""
         raise DivergedError(f"{error}{kept}", error.result) from None
+    except DeviceFailedError as error:
+        with suppress(Exception):  # what is on a GPU that failed may be lost
+            write()
+        kept = f"; {folder} keeps the model of epoch {best}" if best else ""
+        raise DeviceFailedError(f"{error}{kept}", error.result) from None
     except KeyboardInterrupt:
         write()
         status = "interrupted"

@@ -291,19 +291,20 @@ class FusedOnGPU:
             self._take(self._step(self._constants, self._arrays, *tables.at(i)))
             self._ahead = i + 1
             return self._arrays
-        program = prepared.program
-        count = 1 if short else (self._full - i) % TOGETHER or TOGETHER
-        if not first_time and self._is_captured(program):  # what is captured has run before
-            graph = self._graph(prepared, count)
-            if graph is not None:
-                if self._counted != i:
-                    self._counter.fill(i)
-                graph.launch()
-                self._ahead = self._counted = i + count
-                return self._arrays
-        self._products.use(self._cupy.cuda.get_current_stream())
-        program(self._zero, i)
-        self._ahead = i + 1
+        count, graph = 1, None
+        if self._is_captured(prepared.program):
+            count = 1 if short else (self._full - i) % TOGETHER or TOGETHER
+            graph = None if first_time else self._graph(prepared, count)  # all has to run before
+        if graph is None:
+            self._products.use(self._cupy.cuda.get_current_stream())
+            for number in range(i, i + count):
+                prepared.program(self._zero, number)
+        else:
+            if self._counted != i:
+                self._counter.fill(i)
+            graph.launch()
+            self._counted = i + count
+        self._ahead = i + count
         return self._arrays
 
     def _take(self, arrays: Sequence[Array]) -> None:
