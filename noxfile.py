@@ -88,16 +88,24 @@ def cuda(session: nox.Session) -> None:
     # Without [ctk]: a device's machine has CUDA, and the emulator brings its own.
     session.install("cupy-cuda12x>=14", "-e", ".[test]")
     code = "import xpnet.device as d; print(d.probe(0) or 'works')"
+    tests = ("-m", "pytest", "-q", "-m", "cuda or emulator")
     if str(session.run("python", "-c", code, silent=True)).strip() == "works":
-        session.run("pytest", "-q", "-m", "cuda or emulator")
+        session.run("python", *tests)
+        session.run("python", "scripts/bench_gpu.py", *session.posargs)
         return
     session.run("pytest", "-q", "tests/test_device.py")
     if not EMULATOR.is_dir():
         session.warn("no CUDA device, and no emulator: the CUDA tests were not run")
         return
     session.run(str(EMULATOR / "install"), session.virtualenv.location, external=True)
-    run = str(EMULATOR / "run")
-    session.run(run, "python", "-m", "pytest", "-q", "-m", "cuda or emulator", external=True)
+    run = (str(EMULATOR / "run"), "python")
+    session.run(*run, *tests, external=True)
+    paths = ("tests/test_cuda.py", "tests/test_kernels.py")
+    # Nothing is done before it is waited for, so that what is read too early is seen; and then
+    # without a pool, so that what is read or written past the end of an array is seen.
+    session.run(*run, *tests, *paths, external=True, env={"CUDAEMU_ASYNC": "lazy"})
+    session.run(*run, *tests, *paths, "--without-pool", external=True)
+    session.run(*run, "scripts/bench_gpu.py", "--batch-sizes", "128", external=True)
 
 
 @nox.session

@@ -106,6 +106,17 @@ def difference(a: Any, b: Any) -> float:
     return float(error / scale) if scale else float(error)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--without-pool", action="store_true", help="each array of CuPy in its own allocation"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("without_pool"):
+        importlib.import_module("cupy").cuda.set_allocator(None)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Show every test that needs a device as skipped, with the probe's reason."""
     for item in items:

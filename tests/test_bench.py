@@ -2,10 +2,12 @@
 
 import threading
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
 
+import xpnet
 from xpnet import bench
 from xpnet.cli import run
 from xpnet.datasets import load
@@ -117,8 +119,6 @@ def test_bench_compares_with_the_products() -> None:
 
 
 def test_bench_trains_what_it_is_asked_to(monkeypatch: pytest.MonkeyPatch) -> None:
-    import xpnet
-
     seen = []
     fit = xpnet.fit
 
@@ -146,6 +146,9 @@ def test_the_command_prints_a_table(capsys: pytest.CaptureFixture[str]) -> None:
         (["--optimizer", "adma"], "did you mean 'adam'"),
         (["--batch-size", "60001"], "MNIST has 60,000 training samples"),
         (["--hidden", "x"], "--hidden x: expected widths"),
+        (["--compare", "--device", "cpu"], "--device cpu: expected a GPU to compare"),
+        (["--compare", "--device", "cuda:99"], "cuda:99 cannot be used: "),
+        (["--device", "cuda:1"], "--device cuda:1 has no effect without --compare"),
     ],
 )
 def test_the_command_answers_a_mistake(
@@ -153,3 +156,26 @@ def test_the_command_answers_a_mistake(
 ) -> None:
     assert run(["bench", *option]) == 2
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.cuda
+def test_a_step_on_the_cpu_is_compared_with_one_on_a_gpu(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    options = ["--hidden", "4", "--rounds", "1", "--batch-size", "16", "--optimizer", "sgd"]
+    assert run(["bench", "--compare", *options]) == 0
+    first, _, _, *lines = capsys.readouterr().out.splitlines()
+    assert first.startswith("784-4-10, sgd, float32, MNIST, on the CPU and on cuda:0 (asked for: ")
+    assert [line.split(" | ")[0] for line in lines[2:]] == [
+        "| cpu, 16 samples",
+        "| cuda:0, 16 samples",
+    ]
+    assert lines[2].count(" 1.00 ") == 2
+    with pytest.raises(xpnet.UsageError, match="MNIST has 60,000"):
+        bench.compare_devices(xpnet.select("cuda"), batch_sizes=[60_001])
+
+
+def test_the_last_step_is_waited_for() -> None:
+    asked: list[Any] = []
+    assert bench._and_wait(asked.append, lambda: asked.append("wait"), 17) == 32
+    assert asked == [32, "wait"]

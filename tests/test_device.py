@@ -19,13 +19,14 @@ from conftest import Library
 import xpnet
 from xpnet import device
 from xpnet.cli import run
-from xpnet.cuda import details
+from xpnet.cuda import cpu_is_faster, details, failures
 from xpnet.device import (
     Device,
     device_of,
     float_name,
     inventory,
     namespace,
+    no_transfers,
     parse,
     probe,
     put,
@@ -33,7 +34,7 @@ from xpnet.device import (
     to_numpy,
     versions,
 )
-from xpnet.errors import DeviceError, DeviceFallbackWarning, UsageError
+from xpnet.errors import DeviceError, DeviceFailedError, DeviceFallbackWarning, UsageError
 
 
 @pytest.fixture(autouse=True)
@@ -484,6 +485,80 @@ def test_a_cupy_that_fails_to_import_is_told_from_none(
     assert found.reason.startswith("CuPy fails: ")
     assert reason in found.reason
     assert found.remedy == f"install it again: {INSTALL}"
+
+
+def full(free: int, total: int, held: int, limit: int) -> ModuleType:
+    """CuPy on a GPU of which so much is free, and taken by its pool."""
+    cupy = stand_in()
+    pool = SimpleNamespace(total_bytes=lambda: held, get_limit=lambda: limit)
+    cupy.get_default_memory_pool = lambda: pool
+    cupy.cuda.Device = lambda: SimpleNamespace(id=1)
+    cupy.cuda.runtime.memGetInfo = lambda: (free, total)
+    return cupy
+
+
+@pytest.mark.parametrize(
+    ("error", "limit", "expected"),
+    [
+        (
+            OutOfMemoryError("Out of memory allocating 3,221,225,472 bytes (allocated so far: 512"),
+            0, "3.0 GiB more were wanted, 1.5 GiB of 8.0 GiB are free (64 MiB are taken by this",
+        ),
+        (
+            OutOfMemoryError("Out of memory allocating 512 bytes (allocated so far: 1 bytes)."),
+            2**27, "512 bytes more were wanted, 64 MiB of 128 MiB are free (64 MiB are",
+        ),
+        (NO_MEMORY, 0, "more was wanted, 1.5 GiB of 8.0 GiB are free"),
+        (CUDARuntimeError("CUBLAS_STATUS_ALLOC_FAILED"), 0, "more was wanted, 1.5 GiB of"),
+    ],
+)  # fmt: skip
+def test_no_memory_is_told_with_what_there_is(
+    error: Exception, limit: int, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "cupy", full(3 * 2**29, 2**33, 2**26, limit))
+    with pytest.raises(DeviceFailedError) as caught, failures():
+        raise error
+    told = str(caught.value)
+    assert told.startswith(f"no memory is left on cuda:1: {expected}")
+    assert "make batches smaller (--batch-size)" in told
+    assert caught.value.__cause__ is error
+    assert caught.value.exit_code == 1
+
+
+def test_other_errors_stay_what_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "cupy", full(1, 2, 3, 0))
+    for error in (ValueError("x"), UsageError("x"), KeyError("CUDA")):
+        with pytest.raises(type(error)) as caught, failures():
+            raise error
+        assert caught.value is error
+    broken = CUDARuntimeError("cudaErrorIllegalAddress: an illegal memory access")
+    with pytest.raises(DeviceFailedError, match=r"the GPU failed: .*IllegalAddress"), failures():
+        raise broken
+
+
+def test_a_small_step_may_be_faster_on_the_cpu() -> None:
+    products, multiplications = xpnet.mlp(784, 128, 10).network.products
+    assert (products, multiplications) == (5, 3 * (784 * 128 + 128 * 10) - 784 * 128)
+    assert not cpu_is_faster(128 * multiplications, products)
+    assert cpu_is_faster(4 * multiplications, products)
+    assert cpu_is_faster(64 * multiplications, products, fast=False)
+    assert xpnet.mlp(3, 2).network.products == (2, 12)
+
+
+def test_the_guard_needs_no_cupy(no_cupy: None) -> None:
+    with no_transfers():
+        assert float(np.ones(1)[0]) == 1
+
+
+@pytest.mark.parametrize("name", ["y", "sample_weight"])
+def test_arrays_of_two_devices_are_refused(name: str) -> None:
+    strict = pytest.importorskip("array_api_strict")
+    first, second = strict.Device("CPU_DEVICE"), strict.Device("device1")
+    x = strict.ones((4, 3), device=first)
+    y = strict.asarray([0, 1, 0, 1], device=second if name == "y" else first)
+    w = strict.ones(4, device=second)
+    with pytest.raises(UsageError, match=f"x is on .* and {name} on .*; expected both on one"):
+        xpnet.fit(xpnet.mlp(3, 2), x, y, sample_weight=w if name != "y" else None)
 
 
 @pytest.mark.usefixtures("no_cupy")

@@ -13,7 +13,7 @@ import os
 import platform
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import pairwise
@@ -291,21 +291,11 @@ def bench(
     UsageError
         A batch would have more samples than there are.
     """
-    samples = xpnet.datasets.load("mnist")
+    samples = _samples(batch_size)
     x, many = samples.x_train, samples.x_test[:MANY]
-    if batch_size > len(x):
-        raise xpnet.UsageError(f"batch size {batch_size}: MNIST has {len(x):,} training samples")
     model = xpnet.mlp(784, *hidden, 10, input_shape=(28, 28))
     widths = 784, *hidden, 10
-
-    def train(on_step: Callable[..., None]) -> None:
-        # So slow that the loss stays far from 0 however long this takes: no number gets so small
-        # that the processor is slow with it.
-        xpnet.fit(
-            model, x, samples.y_train, epochs=10**9, batch_size=batch_size, optimizer=optimizer,
-            learning_rate=1e-5, schedule="constant", validation=0, on_step=on_step,
-        )  # fmt: skip
-
+    train = partial(_train, model, x, samples.y_train, batch_size, optimizer)
     rows: list[list[str]] = []
 
     def compare(what: str, n: int, ours: Steps, alone: Callable[[], None]) -> None:
@@ -325,3 +315,83 @@ def bench(
         alone = products(*widths, batch_size=n, backward=False)
         compare("prediction", n, repeat(partial(model.predict, many[:n])), alone)
     return HEAD, rows
+
+
+def _samples(batch_size: int) -> Any:
+    """MNIST, if a batch has no more samples than it."""
+    samples = xpnet.datasets.load("mnist")
+    n = len(samples.x_train)
+    if batch_size > n:
+        raise xpnet.UsageError(f"batch size {batch_size}: MNIST has {n:,} training samples")
+    return samples
+
+
+def _train(
+    model: xpnet.Model, x: Any, y: Any, batch_size: int, optimizer: str,
+    on_step: Callable[..., None],
+) -> None:  # fmt: skip
+    """Train for long.
+
+    So slowly that the loss stays far from 0 however long it takes: no number gets so small that
+    the processor is slow with it.
+    """
+    xpnet.fit(
+        model, x, y, epochs=10**9, batch_size=batch_size, optimizer=optimizer, learning_rate=1e-5,
+        schedule="constant", validation=0, on_step=on_step,
+    )  # fmt: skip
+
+
+COMPARED = ("", "µs, min", "µs, median", "÷ CPU, min", "÷ CPU, median", "samples/s, median")
+
+
+def compare_devices(
+    device: xpnet.Device,
+    hidden: Sequence[int] = (128,),
+    batch_sizes: Sequence[int] = (128,),
+    optimizer: str = "nesterov",
+    rounds: int = 20,
+    seconds: float = BLOCK_SECONDS,
+) -> tuple[Sequence[str], list[list[str]]]:
+    """Head and rows of a table: a training step on MNIST on the CPU and on a GPU, in turns.
+
+    Parameters
+    ----------
+    device : Device
+        The GPU (`xpnet.select`).
+    hidden, optimizer, rounds, seconds
+        As for `bench`.
+    batch_sizes : sequence of int
+
+    Raises
+    ------
+    UsageError
+        A batch would have more samples than there are.
+    """
+    samples = _samples(max(batch_sizes))
+    model = xpnet.mlp(784, *hidden, 10, input_shape=(28, 28))
+    rows: list[list[str]] = []
+    for batch_size in batch_sizes:
+        with ExitStack() as running:
+            sides: dict[str, Steps] = {}
+            for place in (xpnet.select("cpu"), device):
+                x, wait = place.put(samples.x_train), place.synchronize
+                train = partial(_train, model, x, samples.y_train, batch_size, optimizer)
+                steps = running.enter_context(step_by_step(train))
+                sides[str(place)] = partial(_and_wait, steps, wait)
+            times = measure(sides, rounds, seconds)
+        for name, t in times.items():
+            cpu = times["cpu"]
+            rows.append([
+                f"{name}, {batch_size:,} samples", microseconds(t.min), microseconds(t.median),
+                f"{t.min / cpu.min:.2f}", f"{t.median / cpu.median:.2f}",
+                f"{batch_size / t.median * 1e6:,.0f}",
+            ])  # fmt: skip
+    return COMPARED, rows
+
+
+def _and_wait(steps: Steps, wait: Callable[[], None], calls: int) -> int:
+    """Steps, and the wait for the last of them; in sixteens, as a GPU's are launched."""
+    calls = -(-calls // 16) * 16
+    steps(calls)
+    wait()
+    return calls

@@ -200,13 +200,17 @@ def _kernel_cache() -> str:
     )
 
 
+LAUNCH = 3e-6  # seconds that a kernel takes at least, within a CUDA graph
+LAUNCH_FROM_PYTHON = 10e-6
+CPU = 5e10  # multiplications in a second, of one core
+
+
 def cpu_is_faster(multiplications: int, products: int, fast: bool = True) -> bool:
     """Whether a training step may well take less time on a CPU than on a GPU.
 
-    To launch a kernel takes time, however small it is: some 3 µs within a CUDA graph, and from
-    Python 10.  A step is about twice as many launches as it has matrix products, and ten times as
-    many as it is written.  A core of a CPU makes 5 10^10 multiplications in a second.  On a machine
-    with a GPU `xpnet bench --compare` tells.
+    However small a kernel is, to launch it takes time: a step is about twice as many launches as it
+    has matrix products, or, as it is written, ten times as many.  In that time a CPU can do the
+    products of a small step.  On a machine with a GPU `xpnet bench --compare` measures both.
 
     Parameters
     ----------
@@ -217,8 +221,8 @@ def cpu_is_faster(multiplications: int, products: int, fast: bool = True) -> boo
     fast : bool, default True
         Whether the fast path is taken.
     """
-    launching = products * (2 * 3e-6 if fast else 10 * 10e-6)
-    return multiplications / 5e10 < launching
+    launching = 2 * products * LAUNCH if fast else 10 * products * LAUNCH_FROM_PYTHON
+    return multiplications / CPU < launching
 
 
 # After a fork CUDA does not work in the child, if it had started in the parent.

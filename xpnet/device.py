@@ -202,6 +202,11 @@ class Device:
         with failures(), _current(cupy.cuda.Device(self.index)):
             return cupy.asarray(array)
 
+    def synchronize(self) -> None:
+        """Wait until all that it was asked for is computed; a CPU's is already."""
+        if self.kind == "cuda":
+            importlib.import_module("cupy").cuda.Device(self.index).synchronize()
+
 
 def parse(spec: str) -> tuple[str, int]:
     """("auto" | "cpu" | "cuda", index) of `auto`, `cpu`, `cuda` or `cuda:N`.

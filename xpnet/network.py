@@ -88,6 +88,15 @@ class Network:
         return sum(prod(shape) for i, name, shape in self.slots if name in self.layers[i].decayed)
 
     @cached_property
+    def products(self) -> tuple[int, int]:
+        """The matrix products of a training step, and their multiplications for each sample.
+
+        For each dense layer there are three, and two for the first, whose dx nobody needs.
+        """
+        sizes = [shape[0] * shape[1] for _, name, shape in self.slots if name == "W"]
+        return max(3 * len(sizes) - 1, 0), 3 * sum(sizes) - sum(sizes[:1])
+
+    @cached_property
     def drawing(self) -> tuple[int, ...]:
         """The numbers of the layers that read a random key."""
         return tuple(i for i, layer in enumerate(self.layers) if layer.draws)

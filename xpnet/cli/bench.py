@@ -4,7 +4,7 @@ from typing import Annotated
 
 from xpnet.cli.options import EVERYDAY, Hidden, begin, widths
 from xpnet.cli.parser import option
-from xpnet.errors import at_least
+from xpnet.errors import UsageError, at_least
 
 
 def bench_command(
@@ -13,16 +13,31 @@ def bench_command(
     optimizer: Annotated[str, option(EVERYDAY, "As for train.")] = "nesterov",
     threads: Annotated[int, option(EVERYDAY, "Threads of the BLAS.")] = 1,
     rounds: Annotated[int, option(EVERYDAY, "Blocks of each, of 30 ms.")] = 20,
+    compare: Annotated[
+        bool, option(EVERYDAY, "A step on the CPU beside one on the GPU, in their place.")
+    ] = False,
+    device: Annotated[str, option(EVERYDAY, "With --compare: cuda or cuda:N.")] = "cuda",
 ) -> None:
     """How fast this machine is: a training step and a prediction, beside their matrix products."""
     for name, value in (("batch_size", batch_size), ("rounds", rounds)):
         at_least(name, value, 1)
     shape = widths(hidden)
     begin("mnist", threads)
-    from xpnet.bench import bench, machine, table
+    from xpnet.bench import bench, compare_devices, machine, table
+    from xpnet.device import select
     from xpnet.threads import limited
 
+    if device != "cuda" and not compare:
+        raise UsageError(f"--device {device} has no effect without --compare")
+    gpu = select(device, strict=True) if compare else None
+    if gpu is not None and gpu.kind == "cpu":
+        raise UsageError(f"--device {device}: expected a GPU to compare the CPU with")
     with limited(threads) as taken:
-        head, rows = bench(shape, batch_size, optimizer, rounds)
-        print(f"{'-'.join(map(str, (784, *shape, 10)))}, {optimizer}, float32, MNIST, on the CPU")
+        if gpu is None:
+            head, rows = bench(shape, batch_size, optimizer, rounds)
+            where = "on the CPU"
+        else:
+            head, rows = compare_devices(gpu, shape, (batch_size,), optimizer, rounds)
+            where = f"on the CPU and on {gpu} ({gpu.why})"
+        print(f"{'-'.join(map(str, (784, *shape, 10)))}, {optimizer}, float32, MNIST, {where}")
         print(f"{machine()}; threads of the BLAS: {taken}\n\n{table(head, rows)}")

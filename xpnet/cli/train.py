@@ -164,7 +164,7 @@ def train(
     """
     begin(data, threads)
     from xpnet import run as runs
-    from xpnet.cuda import failures
+    from xpnet.cuda import cpu_is_faster, failures
     from xpnet.data import split
     from xpnet.datasets import load as load_data
     from xpnet.device import select, versions
@@ -188,6 +188,9 @@ def train(
         epochs = max(FEWEST_EPOCHS, -(-FEWEST_STEPS // max(steps, 1)))
     report = Report(model, samples.name, len(rows[:limit]), epochs, quiet)
     report.start(samples, found, chosen)
+    products, multiplications = model.network.products
+    if chosen.kind == "cuda" and cpu_is_faster(multiplications * batch_size, products, fast):
+        report.say("hint", "so small a step may take less time by --device cpu")
     folder, made = runs.create(output, samples.name)
     optimizer = optimizer or default_optimizer(model)
     configuration = {**context.params, "epochs": epochs, "optimizer": optimizer}
