@@ -86,14 +86,14 @@ def bench(session: nox.Session) -> None:
 def cuda(session: nox.Session) -> None:
     """The tests of CuPy: on a device, else under the emulator if it is there."""
     # Without [ctk]: a device's machine has CUDA, and the emulator brings its own.
-    session.install("cupy-cuda12x>=14", "-e", ".[test]")
+    session.install("cupy-cuda12x>=14", "nvidia-cuda-nvrtc-cu12", "-e", ".[test]")
     code = "import xpnet.device as d; print(d.probe(0) or 'works')"
     tests = ("-m", "pytest", "-q", "-m", "cuda or emulator")
     if str(session.run("python", "-c", code, silent=True)).strip() == "works":
         session.run("python", *tests)
         session.run("python", "scripts/bench_gpu.py", *session.posargs)
         return
-    session.run("pytest", "-q", "tests/test_device.py")
+    session.run("pytest", "-q", "tests/test_device.py", "tests/test_kernels.py")
     if not EMULATOR.is_dir():
         session.warn("no CUDA device, and no emulator: the CUDA tests were not run")
         return

@@ -3,8 +3,12 @@
 Kernels are made of what is recorded, so the oracle of each is the same code called with NumPy.
 """
 
+import ctypes
 import importlib
+import importlib.util
 from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -239,6 +243,74 @@ def test_a_function_that_has_no_kernel_is_refused() -> None:
         call(np.arctan, ["x"], np.dtype("float32"))
     with pytest.raises(CannotRecordError, match="computing in float16"):
         call(np.add, ["x", "y"], np.dtype("float16"))
+
+
+# That NVIDIA's compiler takes them
+
+
+@pytest.fixture(scope="session")
+def compiler() -> ctypes.CDLL:
+    """NVRTC from its wheel, which needs no device."""
+    if importlib.util.find_spec("nvidia") is None:
+        pytest.skip("NVRTC is not installed (pip install nvidia-cuda-nvrtc-cu12)")
+    folders = [Path(folder) for folder in importlib.import_module("nvidia").__path__]
+    found = [path for folder in folders for path in folder.glob("cuda_nvrtc/lib/libnvrtc.so.1?")]
+    if not found:
+        pytest.skip("NVRTC is not installed (pip install nvidia-cuda-nvrtc-cu12)")
+    return ctypes.CDLL(str(found[0]))
+
+
+def compile_for(nvrtc: ctypes.CDLL, text: str, architecture: str) -> str:
+    """What NVRTC says of a source, warnings and errors, if it is compiled as CuPy does it."""
+    program = ctypes.c_void_p()
+    status = nvrtc.nvrtcCreateProgram(
+        ctypes.byref(program), text.encode(), b"kernel.cu", 0, None, None
+    )
+    assert status == 0
+    given = [f"--gpu-architecture={architecture}".encode(), b"-ftz=true"]
+    status = nvrtc.nvrtcCompileProgram(program, len(given), (ctypes.c_char_p * len(given))(*given))
+    size = ctypes.c_size_t()
+    nvrtc.nvrtcGetProgramLogSize(program, ctypes.byref(size))
+    log = ctypes.create_string_buffer(size.value)
+    nvrtc.nvrtcGetProgramLog(program, log)
+    nvrtc.nvrtcDestroyProgram(ctypes.byref(program))
+    said = log.value.decode().strip()
+    return said if status == 0 else said or f"status {status}"
+
+
+def one_loss(loss: Loss, z: Any, t: Any, total: Any) -> Any:
+    value, cache = loss.forward(z, t)
+    return total + value, loss.backward(cache)
+
+
+@pytest.mark.parametrize("architecture", ["sm_75", "sm_90"])
+def test_nvidias_compiler_takes_every_kernel(compiler: ctypes.CDLL, architecture: str) -> None:
+    """Of all activations, normalizations and optimizers, losses and types of samples."""
+    launches: list[Source | Product] = []
+    for activation in ACTIVATIONS:
+        for normalization in (None, "batch", "layer"):
+            options = {"activation": activation, "normalization": normalization}
+            model = xpnet.mlp(20, 16, 10, dropout=0.3, noise=0.1, max_norm=1.0, **options)
+            texts |= {
+                a.text: a for a in launches_of(model, OPTIMIZERS["adam"]) if type(a) is Source
+            }
+    for optimizer in OPTIMIZERS.values():
+        launches = launches_of(xpnet.mlp(20, 16, 10, dtype="float64"), optimizer)
+        texts |= {a.text: a for a in launches if type(a) is Source}
+    for kind in LOSSES.values():
+        step = partial(one_loss, kind())
+        launches += schedule(step, normal(7, 3), normal(7, 3), np.asarray(0.0))
+    for dtype in ("bool", "int16", "float16", "float64"):
+        x = np.zeros((9, 3), dtype)
+        launches += schedule(lambda x: (namespace(x).astype(x, np.float32) * 0.1,), x)
+    texts = {a.text: a for a in launches if isinstance(a, Source)}
+    assert len(texts) > 100
+    said = {a.name: compile_for(compiler, text, architecture) for text, a in texts.items()}
+    assert {name: log for name, log in said.items() if log} == {}
+
+
+def test_the_compiler_would_say_so(compiler: ctypes.CDLL) -> None:
+    assert "undefined" in compile_for(compiler, "__global__ void f() { x = 1; }", "sm_90")
 
 
 # That they give what NumPy gives

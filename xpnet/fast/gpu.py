@@ -59,8 +59,7 @@ class Tables(Protocol):
 @cache
 def compiled(text: str, name: str, device: int) -> Any:
     """A kernel, compiled for the current device."""
-    module = importlib.import_module("cupy").RawModule(code=text, options=("-std=c++17",))
-    return module.get_function(name)
+    return importlib.import_module("cupy").RawModule(code=text).get_function(name)
 
 
 class Program:
