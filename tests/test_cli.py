@@ -1421,3 +1421,14 @@ def test_small_sets_get_a_thousand_steps(table: Path, capsys: pytest.CaptureFixt
     assert manifest("out")["epochs"] == manifest("out")["configuration"]["epochs"] == 1000
     assert 20 <= len(lines) <= 23
     assert len(Path("out/history.csv").read_text().splitlines()) == 1001
+
+
+@pytest.mark.parametrize(
+    ("flag", "value"), [([], None), (["--capture"], True), (["--no-capture"], False)]
+)
+def test_a_flag_may_be_left_open(flag: list[str], value: bool | None, tmp_path: Path) -> None:
+    output = str(tmp_path / "run")
+    options = ["--limit", "64", "--epochs", "1", "--hidden", "2", "-q", "--device", "cpu"]
+    assert run(["train", *options, "--output", output, *flag]) == 0
+    manifest = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert manifest["configuration"]["capture"] is value

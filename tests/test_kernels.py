@@ -546,6 +546,37 @@ def test_products(n: int, m: int, dtype: str, direct: bool) -> None:
 
 
 @cuda
+@pytest.mark.parametrize("tf32", ["0", "1"])
+def test_tf32_is_as_cupy_has_it(tf32: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    cublas = importlib.import_module("xpnet.fast.cublas")
+    called: list[str] = []
+    call = cublas.Cublas._call
+
+    def watched(self: Any, name: str, *arguments: Any) -> None:
+        called.append(name)
+        call(self, name, *arguments)
+
+    monkeypatch.setattr(cublas.Cublas, "_call", watched)
+    monkeypatch.setenv("CUPY_TF32", tf32)
+    cublas.Cublas()
+    assert ("cublasSetMathMode" in called) == (tf32 == "1")
+
+
+@cuda
+def test_cublas_that_is_not_found_or_refuses_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    cupy, cublas = importlib.import_module("cupy"), importlib.import_module("xpnet.fast.cublas")
+    a = cupy.zeros((3, 3))
+    product = cublas.Cublas().product(a, a, a)
+    product()
+    name, handle, *rest = product.args
+    with pytest.raises(cublas.CublasError, match="cublasDgemm_v2 gives status 7"):
+        product.func(name, handle, *rest[:2], -1, *rest[3:])
+    monkeypatch.setattr(cupy.cuda.runtime, "runtimeGetVersion", lambda: 99000)
+    with pytest.raises(cublas.CublasError, match=r"libcublas.so.99|cublas64_99"):
+        cublas.Cublas()
+
+
+@cuda
 @dtypes
 def test_a_factor_that_is_no_matrix_in_memory_is_stored_anew(dtype: str) -> None:
     def step(a: Any, b: Any) -> Any:

@@ -183,7 +183,7 @@ def _cublas_version(cupy: Any) -> str:
 
 
 def _tf32() -> bool:
-    return os.environ.get("CUPY_TF32", "0") not in ("", "0")
+    return os.environ.get("CUPY_TF32") == "1"
 
 
 def _kernel_cache() -> str:

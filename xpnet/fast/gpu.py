@@ -404,6 +404,7 @@ class FusedOnGPU:
     def _captured(self, program: Program, count: int) -> Any:
         stream = self._cupy.cuda.Stream(non_blocking=True)
         advance = compiled(ADVANCE, "advance", self._cupy.cuda.Device().id)
+        advance((1,), (1,), (self._zero, np.int32(0)))  # no kernel is loaded while capturing
         with stream:
             self._products.use(stream)
             stream.begin_capture()
@@ -413,6 +414,7 @@ class FusedOnGPU:
                 advance((1,), (1,), (self._counter, np.int32(count)))
             finally:
                 graph = stream.end_capture()
+        self._products.use(self._cupy.cuda.get_current_stream())
         return graph
 
     def _stop_capturing(self, error: Exception) -> None:
