@@ -19,9 +19,11 @@ import xpnet
 from xpnet.activations import ACTIVATIONS, Activation
 from xpnet.data import Dataset
 from xpnet.device import namespace
+from xpnet.fast.cublas import Cublas, CublasError, CupyProducts
 from xpnet.fast.expressions import call
 from xpnet.fast.indices import Index, base_index, divide, named
 from xpnet.fast.kernels import COLUMNS, MAP, ROWS, Source
+from xpnet.fast.program import Program
 from xpnet.fast.record import VIEW, CannotRecordError, KernelArray, Node, Recorded, variable
 from xpnet.fast.schedule import Product, Schedule
 from xpnet.layers import Dense, Dropout, Noise, Standardize
@@ -52,14 +54,14 @@ def schedule(step: Step, *arrays: np.ndarray) -> list[Source | Product]:
 
 def on_device(step: Step, *arrays: np.ndarray, products: Any = None) -> list[np.ndarray]:
     """The results of a step, computed by its kernels."""
-    cupy, gpu = importlib.import_module("cupy"), importlib.import_module("xpnet.fast.gpu")
+    cupy = importlib.import_module("cupy")
     stand_ins = recorded(*arrays)
     # Each array without its reserve from the pool: what is read past its end is seen.
     with cupy.cuda.using_allocator(None):
         places = [(a.node, cupy.asarray(b)) for a, b in zip(stand_ins, arrays, strict=True)]
         results = [(a.node, cupy.empty(a.shape, a.dtype)) for a in step(*stand_ins)]
-        products = products or gpu.Cublas()
-        program = gpu.Program(results, places, {}, products, [])
+        products = products or Cublas()
+        program = Program(results, places, {}, products, [])
         products.use(cupy.cuda.get_current_stream())
         program(cupy.zeros(1, dtype=np.int32), 0)
         return [place.get() for _, place in results]
@@ -530,7 +532,6 @@ def test_a_sum_over_everything_is_the_same_every_time(n: int) -> None:
 def test_products(n: int, m: int, dtype: str, direct: bool) -> None:
     """Of all transpositions, and of parts of longer arrays."""
     k = 129 if n * m < 100_000 else 7
-    products = importlib.import_module("xpnet.fast.cublas")
 
     def step(a: Any, b: Any, at: Any, bt: Any, flat: Any) -> Any:
         xp = namespace(a)
@@ -540,7 +541,7 @@ def test_products(n: int, m: int, dtype: str, direct: bool) -> None:
     arrays = [
         normal(*shape, dtype=dtype) for shape in ((n, k), (k, m), (k, n), (m, k), (5 + k * m,))
     ]
-    made = (products.Cublas if direct else products.CupyProducts)()
+    made = (Cublas if direct else CupyProducts)()
     for ours, theirs in zip(on_device(step, *arrays, products=made), step(*arrays), strict=True):
         assert difference(ours, theirs) < (1e-5 if dtype == "float32" else 1e-13)
 
@@ -548,32 +549,31 @@ def test_products(n: int, m: int, dtype: str, direct: bool) -> None:
 @cuda
 @pytest.mark.parametrize("tf32", ["0", "1"])
 def test_tf32_is_as_cupy_has_it(tf32: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    cublas = importlib.import_module("xpnet.fast.cublas")
     called: list[str] = []
-    call = cublas.Cublas._call
+    call = Cublas._call
 
     def watched(self: Any, name: str, *arguments: Any) -> None:
         called.append(name)
         call(self, name, *arguments)
 
-    monkeypatch.setattr(cublas.Cublas, "_call", watched)
+    monkeypatch.setattr(Cublas, "_call", watched)
     monkeypatch.setenv("CUPY_TF32", tf32)
-    cublas.Cublas()
+    Cublas()
     assert ("cublasSetMathMode" in called) == (tf32 == "1")
 
 
 @cuda
 def test_cublas_that_is_not_found_or_refuses_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    cupy, cublas = importlib.import_module("cupy"), importlib.import_module("xpnet.fast.cublas")
+    cupy = importlib.import_module("cupy")
     a = cupy.zeros((3, 3))
-    product = cublas.Cublas().product(a, a, a)
+    product = Cublas().product(a, a, a)
     product()
     name, handle, *rest = product.args
-    with pytest.raises(cublas.CublasError, match="cublasDgemm_v2 gives status 7"):
+    with pytest.raises(CublasError, match="cublasDgemm_v2 gives status 7"):
         product.func(name, handle, *rest[:2], -1, *rest[3:])
     monkeypatch.setattr(cupy.cuda.runtime, "runtimeGetVersion", lambda: 99000)
-    with pytest.raises(cublas.CublasError, match=r"libcublas.so.99|cublas64_99"):
-        cublas.Cublas()
+    with pytest.raises(CublasError, match=r"libcublas.so.99|cublas64_99"):
+        Cublas()
 
 
 @cuda
@@ -588,7 +588,7 @@ def test_a_factor_that_is_no_matrix_in_memory_is_stored_anew(dtype: str) -> None
 @cuda
 def test_results_take_the_place_of_what_they_are_made_from() -> None:
     """And where a number is needed again, they do not."""
-    cupy, gpu = importlib.import_module("cupy"), importlib.import_module("xpnet.fast.gpu")
+    cupy = importlib.import_module("cupy")
     x, y, z = normal(100), normal(10, 10), normal(10, 10)
     stand_ins = recorded(x, y, z)
 
@@ -600,7 +600,7 @@ def test_results_take_the_place_of_what_they_are_made_from() -> None:
     results = [(a.node, place) for a, place in zip(after, places, strict=True)]
     variables = [(a.node, place) for a, place in zip(stand_ins, places, strict=True)]
     memory: list[Any] = []
-    program = gpu.Program(results, variables, {}, gpu.CupyProducts(), memory)
+    program = Program(results, variables, {}, CupyProducts(), memory)
     expected: Any = (x, y, z)
     for _ in range(3):
         program(cupy.zeros(1, dtype=np.int32), 0)
@@ -611,14 +611,14 @@ def test_results_take_the_place_of_what_they_are_made_from() -> None:
 
 @cuda
 def test_memory_is_used_again() -> None:
-    cupy, gpu = importlib.import_module("cupy"), importlib.import_module("xpnet.fast.gpu")
+    cupy = importlib.import_module("cupy")
     (x,) = recorded(np.zeros((64, 64)))
     y = x
     for _ in range(20):
         y = (y + 1) @ (y + 2)
     memory: list[Any] = []
     places = [(x.node, cupy.zeros((64, 64)))]
-    gpu.Program([(y.node, cupy.zeros((64, 64)))], places, {}, gpu.CupyProducts(), memory)
+    Program([(y.node, cupy.zeros((64, 64)))], places, {}, CupyProducts(), memory)
     assert 2 <= len(memory) <= 4
 
 

@@ -36,6 +36,7 @@ ROWS = [
     {"fast.draws", "fast.expressions", "data", "checkpoint"},
     {"fast.kernels", "inference", "threads"},
     {"fast.schedule"},
+    {"fast.program"},
     {"fast.gpu"},
     {"fast.fused", "model"},
     {"fast.__init__", "preparation", "gradcheck", "tasks"},
