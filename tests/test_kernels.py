@@ -609,6 +609,31 @@ def test_results_take_the_place_of_what_they_are_made_from() -> None:
             assert difference(ours, numpy) < 1e-12
 
 
+def test_batches_that_are_added_up_are_not_kept() -> None:
+    """The gradients of all but one are over before the next, and so is what is made of samples."""
+    (x, W, rows) = recorded(normal(1000, 50), normal(50, 50), np.zeros(80, np.int32))
+
+    def step(x: Any, W: Any, rows: Any) -> Any:
+        xp, total = namespace(x), 0.0
+        for start in range(0, 80, 10):
+            batch = xp.take(x, rows[start : start + 10], axis=0) / 3
+            g = xp.concat([xp.reshape(batch.T @ (batch @ W), (-1,)), xp.sum(batch, axis=0)])
+            total = total + 0.125 * g
+        return (total,)
+
+    launches = Schedule([a.node for a in step(x, W, rows)], {}).launches
+    assert modes(launches).count("product") == 16
+    for i, launch in enumerate(launches):
+        for node in launch.writes if isinstance(launch, Source) else [launch.node]:
+            readers = [
+                j
+                for j, other in enumerate(launches)
+                if node
+                in (other.reads if isinstance(other, Source) else (other.a.node, other.b.node))
+            ]
+            assert all(j - i <= 6 for j in readers)
+
+
 @cuda
 def test_memory_is_used_again() -> None:
     cupy = importlib.import_module("cupy")

@@ -38,6 +38,7 @@ from xpnet.fast.record import (
 
 MOST_READ = 12  # arrays that one number is made of; what would need more is stored on the way
 MOST_ARRAYS = 40  # arguments of a kernel: CUDA has room for 4 KB of them
+REACH = 4  # launches back to where a kernel may be joined: what it stores waits there in memory
 
 Strides = dict[Node, tuple[tuple[int, ...], int]]
 
@@ -90,6 +91,7 @@ class Schedule:
         nodes = sorted(needed(self.results), key=lambda node: node.number)
         self._read: dict[Node, set[Node]] = {}  # the stored arrays of which a node is made
         self._factors: dict[Node, tuple[Matrix, Matrix]] = {}
+        self._wholes: set[Node] = set()  # what consists of parts
         wanted = {node for node in self.results if node.kind not in (CONSTANT, VARIABLE)}
         self._choose(nodes, wanted)
         self._at: dict[Node, int] = {}  # the launch that computes a stored array
@@ -124,7 +126,9 @@ class Schedule:
             ):
                 self.stored.add(node)
             read = self._sources(node)
-            if node.kind == OPERATION and len(read) > MOST_READ:
+            # Gradients of several batches are added up one by one, or all would be kept.
+            many = len(read) > MOST_READ or len(read & self._wholes) > 1
+            if node.kind == OPERATION and many:
                 self.stored.add(node)
             self._read[node] = {node} if node in self.stored else read
         for node in nodes:
@@ -155,12 +159,13 @@ class Schedule:
         for part in parts:
             self.parts[part] = node, start
             start += prod(part.shape)
+        self._wholes.add(node)
         return True
 
     def _can_be_placed(self, part: Node) -> bool:
         made = part.function is np.matmul or is_reduction(part)
-        joined = part in {whole for whole, _ in self.parts.values()}
-        return part.kind == OPERATION and (made or joined) and part not in self.results
+        placed = made or part in self._wholes
+        return part.kind == OPERATION and placed and part not in self.results
 
     def _matrix(self, node: Node) -> Matrix:
         """A factor of a product as it lies in memory; what does not lie so is stored anew."""
@@ -194,10 +199,9 @@ class Schedule:
     def _schedule(self, node: Node) -> None:
         if node.kind == VARIABLE:
             self._at[node] = -1
-        elif node in {whole for whole, _ in self.parts.values()}:
-            self._at[node] = max(
-                self._at[part] for part, (whole, _) in self.parts.items() if whole is node
-            )
+        elif node in self._wholes:  # it is there when the last of its parts is
+            parts = [part for part, (whole, _) in self.parts.items() if whole is node]
+            self._at[node] = max(self._at[part] for part in parts) + 1
         elif node.function is np.matmul:
             self._add(node, Product(node, *self._factors[node]))
         else:
@@ -210,7 +214,8 @@ class Schedule:
     def _join(self, node: Node) -> None:
         """Into the first kernel that can compute it, or into one of its own."""
         after = max((self._at[source] for source in self._sources(node)), default=-1)
-        for i in range(max(after, 0), len(self._groups)):
+        first = max(after, len(self._groups) - REACH if node.shape else 0, 0)
+        for i in range(first, len(self._groups)):
             group = self._groups[i]
             if isinstance(group, Group):
                 larger = self._with(group, node)
