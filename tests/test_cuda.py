@@ -36,7 +36,7 @@ from xpnet.optimizers import OPTIMIZERS
 from xpnet.preparation import prepare
 from xpnet.random import mask_units, threefry
 from xpnet.schedules import SCHEDULES
-from xpnet.train import FEW, Result, default_optimizer, fit
+from xpnet.train import Result, default_optimizer, fit
 
 pytestmark = pytest.mark.cuda
 
@@ -544,7 +544,9 @@ except DeviceFailedError as error:
     done = in_a_process(code)
     assert done.returncode == 0, done.stderr
     told, epochs, end = done.stdout.splitlines()
-    assert told.startswith("in epoch 2, steps 4 to 6: no memory is left on cuda:0: ")
+    assert told.startswith(
+        ("in epoch 2, steps 4 to 6: no memory is left", "after epoch 2: no memory")
+    )
     assert "more were wanted, " in told
     assert "are free (" in told
     assert "make batches smaller (--batch-size)" in told
@@ -883,11 +885,11 @@ def test_an_epoch_uploads_its_order_and_tables_and_reads_its_sums_once(
     one_label = bool(result.model.labels) and np.ndim(case.y) == 1
     hits = one_label or result.model.output == "softmax" or result.model.multilabel
     sums = 3 if hits else 2
-    rows = N - case.held + (case.held or min(N, FEW))  # trained on, and looked at afterwards
+    rows = N - case.held  # those looked at afterwards went up before the first epoch
     for count in counts[1:]:  # before the first epoch there is more to do
         # Rows as int32, the scalars of a step as float32, and three int32 for a key.
         assert count["h2d_bytes"] == 4 * (rows + case.steps * (scalars + 3 * keys))
-        assert count["h2d_copies"] == 3 + bool(keys)
+        assert count["h2d_copies"] == 2 + bool(keys)
         assert count["d2h_copies"] == 1
         assert count["d2h_bytes"] == 4 * sums
         assert count["synchronisations"] == 1

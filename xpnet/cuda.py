@@ -47,7 +47,7 @@ def probe(index: int = 0) -> Problem | None:
     try:
         problem = _check_cupy() or _check_count(index)
     except Exception as error:  # whatever a broken installation raises is the reason
-        return Problem(f"CuPy fails: {_first_line(error)}", f"install it again: {INSTALL}")
+        return Problem(f"CuPy fails: {first_line(error)}", f"install it again: {INSTALL}")
     return problem or _check_computing(index)
 
 
@@ -86,7 +86,7 @@ def _check_count(index: int) -> Problem | None:
                 "update the NVIDIA driver",
             )
         return Problem(
-            f"CUDA finds no device: {_first_line(error)}",
+            f"CUDA finds no device: {first_line(error)}",
             "see what nvidia-smi and CUDA_VISIBLE_DEVICES say of the GPU",
         )
     if count == 0:
@@ -107,7 +107,7 @@ def _check_computing(index: int) -> Problem | None:
             a = cupy.reshape(cupy.arange(6, dtype="float32"), (2, 3))
             result = (a @ a.T + 1).tolist()
     except Exception as error:  # CuPy lets through whatever its loaders and CUDA raise
-        text = _first_line(error)
+        text = first_line(error)
         if any(sign in text for sign in ("OutOfMemory", "MemoryAllocation", "ALLOC_FAILED")):
             return Problem(
                 f"no memory is left on cuda:{index} ({text})",
@@ -131,7 +131,7 @@ def installed_version(package: str) -> str:
         return ""
 
 
-def _first_line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
     """The error in a line: its cause's, if that has one; CuPy frames its messages with = and *."""
     error = error.__cause__ or error
     lines = [line.strip(" =*") for line in str(error).splitlines()]
@@ -173,7 +173,7 @@ def _loads(version: Callable[[], str], name: str) -> str:
     try:
         return version()
     except Exception as error:  # whatever CuPy's loaders raise
-        return f"{name} does not load ({_first_line(error)})"
+        return f"{name} does not load ({first_line(error)})"
 
 
 def _cublas_version(cupy: Any) -> str:
@@ -265,7 +265,7 @@ _CUDA_ERRORS = {"CUDARuntimeError", "CUDADriverError", "CUBLASError", "CublasErr
 def failure(error: BaseException) -> str | None:
     """What an error that CuPy raised means, and what to do; None if it is none of the GPU's."""
     names = {kind.__name__ for kind in type(error).__mro__}
-    text = _first_line(error)
+    text = first_line(error)
     if "OutOfMemoryError" in names and sys.modules.get("cupy") is not None:
         return _out_of_memory(str(error))
     if not names & _CUDA_ERRORS:

@@ -167,8 +167,7 @@ def sums(
     for z, t, w in found:
         value, _ = loss.forward(z, t, w)
         total = total + value * z.shape[0]
-        labels = len(t.shape) == 1  # rows of softmax have a most probable label, others none
-        classes = loss.output == "softmax" or (loss.output == "sigmoid" and (labels or multilabel))
+        classes = counts_hits(loss, t, multilabel)
         if classes:
             xp = namespace(z)
             predicted = predicted_columns(z, multilabel)
@@ -176,5 +175,17 @@ def sums(
                 right = xp.all(predicted == xp.astype(t > 0.5, xp.int32), axis=1)
                 hits = hits + xp.sum(xp.astype(right, xp.int32), dtype=xp.int32)
             else:
-                hits = hits + correct(t if labels else xp.argmax(t, axis=1), predicted)
+                hits = hits + correct(t if _are_labels(t) else xp.argmax(t, axis=1), predicted)
     return [total, namespace(z).asarray(hits, dtype=total.dtype)] if classes else [total]
+
+
+def counts_hits(loss: Loss, t: Array, multilabel: bool) -> bool:
+    """Whether a prediction is right or wrong.
+
+    Rows of softmax have a most probable label, others none.
+    """
+    return loss.output == "softmax" or (loss.output == "sigmoid" and (_are_labels(t) or multilabel))
+
+
+def _are_labels(t: Array) -> bool:
+    return len(t.shape) == 1

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from xpnet.cuda import failure, failures
-from xpnet.data import Dataset, Label, class_weights, encode_weights, split
+from xpnet.data import BLOCK, Dataset, Label, class_weights, encode_weights, split
 from xpnet.device import (
     frozen_copy,
     namespace,
@@ -35,7 +35,7 @@ from xpnet.errors import (
     choose,
     construct,
 )
-from xpnet.evaluation import outputs, sums
+from xpnet.evaluation import counts_hits, outputs, sums
 from xpnet.layers import Array
 from xpnet.losses import Loss, SoftmaxCrossEntropy, loss_for
 from xpnet.model import Model, check_seed
@@ -464,6 +464,7 @@ class _Run:
     ) -> Result:
         result, progress = self.begin(initial)
         advance, in_place = self.advancing()
+        validate = self.validating()
         kept: Callable[[Array], Array] = frozen_copy if in_place else (lambda array: array)
         first = progress.steps
         best = (WORST, WORST)
@@ -472,13 +473,14 @@ class _Run:
         for _ in range(self.epochs):
             start = perf_counter()
             factors = self.factors(progress.steps - first, result.history)
-            with self.failing(result, progress):
+            steps = f"{progress.steps + 1} to {progress.steps + self.steps_per_epoch}"
+            with self.failing(result, f"in epoch {progress.epochs + 1}, steps {steps}"):
                 progress, total = self.train_epoch(advance, progress, factors, first, on_step)
                 theta, buffers = progress.average or (progress.theta, progress.buffers)
                 xp = namespace(theta)
                 total = total + 0 * xp.sum(progress.theta)  # 0, or NaN if θ isn't finite
                 # Here, once per epoch, the device is waited for.
-                numbers = to_numpy(xp.stack([total, *self.validate(theta, buffers)])).tolist()
+                numbers = to_numpy(xp.stack([total, *validate(theta, buffers)])).tolist()
             epoch = self.summary(progress.epochs, numbers, factors[-1], perf_counter() - start)
             if not all(isfinite(number) for number in numbers):
                 result = replace(result, progress=None)
@@ -494,27 +496,24 @@ class _Run:
                 )
             result = replace(result, history=(*result.history, epoch), progress=progress)
             if on_epoch is not None:
-                arrays = map(kept, progress.arrays)  # the steps write over these
-                if on_epoch(epoch, replace(result, progress=progress.with_arrays(tuple(arrays)))):
+                with self.failing(result, f"after epoch {epoch.epoch}"):
+                    arrays = tuple(map(kept, progress.arrays))  # the steps write over these
+                if on_epoch(epoch, replace(result, progress=progress.with_arrays(arrays))):
                     break
             if patience is not None and epoch.epoch - result.best_epoch >= patience:
                 break
         return result
 
     @contextmanager
-    def failing(self, result: Result, progress: Progress) -> Iterator[None]:
-        """Within an epoch: errors of a GPU, with where training stood."""
+    def failing(self, result: Result, where: str) -> Iterator[None]:
+        """Errors of a GPU, with where training stood: CUDA tells them late."""
         try:
             yield
         except Exception as error:
             told = failure(error)
             if told is None:
                 raise
-            first, last = progress.steps + 1, progress.steps + self.steps_per_epoch
-            raise DeviceFailedError(
-                f"in epoch {progress.epochs + 1}, steps {first} to {last}: {told}",
-                replace(result, progress=None),
-            ) from error
+            raise DeviceFailedError(f"{where}: {told}", replace(result, progress=None)) from error
 
     def begin(self, initial: Result | None) -> tuple[Result, Progress]:
         """The result so far, and where it goes on."""
@@ -649,12 +648,50 @@ class _Run:
         keys[..., 2] = np.arange(batches)[:, np.newaxis] * self.batch_size
         return put(keys, self.data.x)
 
-    def validate(self, theta: Array, buffers: Array) -> Sequence[Array]:
-        """The sums of losses and of hits over the validation samples, on the device.
+    def validating(self) -> Callable[[Array, Array], Sequence[Array]]:
+        """A function of theta and buffers: the sums of losses and hits over the validation samples.
 
-        Without any, over a few training samples: they tell whether the last step spoilt the model.
+        They stay on the device.  Without any such samples it takes a few of training: they tell
+        whether the last step spoilt the model.
         """
         rows = self.validation_rows if len(self.validation_rows) else self.rows[:FEW]
+        constants = self.data.x, self.data.t, None
+        fast = _fast() if self.fast and not isinstance(self.data.x, np.ndarray) else None
+        if fast is None or not fast.can_fuse(constants, *self.network.layers, self.validation_loss):
+            return partial(self.validate, rows)
+        blocks, dtype = -(-len(rows) // BLOCK), self.model.dtype
+        place, no_scalars = put(rows.astype(np.int32), self.data.x), np.zeros((blocks, 1), dtype)
+        tables = Tables(place, put(no_scalars, self.data.x), None, BLOCK)
+        found = 1 + counts_hits(self.validation_loss, self.data.t, self.model.multilabel)
+        measure = fast.fuse(self.measure, constants, (found, found + 1), capture=False, quiet=True)
+
+        def validate(theta: Array, buffers: Array) -> Sequence[Array]:
+            zero, these = 0 * theta[0], replace(tables)
+            arrays = *([zero] * found), theta, buffers
+            for i in range(blocks):
+                arrays = measure(arrays, these, i)
+            return arrays[:found]
+
+        return validate
+
+    def measure(
+        self,
+        data: tuple[Array, Array, None],
+        arrays: Arrays,
+        rows: Array,
+        scalars: Array,
+        keys: None,
+    ) -> Arrays:
+        """What `validate` finds in these rows, added to what was found; as `advance`."""
+        *before, theta, buffers = arrays
+        params = self.network.unpack(theta, buffers[: self.network.buffer_size])
+        x, t, w = Dataset(*data).gather(rows)
+        z = self.network.infer(params, x)
+        found = sums([(z, t, w)], self.validation_loss, self.model.multilabel)
+        return *(a + b for a, b in zip(before, found, strict=True)), theta, buffers
+
+    def validate(self, rows: HostArray, theta: Array, buffers: Array) -> Sequence[Array]:
+        """The sums of losses and of hits over these rows, as it is written."""
         params = self.network.unpack(theta, buffers[: self.network.buffer_size])
         found = outputs(self.network, params, replace(self.data, w=None), rows)
         return sums(found, self.validation_loss, self.model.multilabel)

@@ -164,13 +164,14 @@ def fuse(
     constants: tuple[Any, ...],
     unchanged: Collection[int] = (),
     capture: bool | None = None,
+    quiet: bool = False,
 ) -> Callable[..., Arrays]:
     """The same step, faster, called with arrays, tables and i; see `Fused`.
 
-    On arrays of CuPy `gpu.FusedOnGPU`, which `capture` is for.
+    On arrays of CuPy `gpu.FusedOnGPU`, which `capture` and `quiet` are for.
     """
     if all(type(a) is np.ndarray for a in constants if a is not None):
         return Fused(step, constants, unchanged)
     from xpnet.fast.gpu import FusedOnGPU
 
-    return FusedOnGPU(step, constants, unchanged, capture)
+    return FusedOnGPU(step, constants, unchanged, capture, quiet)

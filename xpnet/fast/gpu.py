@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from xpnet.cuda import first_line
 from xpnet.fast.cublas import Cublas, CublasError, CupyProducts
 from xpnet.fast.indices import c_strides
 from xpnet.fast.program import Program, compiled
@@ -66,6 +67,8 @@ class FusedOnGPU:
     unchanged : collection of int
     capture : bool, optional
         Whether steps are captured in CUDA graphs; by default where that pays (`LONG_STEP`).
+    quiet : bool
+        Whether nothing is said where the step has to be called as it is written.
     """
 
     def __init__(
@@ -74,10 +77,11 @@ class FusedOnGPU:
         constants: tuple[Array | None, ...],
         unchanged: Collection[int],
         capture: bool | None,
+        quiet: bool,
     ) -> None:
         self._cupy = importlib.import_module("cupy")
         self._step, self._constants, self._unchanged = step, constants, unchanged
-        self._capture = capture
+        self._capture, self._quiet = capture, quiet
         self._arrays: Arrays = ()
         self._tables: Tables | None = None  # as they were given
         self._own: list[Array | None] = []  # what they are copied to
@@ -162,13 +166,13 @@ class FusedOnGPU:
         except self._cupy.cuda.memory.OutOfMemoryError:
             raise
         except Exception as error:  # a fault of the step itself will show when it is called
-            kind = "" if isinstance(error, CannotRecordError) else f"{type(error).__name__}: "
-            warnings.warn(
-                f"there is no fast path for this network ({kind}{str(error).strip()}): the "
-                "results are the same, and take longer",
-                RuntimeWarning,
-                stacklevel=2,
-            )
+            if not self._quiet:
+                warnings.warn(
+                    f"there is no fast path for this network ({_reason(error)}): the results are "
+                    "the same, and take longer",
+                    RuntimeWarning,
+                    stacklevel=2,
+                )
             return None
 
     def _program(self, arguments: Arrays) -> Program:
@@ -242,9 +246,13 @@ class FusedOnGPU:
         """Go on without graphs, and say why."""
         if self._capture is not False:
             warnings.warn(
-                f"steps are not captured in CUDA graphs ({str(error).strip()}): they are "
-                "launched one kernel after another, with the same results",
+                f"steps are not captured in CUDA graphs ({_reason(error)}): they are launched "
+                "one kernel after another, with the same results",
                 RuntimeWarning,
                 stacklevel=2,
             )
         self._capture = False
+
+
+def _reason(error: Exception) -> str:
+    return str(error) if isinstance(error, CannotRecordError) else first_line(error)

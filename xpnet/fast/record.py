@@ -249,6 +249,22 @@ class KernelNamespace(Namespace):
     def arange(self, stop: int, dtype: Any, device: Any = None) -> Recorded:
         return KernelArray(Node(OPERATION, (stop,), np.dtype(dtype), np.arange))
 
+    def argmax(self, x: Recorded, axis: int) -> Recorded:
+        """The first of the greatest in each row: where it is reached, the greatest m - 1 - j."""
+        if len(x.shape) != 2 or axis != 1:
+            raise CannotRecordError(f"argmax of {len(x.shape)} axes over {axis}")
+        last, greatest = x.shape[1] - 1, self.max(x, axis=1, keepdims=True)
+        from_the_end = self.astype(last - self.arange(x.shape[1], np.int32), x.dtype)
+        reached = self.where(x == greatest, from_the_end, self.zeros_like(x))
+        return last - self.astype(self.max(reached, axis=1), np.int32)
+
+    def all(self, x: Recorded, axis: int) -> Recorded:
+        """Whether no element is false: whether the greatest of [not x] is 0."""
+        return self.max(1 - self.astype(x, np.float32), axis=axis) == 0
+
+    def asarray(self, x: Recorded, dtype: Any) -> Recorded:
+        return self.astype(x, dtype)
+
 
 NAMESPACE = Namespace()
 remember(Recorded, NAMESPACE)
