@@ -105,7 +105,6 @@ def cuda(session: nox.Session) -> None:
     # without a pool, so that what is read or written past the end of an array is seen.
     session.run(*run, *tests, *paths, external=True, env={"CUDAEMU_ASYNC": "lazy"})
     session.run(*run, *tests, *paths, "--without-pool", external=True)
-    session.run(*run, "scripts/bench_gpu.py", "--batch-sizes", "128", external=True)
 
 
 @nox.session

@@ -255,9 +255,9 @@ def main() -> None:
     try:
         device = select("cuda", strict=True)
     except xpnet.DeviceError as error:
-        sys.exit(f"bench_gpu.py: {error}")
+        parser.exit(2, f"bench_gpu.py: {error}\n")
     if "cudaemu" in sys.modules:
-        print(f"{device.why}: an emulator, so times mean nothing; what the device is asked for:")
+        print("an emulator, on which times mean nothing; what the device is asked for:")
         print_counts(arguments)
         return
     np.seterr(all="ignore")

@@ -22,10 +22,11 @@ SMALL = {
 }
 
 SHARED = {"benchmark.py", "by_hand.py"}  # what some of them import
+ON_A_GPU = {"bench_gpu.py"}
 
 
 def test_every_script_has_a_small_mode() -> None:
-    assert {path.name for path in SCRIPTS.glob("*.py")} == {*SMALL, *SHARED}
+    assert {path.name for path in SCRIPTS.glob("*.py")} == {*SMALL, *SHARED, *ON_A_GPU}
 
 
 @pytest.mark.parametrize("script", SMALL)
@@ -47,6 +48,26 @@ def test_a_script_says_what_it_is_for(script: str) -> None:
     command = [sys.executable, str(SCRIPTS / script), "--help"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "usage:" in done.stdout
+
+
+def test_the_benchmark_of_a_gpu_says_why_there_is_none() -> None:
+    command = [sys.executable, str(SCRIPTS / "bench_gpu.py")]
+    env = os.environ | {"CUDA_VISIBLE_DEVICES": ""}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=env)
+    if not done.returncode:
+        pytest.skip("a GPU is there all the same")
+    assert (done.returncode, done.stdout) == (2, "")
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("bench_gpu.py: cuda cannot be used: ")
+
+
+@pytest.mark.emulator
+def test_the_readme_has_the_counts_that_the_benchmark_prints() -> None:
+    command = [sys.executable, str(SCRIPTS / "bench_gpu.py"), "--batch-sizes", "128"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    rows = [line for line in done.stdout.splitlines() if line.startswith("|")]
+    assert len(rows) == 5
+    assert "\n".join(rows) in (SCRIPTS.parent / "README.md").read_text(encoding="utf-8")
 
 
 def test_the_notebook_says_what_depends_on_the_iterations() -> None:
