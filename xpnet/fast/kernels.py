@@ -316,6 +316,7 @@ class Writer(Expressions):
             "}",
             "__syncthreads();",
             "if (!last) return;",
+            "__threadfence();",
         ]
         self.scope = Scope(self.top, keeps=True)
         for number, (root, name) in enumerate(self.collected):
