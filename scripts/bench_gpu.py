@@ -252,6 +252,9 @@ def main() -> None:
         "--limit", type=int, default=8192, help="images of an epoch that is counted; default 8192"
     )
     arguments = parser.parse_args()
+    for value in (*arguments.batch_sizes, arguments.rounds, arguments.limit):
+        if value < 1:
+            parser.error(f"{value}: expected whole numbers, 1 or more")
     try:
         device = select("cuda", strict=True)
     except xpnet.DeviceError as error:

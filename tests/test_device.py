@@ -5,7 +5,7 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import nullcontext
 from importlib import metadata
 from pathlib import Path
@@ -17,7 +17,7 @@ import pytest
 from conftest import Library
 
 import xpnet
-from xpnet import device
+from xpnet import cuda, device
 from xpnet.cli import run
 from xpnet.cuda import cpu_is_faster, details, failures
 from xpnet.device import (
@@ -38,12 +38,10 @@ from xpnet.errors import DeviceError, DeviceFailedError, DeviceFallbackWarning, 
 
 
 @pytest.fixture(autouse=True)
-def fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
     """A process that has neither probed nor warned."""
     monkeypatch.setattr(device, "_warned", False)
-    probe.cache_clear()
-    yield
-    probe.cache_clear()
+    monkeypatch.setattr(cuda, "_probed", {})
 
 
 @pytest.mark.parametrize(
@@ -249,6 +247,16 @@ PROBLEMS: dict[str, tuple[ModuleType | None, str, str]] = {
     ),
     "no-device": (stand_in(count=NO_DEVICE), "CUDA finds no device: CUDARuntimeError: "
                   "cudaErrorNoDevice: no CUDA-capable device is detected", "nvidia-smi"),
+    "forked": (
+        stand_in(count=CUDARuntimeError("cudaErrorInitializationError: initialization error")),
+        "CUDA cannot start (CUDARuntimeError: cudaErrorInitializationError",
+        'start_method("spawn")',
+    ),
+    "failed": (
+        stand_in(compute=CUDARuntimeError("cudaErrorIllegalAddress: an illegal access")),
+        "a first product on cuda:0 fails (CUDARuntimeError: cudaErrorIllegalAddress",
+        "begin again in a new process",
+    ),
     "none-counted": (stand_in(count=0), "CUDA finds no device", "nvidia-smi"),
     "no-compiler": (
         stand_in(compute=NO_NVRTC), "kernel compiler NVRTC fails (Dyn", INSTALL
@@ -290,6 +298,16 @@ def problem(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.fixture
 def no_cupy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "cupy", None)
+
+
+def test_memory_that_is_free_again_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUPY_GPU_MEMORY_LIMIT", "1000")
+    monkeypatch.setitem(sys.modules, "cupy", PROBLEMS["no-memory"][0])
+    problem = probe(0)
+    assert problem is not None
+    assert problem.remedy == "raise CUPY_GPU_MEMORY_LIMIT, which is 1000"
+    monkeypatch.setitem(sys.modules, "cupy", stand_in())
+    assert probe(0) is None
 
 
 def test_the_probe_gives_reason_and_remedy(problem: tuple[str, str]) -> None:
@@ -387,9 +405,13 @@ def test_devices_tells_what_is_amiss_with_a_gpu_that_works(
     _, libraries, rest = details(0)
     assert libraries.endswith("cuBLAS does not load (ZeroDivisionError: division by zero)")
     assert rest.startswith("TF32 on (CUPY_TF32=1): products round to 10 bits; ")
-    assert "kernels cannot be written to" in rest
-    assert rest.endswith("set CUPY_CACHE_DIR")
+    assert "kernels are compiled anew in each process, for " in rest
+    assert rest.endswith("kernels cannot be written to: set CUPY_CACHE_DIR")
+    monkeypatch.delenv("CUPY_CACHE_IN_MEMORY", raising=False)
+    assert probe(0) is None
+    assert os.environ.pop("CUPY_CACHE_IN_MEMORY") == "1"  # without it CuPy fails
     monkeypatch.setenv("CUPY_CACHE_IN_MEMORY", "1")
+    monkeypatch.setenv("CUPY_CACHE_DIR", str(tmp_path.parent))
     assert details(0)[-1].endswith("compiled anew in each process (CUPY_CACHE_IN_MEMORY)")
 
 
@@ -520,7 +542,7 @@ def test_no_memory_is_told_with_what_there_is(
         raise error
     told = str(caught.value)
     assert told.startswith(f"no memory is left on cuda:1: {expected}")
-    assert "make batches smaller (--batch-size)" in told
+    assert "; give fewer samples at a time, end other programs" in told
     assert caught.value.__cause__ is error
     assert caught.value.exit_code == 1
 
@@ -531,9 +553,19 @@ def test_other_errors_stay_what_they_are(monkeypatch: pytest.MonkeyPatch) -> Non
         with pytest.raises(type(error)) as caught, failures():
             raise error
         assert caught.value is error
-    broken = CUDARuntimeError("cudaErrorIllegalAddress: an illegal memory access")
-    with pytest.raises(DeviceFailedError, match=r"the GPU failed: .*IllegalAddress"), failures():
-        raise broken
+    for text, expected in (
+        (
+            "cudaErrorIllegalAddress: an illegal access",
+            r"the GPU failed \(.*IllegalAddress.*is lost",
+        ),
+        (
+            "cudaErrorInsufficientDriver: too old",
+            r"no GPU that works \(.*Driver.*see xpnet devices",
+        ),
+        ("cudaErrorInitializationError: no", r'cannot start \(.*set_start_method\("spawn"\)'),
+    ):
+        with pytest.raises(DeviceFailedError, match=expected), failures():
+            raise CUDARuntimeError(text)
 
 
 def test_a_small_step_may_be_faster_on_the_cpu() -> None:

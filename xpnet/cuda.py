@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
-from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from threading import Lock
@@ -26,6 +25,8 @@ class Problem:
 
     reason: str
     remedy: str
+    passes: bool = False
+    """Whether it may be over when one asks again."""
 
     def __str__(self) -> str:
         return f"{self.reason}; {self.remedy}"
@@ -35,7 +36,9 @@ CUPY_PACKAGES = ("cupy", "cupy-cuda11x", "cupy-cuda12x", "cupy-cuda13x")
 INSTALL = 'pip install "xpnet[cuda]" (in a clone: ".[cuda]")'
 
 
-@cache
+_probed: dict[int, Problem | None] = {}
+
+
 def probe(index: int = 0) -> Problem | None:
     """None if GPU number `index` really computes; otherwise why not.
 
@@ -44,11 +47,27 @@ def probe(index: int = 0) -> Problem | None:
     """
     if _forked:
         return FORKED
+    if index not in _probed:
+        found = _probe(index)
+        if found is not None and found.passes:
+            return found
+        _probed[index] = found
+    return _probed[index]
+
+
+def _probe(index: int) -> Problem | None:
+    _keep_kernels()
     try:
         problem = _check_cupy() or _check_count(index)
     except Exception as error:  # whatever a broken installation raises is the reason
         return Problem(f"CuPy fails: {first_line(error)}", f"install it again: {INSTALL}")
     return problem or _check_computing(index)
+
+
+def _keep_kernels() -> None:
+    """Where compiled kernels cannot be kept, CuPy fails: let it compile them in memory then."""
+    if not _is_writable(_kernel_folder()):
+        os.environ.setdefault("CUPY_CACHE_IN_MEMORY", "1")
 
 
 def _check_cupy() -> Problem | None:
@@ -85,6 +104,8 @@ def _check_count(index: int) -> Problem | None:
                 f"CUDA {_cuda(needed)}",
                 "update the NVIDIA driver",
             )
+        if "InitializationError" in str(error):
+            return Problem(f"CUDA cannot start ({first_line(error)})", FORKED.remedy)
         return Problem(
             f"CUDA finds no device: {first_line(error)}",
             "see what nvidia-smi and CUDA_VISIBLE_DEVICES say of the GPU",
@@ -109,13 +130,18 @@ def _check_computing(index: int) -> Problem | None:
     except Exception as error:  # CuPy lets through whatever its loaders and CUDA raise
         text = first_line(error)
         if any(sign in text for sign in ("OutOfMemory", "MemoryAllocation", "ALLOC_FAILED")):
-            return Problem(
-                f"no memory is left on cuda:{index} ({text})",
-                "end the other programs that use it (nvidia-smi lists them)",
-            )
+            limit = os.environ.get("CUPY_GPU_MEMORY_LIMIT")
+            remedy = "end the other programs that use it (nvidia-smi lists them)"
+            if limit is not None:
+                remedy = f"raise CUPY_GPU_MEMORY_LIMIT, which is {limit}"
+            return Problem(f"no memory is left on cuda:{index} ({text})", remedy, passes=True)
         if "nvrtc" in f"{type(error).__name__} {error}".lower():
             return Problem(f"the kernel compiler NVRTC fails ({text})", INSTALL)
-        return Problem(f"a first product on cuda:{index} fails ({text})", f"try {INSTALL}")
+        broken = {kind.__name__ for kind in type(error).__mro__} & _CUDA_ERRORS
+        remedy = "begin again in a new process; nvidia-smi tells how it is" if broken else (
+            f"try {INSTALL}"
+        )  # fmt: skip
+        return Problem(f"a first product on cuda:{index} fails ({text})", remedy)
     if result != [[6.0, 15.0], [15.0, 51.0]]:
         return Problem(f"cuda:{index} computes wrong results", "do not use it")
     return None
@@ -188,16 +214,26 @@ def _tf32() -> bool:
 
 def _kernel_cache() -> str:
     """Where CuPy keeps compiled kernels, and whether it can."""
+    folder = _kernel_folder()
+    if not _is_writable(folder):
+        return (
+            f"kernels are compiled anew in each process, for {folder} cannot be written to: set "
+            "CUPY_CACHE_DIR"
+        )
     if os.environ.get("CUPY_CACHE_IN_MEMORY", "0") not in ("", "0"):
         return "kernels are compiled anew in each process (CUPY_CACHE_IN_MEMORY)"
-    folder = Path(os.environ.get("CUPY_CACHE_DIR") or "~/.cupy/kernel_cache").expanduser()
-    there = next(path for path in (folder, *folder.parents) if path.exists())
-    if os.access(there, os.W_OK):
-        return f"compiled kernels are kept in {folder}"
-    return (
-        f"compiled kernels cannot be kept: {folder} cannot be written to, so each process compiles "
-        "them anew; set CUPY_CACHE_DIR"
-    )
+    return f"compiled kernels are kept in {folder}"
+
+
+def _kernel_folder() -> Path:
+    given = os.environ.get("CUPY_CACHE_DIR")
+    return Path("~/.cupy/kernel_cache").expanduser() if given is None else Path(given)
+
+
+def _is_writable(folder: Path) -> bool:
+    """Whether files can be put there, once it is made."""
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    return there.is_dir() and os.access(there, os.W_OK | os.X_OK)
 
 
 LAUNCH = 3e-6  # seconds that a kernel takes at least, within a CUDA graph
@@ -244,7 +280,6 @@ def _before_fork() -> None:
 def _after_fork() -> None:
     global _forked
     _forked = _started
-    probe.cache_clear()
 
 
 if hasattr(os, "register_at_fork"):
@@ -262,23 +297,34 @@ def refuse_after_fork() -> None:
 _CUDA_ERRORS = {"CUDARuntimeError", "CUDADriverError", "CUBLASError", "CublasError"}
 
 
-def failure(error: BaseException) -> str | None:
-    """What an error that CuPy raised means, and what to do; None if it is none of the GPU's."""
+def failure(error: BaseException, remedy: str = "give fewer samples at a time") -> str | None:
+    """What an error that CuPy raised means, and what to do; None if it is none of the GPU's.
+
+    Parameters
+    ----------
+    error : exception
+    remedy : str
+        What to do where memory does not suffice.
+    """
     names = {kind.__name__ for kind in type(error).__mro__}
     text = first_line(error)
     if "OutOfMemoryError" in names and sys.modules.get("cupy") is not None:
-        return _out_of_memory(str(error))
+        return _out_of_memory(str(error), remedy)
     if not names & _CUDA_ERRORS:
         return None
     if "MemoryAllocation" in text or "ALLOC_FAILED" in text:
-        return _out_of_memory("")
+        return _out_of_memory("", remedy)
+    if any(sign in text for sign in ("InsufficientDriver", "NoDevice", "InvalidDevice")):
+        return f"there is no GPU that works ({text}): see xpnet devices"
+    if "InitializationError" in text:
+        return f"CUDA cannot start ({text}): {FORKED.remedy}"
     return (
-        f"the GPU failed: {text}; what was on it may be lost: begin again in a new process, or "
-        "with --device cpu"
+        f"the GPU failed ({text}): what is on it is lost; begin again in a new process, or with "
+        "--device cpu"
     )
 
 
-def _out_of_memory(message: str) -> str:
+def _out_of_memory(message: str, remedy: str) -> str:
     """CuPy's message begins "Out of memory allocating 1,024 bytes (allocated so far: ..."."""
     cupy = importlib.import_module("cupy")
     number = "".join(c for c in message.partition("allocating ")[2].partition(" ")[0] if c != ",")
@@ -290,15 +336,15 @@ def _out_of_memory(message: str) -> str:
         free, total = min(free, max(limit - held, 0)), min(total, limit)
     return (
         f"no memory is left on cuda:{device}: {wanted}, {_size(free)} of {_size(total)} are free "
-        f"({_size(held)} are taken by this process); make batches smaller (--batch-size), end "
-        "other programs that use it, or take --device cpu"
+        f"({_size(held)} are taken by this process); {remedy}, end other programs that use it, or "
+        "take --device cpu"
     )
 
 
 def _size(size: float) -> str:
     for unit in ("bytes", "KiB", "MiB"):
         if size < 1024:
-            return f"{size:.3g} {unit}"
+            return f"{size:.0f} {unit}"
         size /= 1024
     return f"{size:,.1f} GiB"
 
@@ -309,6 +355,8 @@ def failures() -> Iterator[None]:
     try:
         yield
     except Exception as error:
+        if _forked and failure(error) is not None:
+            raise DeviceError(str(FORKED)) from error
         told = failure(error)
         if told is None:
             raise
@@ -328,8 +376,8 @@ def no_transfers() -> Iterator[None]:
     """Within, what copies from a GPU to the host, or waits for it, raises `TransferError`.
 
     `float(loss)`, `if loss < best`, `x[mask]` and `print(x)` do so for arrays of CuPy, and cost
-    the time of all that is still to be computed.  What waits without CuPy's Python functions, such
-    as `cupy.cuda.Device().synchronize()`, is not seen; nor are copies to the device.
+    the time of all that is still to be computed.  Not seen is what CuPy does without a function of
+    its own in Python, as in `cupy.cuda.Device().synchronize()`; nor are copies to the device.
 
     Raises
     ------
@@ -344,8 +392,9 @@ def no_transfers() -> Iterator[None]:
             loss = training_step(batch)
     """
     global _watchers
-    cupy = sys.modules.get("cupy")
-    if cupy is None:  # so there is no array of it
+    try:
+        cupy = importlib.import_module("cupy")
+    except Exception:  # there is none that works, so there are no arrays of it
         yield
         return
     with _watching:
@@ -389,15 +438,24 @@ def _put_back(owner: Any, name: str, function: Any) -> None:
 
 def _checked(function: Callable[..., Any], what: str) -> Callable[..., Any]:
     def checked(*arguments: Any, **keywords: Any) -> Any:
-        if _watched.get():
-            frames = [f for f in traceback.extract_stack() if _is_outside(f.filename)]
-            where = f" at {frames[-1].filename}:{frames[-1].lineno}: {frames[-1].line}"
-            raise TransferError(f"{what}, within no_transfers,{where if frames else ''}")
+        refuse_wait(what)
         return function(*arguments, **keywords)
 
     return checked
 
 
-def _is_outside(filename: str) -> bool:
-    """Whether code is neither CuPy's nor this module's."""
-    return filename != __file__ and not {"cupy", "cupyx"} & {*Path(filename).parts}
+def refuse_wait(what: str) -> None:
+    """Within `no_transfers` raise, with the lines that lead to what copies or waits."""
+    if not _watched.get():
+        return
+    frames = [f for f in traceback.extract_stack() if not _is_of(f, "cupy", "cupyx")]
+    inner = [f for f in frames if Path(f.filename).name not in ("cuda.py", "device.py")]
+    outer = [f for f in inner if not _is_of(f, "xpnet")]
+    lines = [f"{f.filename}:{f.lineno}: {f.line}" for f in (inner[-1:] + outer[-1:])]
+    where = ", called at ".join(dict.fromkeys(lines))
+    raise TransferError(f"{what}, within no_transfers, at {where}")
+
+
+def _is_of(frame: traceback.FrameSummary, *packages: str) -> bool:
+    """Whether code is of one of these packages."""
+    return bool({*packages} & {*Path(frame.filename).parts[:-1]})

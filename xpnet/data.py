@@ -58,7 +58,7 @@ def as_array(x: Any, name: str = "x") -> Array:
     if isinstance(x, list | tuple):
         try:
             x = np.asarray(x)
-        except ValueError as error:
+        except (ValueError, TypeError) as error:  # CuPy's arrays make no list of numbers
             raise UsageError(f"{name} is a list that makes no array: {error}") from None
     if isinstance(x, np.ma.MaskedArray):
         raise UsageError(f"{name} is a masked array; fill its gaps first, as by x.filled(0)")
@@ -158,7 +158,7 @@ def encode_targets(
     """
     try:
         y = np.asarray(y) if isinstance(y, list | tuple) else to_numpy(y)
-    except ValueError as error:
+    except (ValueError, TypeError) as error:
         raise DataError(f"y is a list that makes no array: {error}") from None
     if y.ndim == 2 and y.shape[1] == 1:
         y = y[:, 0]
@@ -244,7 +244,10 @@ def encode_weights(sample_weight: Any, n: int, rows: HostArray) -> HostArray:
         They are not n finite numbers, 0 or more, with one above 0 among these rows.
     """
     given = sample_weight
-    w = np.asarray(given) if isinstance(given, list | tuple) else to_numpy(given)
+    try:
+        w = np.asarray(given) if isinstance(given, list | tuple) else to_numpy(given)
+    except (ValueError, TypeError) as error:
+        raise DataError(f"sample_weight is a list that makes no array: {error}") from None
     if w.shape != (n,) or w.dtype.kind not in "biuf":
         raise DataError(f"sample_weight has shape {w.shape}; expected {n} numbers")
     w = w.astype(np.float64)
@@ -273,7 +276,8 @@ def split(n: int, validation: float, seed: int) -> tuple[HostArray, HostArray]:
     UsageError
         It leaves nothing to train on, or is negative.
     """
-    if not 0 <= validation < float("inf") or (validation > 1 and validation % 1):
+    number = isinstance(validation, int | float | np.number)
+    if not number or not 0 <= validation < float("inf") or (validation > 1 and validation % 1):
         raise UsageError(f"validation {validation}: expected a part below 1 or a whole number")
     held = round(n * validation) if validation < 1 else int(validation)
     if held >= n:

@@ -27,6 +27,7 @@ from xpnet.cuda import (
     installed_version,
     probe,
     refuse_after_fork,
+    refuse_wait,
 )
 from xpnet.cuda import no_transfers as no_transfers
 from xpnet.errors import DeviceError, DeviceFallbackWarning, UsageError
@@ -100,15 +101,16 @@ def on_device_of(x: Array) -> AbstractContextManager[Any]:
 
 @contextmanager
 def _current(device: Any) -> Iterator[None]:
-    """A device of CuPy as the current one; where it failed, an error that says so goes on."""
-    device.__enter__()
-    try:
-        yield
-    except BaseException:
-        with suppress(Exception):  # of a GPU that failed, whatever is asked of it
-            device.__exit__(None, None, None)
-        raise
-    device.__exit__(None, None, None)
+    """A device of CuPy as the current one; its errors say what to do."""
+    with failures():
+        device.__enter__()
+        try:
+            yield
+        except BaseException:
+            with suppress(Exception):  # of a GPU that failed, whatever is asked of it
+                device.__exit__(None, None, None)
+            raise
+        device.__exit__(None, None, None)
 
 
 def put(array: npt.NDArray[Any], like: Array) -> Array:
@@ -126,7 +128,9 @@ def to_numpy(x: Array) -> npt.NDArray[Any]:
     if isinstance(x, np.ndarray):
         return x
     if _is_cupy(x):
-        return x.get()  # type: ignore[no-any-return]
+        refuse_after_fork()
+        with failures():
+            return x.get()  # type: ignore[no-any-return]
     library = type(x).__module__.partition(".")[0]
     if library == "torch":
         return x.detach().cpu().numpy()  # type: ignore[no-any-return]
@@ -199,13 +203,15 @@ class Device:
             return array
         refuse_after_fork()
         cupy = importlib.import_module("cupy")
-        with failures(), _current(cupy.cuda.Device(self.index)):
+        with _current(cupy.cuda.Device(self.index)):
             return cupy.asarray(array)
 
     def synchronize(self) -> None:
         """Wait until all that it was asked for is computed; a CPU's is already."""
         if self.kind == "cuda":
-            importlib.import_module("cupy").cuda.Device(self.index).synchronize()
+            refuse_wait("a wait")
+            with failures():
+                importlib.import_module("cupy").cuda.Device(self.index).synchronize()
 
 
 def parse(spec: str) -> tuple[str, int]:

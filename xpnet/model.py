@@ -28,12 +28,13 @@ from xpnet.errors import DataError, UsageError, at_least, choose, construct
 from xpnet.initializers import initial_weights
 from xpnet.layers import Array, Dense, Dropout, Layer, Noise, Rescale, Standardize
 from xpnet.losses import OUTPUTS, PROBABILITIES, VALUES
-from xpnet.network import Network, by_layer, named
+from xpnet.network import Network, by_layer, join, named
 from xpnet.normalization import NORMALIZATIONS, BatchNorm
 from xpnet.random import Purpose, step_keys
 
 HostArray = npt.NDArray[Any]
 MOST_PARAMETERS = 2**40
+MOST_AT_ONCE = 2**24  # numbers that go through a network together: 64 MB of float32
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,7 +103,11 @@ class Model:
         if isinstance(x, np.ndarray):
             return self._infer_on_numpy(x)
         with on_device_of(x):
-            return self.network.infer(self.like(x).params, x)
+            params, rows = self.like(x).params, max(MOST_AT_ONCE // self.network.fan_in, 1)
+            if x.shape[0] <= rows:
+                return self.network.infer(params, x)
+            starts = range(0, x.shape[0], rows)
+            return join([self.network.infer(params, x[i : i + rows, ...]) for i in starts])
 
     @cached_property
     def _infer_on_numpy(self) -> inference.Map:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from xpnet.cuda import failure, failures
+from xpnet.cuda import failure
 from xpnet.data import BLOCK, Dataset, Label, class_weights, encode_weights, split
 from xpnet.device import (
     frozen_copy,
@@ -338,7 +338,8 @@ def fit(
     DivergedError
         The loss became NaN or infinite; holds the last good result.
     DeviceFailedError
-        A GPU failed, or has no memory left; holds the last good result.
+        A GPU has no memory left, or failed; holds the last good result.  What is on a GPU that
+        failed cannot be read any more: keep what matters by `on_epoch`, as `xpnet train` does.
     """
     if isinstance(schedule, str):
         schedule = construct("schedule", schedule, SCHEDULES)
@@ -346,6 +347,8 @@ def fit(
         schedule = Warmup(schedule, warmup)
     if isinstance(average, str):
         average = construct("average", average, AVERAGES)
+    if capture and not fast:
+        raise UsageError("capture is of the fast path; leave fast=False, or capture, out")
     if clip_norm is not None and not 0 < clip_norm < float("inf"):
         raise UsageError(f"clip_norm {clip_norm}: expected a number above 0")
     counts = {
@@ -374,11 +377,7 @@ def fit(
         min(batch_size * accumulate, len(rows)),
     )
     data = _weigh(data, model, rows, sample_weight, class_weight)
-    with (
-        on_device_of(data.x),
-        failures(),
-        np.errstate(over="ignore", invalid="ignore", divide="ignore"),
-    ):
+    with on_device_of(data.x), np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         if initial is None or initial.progress is None:
             model = scale(model, data, rows)
         inner, data = in_standard_units(model, data)
@@ -498,7 +497,9 @@ class _Run:
             if on_epoch is not None:
                 with self.failing(result, f"after epoch {epoch.epoch}"):
                     arrays = tuple(map(kept, progress.arrays))  # the steps write over these
-                if on_epoch(epoch, replace(result, progress=progress.with_arrays(arrays))):
+                    given = replace(result, progress=progress.with_arrays(arrays))
+                    ends = on_epoch(epoch, given)
+                if ends:
                     break
             if patience is not None and epoch.epoch - result.best_epoch >= patience:
                 break
@@ -509,8 +510,10 @@ class _Run:
         """Errors of a GPU, with where training stood: CUDA tells them late."""
         try:
             yield
+        except DeviceFailedError as error:
+            raise DeviceFailedError(f"{where}: {error}", replace(result, progress=None)) from error
         except Exception as error:
-            told = failure(error)
+            told = failure(error, "make batches smaller (--batch-size)")
             if told is None:
                 raise
             raise DeviceFailedError(f"{where}: {told}", replace(result, progress=None)) from error

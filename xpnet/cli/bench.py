@@ -16,7 +16,9 @@ def bench_command(
     compare: Annotated[
         bool, option(EVERYDAY, "A step on the CPU beside one on the GPU, in their place.")
     ] = False,
-    device: Annotated[str, option(EVERYDAY, "With --compare: cuda or cuda:N.")] = "cuda",
+    device: Annotated[
+        str | None, option(EVERYDAY, "With --compare: cuda or cuda:N.", default="cuda")
+    ] = None,
 ) -> None:
     """How fast this machine is: a training step and a prediction, beside their matrix products."""
     for name, value in (("batch_size", batch_size), ("rounds", rounds)):
@@ -27,9 +29,9 @@ def bench_command(
     from xpnet.device import select
     from xpnet.threads import limited
 
-    if device != "cuda" and not compare:
+    if device is not None and not compare:
         raise UsageError(f"--device {device} has no effect without --compare")
-    gpu = select(device, strict=True) if compare else None
+    gpu = select(device or "cuda", strict=True) if compare else None
     if gpu is not None and gpu.kind == "cpu":
         raise UsageError(f"--device {device}: expected a GPU to compare the CPU with")
     with limited(threads) as taken:

@@ -190,7 +190,7 @@ def train(
     report.start(samples, found, chosen)
     products, multiplications = model.network.products
     if chosen.kind == "cuda" and cpu_is_faster(multiplications * batch_size, products, fast):
-        report.say("hint", "so small a step may take less time by --device cpu")
+        report.say("hint", "such small steps may be faster by --device cpu: xpnet bench --compare")
     folder, made = runs.create(output, samples.name)
     optimizer = optimizer or default_optimizer(model)
     configuration = {**context.params, "epochs": epochs, "optimizer": optimizer}
