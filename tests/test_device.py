@@ -280,6 +280,10 @@ PROBLEMS: dict[str, tuple[ModuleType | None, str, str]] = {
         stand_in(compute=lambda *a, **k: np.arange(*a, **k) + 1),
         "cuda:0 computes wrong results", "do not use it",
     ),
+    "no-folder": (
+        stand_in(count=PermissionError(13, "Permission denied", "/kernels")),
+        "CuPy cannot make its folder: PermissionError: [Errno 13]", "set CUPY_CACHE_DIR to a folder",
+    ),
     "broken": (
         stand_in(count=OSError("libcuda.so.1: file too short")),
         "CuPy fails: OSError: libcuda.so.1: file too short", INSTALL,

@@ -59,6 +59,9 @@ def _probe(index: int) -> Problem | None:
     _keep_kernels()
     try:
         problem = _check_cupy() or _check_count(index)
+    except (FileNotFoundError, PermissionError, NotADirectoryError) as error:
+        remedy = f"set CUPY_CACHE_DIR to a folder that can be made, not {_kernel_folder()}"
+        return Problem(f"CuPy cannot make its folder: {first_line(error)}", remedy)
     except Exception as error:  # whatever a broken installation raises is the reason
         return Problem(f"CuPy fails: {first_line(error)}", f"install it again: {INSTALL}")
     return problem or _check_computing(index)
