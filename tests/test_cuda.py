@@ -25,8 +25,15 @@ from xpnet import cli
 from xpnet.activations import ACTIVATIONS
 from xpnet.data import BLOCK
 from xpnet.datasets import load as load_data
-from xpnet.device import no_transfers, to_numpy
-from xpnet.errors import DataError, DivergedError, TransferError, UsageError, construct
+from xpnet.device import namespace, no_transfers, to_numpy
+from xpnet.errors import (
+    DataError,
+    DeviceFailedError,
+    DivergedError,
+    TransferError,
+    UsageError,
+    construct,
+)
 from xpnet.evaluation import evaluate
 from xpnet.fast.cublas import CublasError
 from xpnet.fast.expressions import FUNCTIONS
@@ -36,7 +43,7 @@ from xpnet.optimizers import OPTIMIZERS
 from xpnet.preparation import prepare
 from xpnet.random import mask_units, threefry
 from xpnet.schedules import SCHEDULES
-from xpnet.train import Result, default_optimizer, fit
+from xpnet.train import Result, Tables, default_optimizer, fit
 
 pytestmark = pytest.mark.cuda
 
@@ -506,6 +513,63 @@ def test_a_run_is_the_same_to_the_bit(cupy: Any) -> None:
     x = cupy.asarray(IMAGES)
     thetas = {EVERYTHING.trained(x, "float32").model.theta.get().tobytes() for _ in range(3)}
     assert len(thetas) == 1
+
+
+def tables(cupy: Any, rows: int, per_step: int, first: float = 1.0) -> Tables:
+    steps = -(-rows // per_step)
+    scalars = first + cupy.arange(steps, dtype=np.float64).reshape(-1, 1)
+    return Tables(cupy.arange(rows, dtype=np.int32), scalars, None, per_step)
+
+
+@pytest.mark.parametrize("capture", [False, True])
+def test_steps_follow_the_tables_that_they_are_given(cupy: Any, capture: bool) -> None:
+    """New numbers, other sizes, other steps; and arrays that are not those of the last step."""
+    gpu = importlib.import_module("xpnet.fast.gpu")
+    x = cupy.arange(100.0).reshape(50, 2)
+
+    def step(constants: Any, arrays: Any, rows: Any, scalars: Any, keys: Any) -> Any:
+        xp = namespace(arrays[0])
+        batch = xp.take(constants[0], rows, axis=0)
+        return (arrays[0] + scalars[0] * xp.sum(batch, axis=0),)
+
+    fused = gpu.FusedOnGPU(step, (x,), (), capture, False)
+    arrays: Any = (cupy.zeros(2),)
+    for given in (
+        tables(cupy, 50, 7), tables(cupy, 50, 7, 5.0), tables(cupy, 50, 26), tables(cupy, 50, 30),
+        tables(cupy, 33, 2), tables(cupy, 50, 50),
+    ):  # fmt: skip
+        for start in (arrays, (cupy.ones(2),)):
+            arrays, expected = start, start
+            given = replace(given)
+            for i in range(len(given.scalars)):
+                arrays = fused(arrays, given, i)
+            for i in range(len(given.scalars)):
+                expected = step((x,), expected, *given.at(i))
+            if start[0] is not arrays[0]:  # else it was written over
+                assert difference(arrays[0], expected[0]) < 1e-12
+
+
+def test_arrays_may_change_places(cupy: Any) -> None:
+    """Which no kernel does: that step is called as it is written."""
+    gpu = importlib.import_module("xpnet.fast.gpu")
+    fused = gpu.FusedOnGPU(lambda _, arrays, *__: (arrays[1], arrays[0]), (), (), True, False)
+    arrays = cupy.zeros(3), cupy.ones(3)
+    with pytest.warns(RuntimeWarning, match="a result that is not computed"):
+        arrays = fused(arrays, tables(cupy, 4, 2), 0)
+    assert [float(a[0]) for a in arrays] == [1, 0]
+
+
+def test_memory_that_lacks_is_no_reason_for_the_plain_path(
+    cupy: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> None:
+        raise cupy.cuda.memory.OutOfMemoryError(512, 0)
+
+    monkeypatch.setattr("xpnet.fast.gpu.Program", fail)
+    with pytest.raises(
+        DeviceFailedError, match=r"epoch 1, steps 1 to 10: no memory .*--batch-size"
+    ):
+        PLAIN.trained(cupy.asarray(IMAGES))
 
 
 # What goes wrong

@@ -282,7 +282,8 @@ PROBLEMS: dict[str, tuple[ModuleType | None, str, str]] = {
     ),
     "no-folder": (
         stand_in(count=PermissionError(13, "Permission denied", "/kernels")),
-        "CuPy cannot make its folder: PermissionError: [Errno 13]", "set CUPY_CACHE_DIR to a folder",
+        "CuPy cannot make its folder: PermissionError: [Errno 13]",
+        "set CUPY_CACHE_DIR to a folder",
     ),
     "broken": (
         stand_in(count=OSError("libcuda.so.1: file too short")),

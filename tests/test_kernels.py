@@ -635,6 +635,31 @@ def test_batches_that_are_added_up_are_not_kept() -> None:
 
 
 @cuda
+def test_a_number_is_changed_by_one_thread() -> None:
+    """Though a block has many: or some would read what others have written."""
+    (launch,) = schedule(lambda x: (x + 1,), np.asarray(1.0))
+    assert isinstance(launch, Source)
+    assert "if (threadIdx.x == 0) {" in launch.text
+    assert_the_same(lambda x: (x + 1,), np.asarray(1.0))
+
+
+@cuda
+@pytest.mark.parametrize("shape", [(1, 1), (1, 7), (7, 1), (7, 7)], ids=str)
+def test_what_a_later_pass_needs_is_there(shape: tuple[int, int]) -> None:
+    """Results that are read again by the same kernel, and numbers that keep their axes."""
+
+    def step(x: Any, y: Any) -> Any:
+        xp = namespace(x)
+        z = x * y
+        greatest = xp.max(z, axis=1, keepdims=True)
+        every = xp.sum(z, keepdims=True)
+        centred = z - greatest
+        return z, centred, xp.sum(centred * z, axis=1), every, every + greatest, z + every
+
+    assert_the_same(step, normal(*shape), normal(*shape))
+
+
+@cuda
 def test_memory_is_used_again() -> None:
     cupy = importlib.import_module("cupy")
     (x,) = recorded(np.zeros((64, 64)))

@@ -89,7 +89,8 @@ class FusedOnGPU:
         self._prepared: dict[bool, Prepared | None] = {}  # for all steps but the last; for that
         self._zero, self._counter = (self._cupy.zeros(1, dtype=np.int32) for _ in range(2))
         self._counted: int | None = None  # what is in the counter
-        self._full = 0  # how many steps have as many samples as there can be
+        self._samples = 0  # of a step
+        self._full = 0  # how many steps have so many
         self._ahead = 0  # how many steps of the epoch are launched
         self._products: Cublas | CupyProducts
         try:
@@ -149,7 +150,8 @@ class FusedOnGPU:
         """Let ours be equal to these, where the kernels find them."""
         given = tables.rows, tables.scalars, tables.keys
         shapes = [None if a is None else a.shape for a in given]
-        if [None if a is None else a.shape for a in self._own] != shapes:
+        before = [None if a is None else a.shape for a in self._own]
+        if before != shapes or tables.samples_per_step != self._samples:
             self._own = [None if a is None else self._cupy.empty_like(a) for a in given]
             self._prepared.clear()
         for mine, new in zip(self._own, given, strict=True):

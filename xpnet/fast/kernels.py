@@ -124,6 +124,7 @@ class Writer(Expressions):
     ) -> None:
         super().__init__(stored, strides)
         self.group, self.levels, self.wanted = group, levels, wanted
+        self.level = 0  # the pass that is being written
         self.writes: dict[Node, set[Index]] = {}
         self.stores: list[str] = []
         self.collected: list[tuple[Node, str]] = []
@@ -133,7 +134,8 @@ class Writer(Expressions):
         if node not in self.group.roots:
             return True
         over_all = node.shape == self.group.shape and not is_reduction(node)
-        return over_all and self.group.mode != MAP and index == self.canonical(node)
+        mine = over_all and index == self.canonical(node) and any(i.names for i in index)
+        return mine and self.levels[node] < self.level
 
     def canonical(self, node: Node) -> tuple[Index, ...]:
         """The index at which a root is computed."""
@@ -145,7 +147,7 @@ class Writer(Expressions):
         elif group.mode == COLUMNS:
             index = (ZERO, named("j"))[-len(shape) :]
         else:
-            index = ()
+            index = (ZERO,) * len(shape)
         return tuple(ZERO if n == 1 else i for i, n in zip(index, shape, strict=True))
 
     def store(self, root: Node, name: str) -> str:
@@ -196,7 +198,7 @@ class Writer(Expressions):
         self.scope = Scope(self.top, keeps=True)
         for root in roots:
             self.compute(root)
-        return [*self.scope.lines, *self.stores]
+        return ["if (threadIdx.x == 0) {", *indented([*self.scope.lines, *self.stores]), "}"]
 
     def by_elements(self, roots: Sequence[Node]) -> list[str]:
         """A thread for an element."""
@@ -234,8 +236,8 @@ class Writer(Expressions):
         self.bounds |= {"i": n, "j": m}
         outer, inner = ("i", "j") if rows else ("j", "i")
         line = Scope(self.top, {outer})
-        for level in range(1 + max(self.levels[root] for root in roots)):
-            now = [root for root in roots if self.levels[root] == level]
+        for self.level in range(1 + max(self.levels[root] for root in roots)):
+            now = [root for root in roots if self.levels[root] == self.level]
             self.scope = line
             for root in now:
                 if root.shape != self.group.shape and not is_reduction(root):
