@@ -37,8 +37,10 @@ from xpnet.errors import (
 from xpnet.evaluation import evaluate
 from xpnet.fast.cublas import CublasError
 from xpnet.fast.expressions import FUNCTIONS
+from xpnet.layers import Dense
 from xpnet.losses import LOSSES
 from xpnet.model import Model, load, mlp
+from xpnet.network import Network
 from xpnet.optimizers import OPTIMIZERS
 from xpnet.preparation import prepare
 from xpnet.random import mask_units, threefry
@@ -147,6 +149,19 @@ def test_fit_gives_the_numbers_of_numpy(cupy: Any, case: Case, path: dict[str, b
     assert type(ours.model.buffers) is cupy.ndarray
     assert ours.model.dtype == "float64"
     assert_the_same(ours, case.trained(IMAGES))
+
+
+@pytest.mark.parametrize("kind", ["uint8", "float16", "float32"])
+def test_a_network_without_scaling_computes_in_the_wider_type(cupy: Any, kind: str) -> None:
+    """Its first product is of two types."""
+    network = Network(WIDTH, (Dense(WIDTH, CLASSES),))
+    start = np.random.default_rng(0).normal(size=network.size) / 100
+    model = Model(network, start, np.zeros(0), tuple(range(CLASSES)), (WIDTH,))
+    x = (IMAGES / 10).astype(kind)
+    options = {"epochs": 2, "batch_size": BATCH, "learning_rate": 0.001}
+    assert_the_same(
+        fit(model, cupy.asarray(x), LABELS, **options), fit(model, x, LABELS, **options)
+    )
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES)

@@ -547,6 +547,94 @@ def test_products(n: int, m: int, dtype: str, direct: bool) -> None:
 
 
 @cuda
+@pytest.mark.parametrize(
+    ("a", "b"),
+    [("uint8", "float32"), ("float32", "float64"), ("float16", "float32"), ("int32", "float64")],
+)
+def test_products_of_two_types_are_of_the_wider(a: str, b: str) -> None:
+    """As NumPy has it; cuBLAS takes one type."""
+    x, y = (normal(9, 7) * 10).astype(a), normal(7, 5).astype(b)
+    assert_the_same(lambda x, y: (x @ y, y.T @ x.T), x, y)
+
+
+@pytest.mark.parametrize("dtype", ["int64", "float16"])
+def test_products_that_cublas_is_not_asked_for_are_refused(dtype: str) -> None:
+    with pytest.raises(CannotRecordError, match=f"a product of {dtype}"):
+        schedule(lambda x: (x @ x,), np.ones((3, 3), dtype))
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        lambda x: (x.T + 0,),
+        lambda x: (namespace(x).sum(x, axis=0),),
+        lambda x: (namespace(x).max(x),),
+        lambda x: (namespace(x).concat([x, x]) * np.float32(2),),
+        lambda x: (x[:, 1:],),
+    ],
+)
+def test_nothing_is_computed_or_stored_in_float16(step: Step) -> None:
+    with pytest.raises(CannotRecordError, match="computing in float16"):
+        schedule(step, np.ones((3, 4), np.float16))
+
+
+@cuda
+def test_steps_backwards_through_other_views() -> None:
+    def step(x: Any) -> Any:
+        xp = namespace(x)
+        turned = xp.reshape(x.T, (-1,))[::-1]
+        joined = xp.concat([x, x + 1], axis=1)
+        return turned * 2, xp.reshape(joined, (-1,))[::-1] + 0, xp.reshape(x.T, (-1,))[::-2] + 0
+
+    assert_the_same(step, normal(2, 3))
+    assert_the_same(step, normal(5, 4))
+
+
+@cuda
+def test_parts_of_another_type_are_converted() -> None:
+    def step(x: Any, y: Any) -> Any:
+        xp = namespace(x)
+        return (xp.concat([xp.reshape(x @ x, (-1,)), xp.sum(y, axis=0)]) * 2,)
+
+    assert_the_same(step, normal(3, 3, dtype="float32"), normal(4, 5), tolerance=1e-6)
+
+
+@cuda
+def test_rows_by_numbers_that_are_computed() -> None:
+    def step(x: Any, rows: Any) -> Any:
+        xp = namespace(x)
+        joined = xp.concat([x, x + 1])
+        counted = xp.astype(rows * 2, xp.int32)
+        return xp.take(joined, xp.arange(4, dtype=xp.int32), axis=0) * 2, xp.take(
+            joined, counted, axis=0
+        )
+
+    assert_the_same(step, normal(5), np.asarray([0, 3, 1], np.int32))
+
+
+def test_data_with_gaps_may_need_long_indices() -> None:
+    """Few elements, far apart."""
+    x, rows = recorded(np.zeros((30, 10), np.uint8), np.zeros(5, np.int32))
+    for apart, kind in ((100, "int"), (10**8, "long long")):
+        result = namespace(x).take(x, rows, axis=0) * 2
+        (launch,) = Schedule([result.node], {x.node: ((apart, 1), 0)}).launches
+        assert isinstance(launch, Source)
+        assert launch.text.startswith(f"typedef {kind} Int;")
+
+
+@cuda
+@dtypes
+@pytest.mark.parametrize("n", [1023, 1024, 5000])
+def test_long_columns_have_more_threads(n: int, dtype: str) -> None:
+    def step(x: Any) -> Any:
+        xp = namespace(x)
+        centred = x - xp.mean(x, axis=0)
+        return centred, xp.sum(centred * centred, axis=0)
+
+    assert_the_same(step, normal(n, 10, dtype=dtype))
+
+
+@cuda
 @pytest.mark.parametrize("tf32", ["0", "1"])
 def test_tf32_is_as_cupy_has_it(tf32: str, monkeypatch: pytest.MonkeyPatch) -> None:
     called: list[str] = []

@@ -224,8 +224,7 @@ class Expressions:
         return self._defined(node, index, self._operation(node, index))
 
     def _defined(self, node: Node, index: tuple[Index, ...], expression: str) -> str:
-        if node.dtype == np.float16:
-            raise CannotRecordError("computing in float16")
+        refuse_float16(node)
         return self._define((node, index), TYPES[node.dtype.name], expression)
 
     def may_load(self, node: Node, index: tuple[Index, ...]) -> bool:
@@ -274,6 +273,8 @@ class Expressions:
         x, numbers = node.arguments
         axis, n = node.keywords["axis"] % len(x.shape), len(numbers.shape)
         number = self.value(numbers, index[axis : axis + n])
+        if not number.isalnum():
+            number = self._defined(numbers, index[axis : axis + n], number)
         place = Index(int(number)) if number.isdecimal() else named(number)
         return self.value(x, (*index[:axis], place, *index[axis + n :]))
 
@@ -288,6 +289,7 @@ class Expressions:
 
     def _joined(self, node: Node, index: tuple[Index, ...]) -> str:
         """An element of joined arrays."""
+        refuse_float16(node)
         axis, start = node.keywords["axis"] % len(node.shape), 0
         place, parts = index[axis], []
         for part in node.arguments:
@@ -310,6 +312,12 @@ class Expressions:
         outer.lines += [f"{TYPES[node.dtype.name]} {name};", *lines]
         outer.know((node, index), name)
         return name
+
+
+def refuse_float16(node: Node) -> None:
+    """Numbers of float16 are read, and computed with as float32, and no more."""
+    if node.dtype == np.float16:
+        raise CannotRecordError("computing in float16")
 
 
 def call(function: np.ufunc, given: Sequence[str], dtype: np.dtype[Any]) -> str:

@@ -88,11 +88,9 @@ def divide(place: Index, size: int, bounds: Mapping[str, int]) -> tuple[Index, I
     whole = [(name, factor) for name, factor in place.terms if factor % size == 0]
     rest = Index(r, tuple(term for term in place.terms if term not in whole))
     known = all(name in bounds for name in rest.names)
-    reach = [factor * (bounds[name] - 1) for name, factor in rest.terms] if known else []
-    least = r + sum(min(a, 0) for a in reach)
-    if least < 0 or not known:
-        known = False
-        if whole and least < 0:
-            return ZERO, place, False
+    reach = [factor * (bounds.get(name, 1) - 1) for name, factor in rest.terms]
+    rises = known or all(factor > 0 for _, factor in rest.terms)
+    if not rises or r + sum(min(a, 0) for a in reach) < 0:
+        return ZERO, place, False  # C rounds towards 0; of the place as a whole it does not matter
     fits = known and r + sum(max(a, 0) for a in reach) < size
     return Index(q, tuple((name, factor // size) for name, factor in whole)), rest, fits

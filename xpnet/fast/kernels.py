@@ -19,16 +19,26 @@ Sizes and floating-point settings are arguments: the source is the same for batc
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
 
-from xpnet.fast.expressions import FLOAT16, HEADER, TYPES, Expressions, Scope, indented
+from xpnet.fast.expressions import (
+    FLOAT16,
+    HEADER,
+    TYPES,
+    Expressions,
+    Scope,
+    indented,
+    refuse_float16,
+)
 from xpnet.fast.indices import ZERO, Index, c_strides, flat, named
 from xpnet.fast.record import OPERATION, CannotRecordError, Node, Shape
 
 MAP, ROWS, COLUMNS = "map", "rows", "columns"
 THREADS = 256  # of a block
+MOST_THREADS = 1024  # of one that goes over long columns
 WARP = 32
 TILE = 8  # columns of a block: 32 bytes of float32, which memory gives at a time
 MOST_BLOCKS = 1024
@@ -51,7 +61,8 @@ class Source:
     numbers : list of number of NumPy
     collected : list of dtype
         Of the sums over everything, which need memory for a number from each block.
-    blocks : int
+    blocks, threads : int
+        How many it is launched with; the latter of a block.
     """
 
     name: str
@@ -64,6 +75,7 @@ class Source:
     numbers: list[Any]
     collected: list[Any]
     blocks: int
+    threads: int
 
 
 @dataclass(frozen=True)
@@ -152,6 +164,7 @@ class Writer(Expressions):
 
     def store(self, root: Node, name: str) -> str:
         """The statement that writes a root to memory."""
+        refuse_float16(root)
         place = flat(self.canonical(root), c_strides(root.shape))
         self.writes.setdefault(root, set()).add(place)
         return f"{self.array(root)}[{self.text_of(place)}] = {name};"
@@ -256,7 +269,7 @@ class Writer(Expressions):
             f"for (Int tile = blockIdx.x * {TILE}; tile <= {last}; tile += gridDim.x * {TILE}) {{"
         )
         return [
-            "__shared__ double memory[256];",
+            f"__shared__ double memory[{MOST_THREADS}];",
             f"const Int lane = threadIdx.x / {TILE};",
             *[tiles, *indented([column, *line.lines]), "}"],
         ]
@@ -284,7 +297,7 @@ class Writer(Expressions):
             sums.append(self.accumulate(root, names[root]))
         stores, self.stores = self.stores, []
         length = self.size(self.group.shape[inner == "j"])
-        lanes = WARP if self.group.mode == ROWS else THREADS // TILE
+        lanes = WARP if self.group.mode == ROWS else f"blockDim.x / {TILE}"
         line.lines += [
             f"for (Int {inner} = lane; {inner} < {length}; {inner} += {lanes}) {{",
             *indented([*self.scope.lines, *sums, *stores]),
@@ -307,7 +320,7 @@ class Writer(Expressions):
 
     def finish(self, last: Sequence[Node]) -> list[str]:
         """Sums over everything: of a block, and by the block that is last those of all blocks."""
-        lines = ["__shared__ double memory[256];", "__shared__ bool last;"]
+        lines = [f"__shared__ double memory[{THREADS}];", "__shared__ bool last;"]
         for number, (root, name) in enumerate(self.collected):
             lines += through_memory(root, name, 1, "0")
             lines.append(f"if (threadIdx.x == 0) p{number}[blockIdx.x] = {name};")
@@ -337,6 +350,11 @@ class Writer(Expressions):
         final = [*self.scope.lines, *self.stores, "*finished = 0;"]
         return [*lines, "if (threadIdx.x == 0) {", *indented(final), "}"]
 
+    def extent(self, node: Node) -> int:
+        """From the first element of an array to its last, both counted."""
+        strides, _ = self.strides.get(node, (c_strides(node.shape), 0))
+        return 1 + sum((n - 1) * abs(s) for n, s in zip(node.shape, strides, strict=True))
+
     def source(self, body: list[str]) -> Source:
         """The kernel around its body."""
         top = self.top.lines
@@ -358,13 +376,15 @@ class Writer(Expressions):
             *(f"Int {name}" for name in self.sizes.values()),
             *(f"{TYPES[value.dtype.name]} {name}" for name, value in self.numbers.values()),
         ]  # fmt: skip
+        most = MOST_THREADS if group.mode == COLUMNS else THREADS
         name = "_".join([group.mode, *(_word(root) for root in group.roots)])[:60].strip("_")
-        large = any(_extent(node) >= 2**30 for node in self.arrays)
+        extents = [self.extent(node) for node in self.arrays]
+        large = max([prod(group.shape), *extents]) >= 2**30
         text = "\n".join(
             [
                 f"typedef {'long long' if large else 'int'} Int;",
                 HEADER + (FLOAT16 if self.uses_float16 else ""),
-                f'extern "C" __global__ __launch_bounds__({THREADS})',
+                f'extern "C" __global__ __launch_bounds__({most})',
                 f"void {name}({', '.join(arguments)}) {{",
                 *indented([*top, *body]),
                 "}\n",
@@ -373,7 +393,7 @@ class Writer(Expressions):
         return Source(
             name, text, group.mode, self.reads, self.writes, list(self.arrays), list(self.sizes),
             [value for _, value in self.numbers.values()],
-            [root.dtype for root, _ in self.collected], blocks_of(group),
+            [root.dtype for root, _ in self.collected], blocks_of(group), threads_of(group),
         )  # fmt: skip
 
 
@@ -386,8 +406,13 @@ def blocks_of(group: Group) -> int:
     elif group.mode == COLUMNS:
         blocks = -(-group.shape[1] // TILE)
     else:
-        blocks = -(-int(np.prod(group.shape, dtype=np.int64)) // THREADS)
+        blocks = -(-prod(group.shape) // THREADS)
     return max(1, min(blocks, MOST_BLOCKS))
+
+
+def threads_of(group: Group) -> int:
+    """How many threads a block has; many for few long columns, which wait for memory."""
+    return MOST_THREADS if group.mode == COLUMNS and group.shape[0] >= MOST_THREADS else THREADS
 
 
 def merged(root: Node, a: str, b: str) -> str:
@@ -397,6 +422,7 @@ def merged(root: Node, a: str, b: str) -> str:
 
 def begin(root: Node, name: str, declare: bool = True) -> str:
     """A sum or maximum of nothing."""
+    refuse_float16(root)
     start = "-__int_as_float(0x7f800000)" if root.function is np.max else "0"  # minus infinity
     if root.function is np.max and root.dtype.kind != "f":
         raise CannotRecordError(f"a maximum of {root.dtype}")
@@ -409,7 +435,7 @@ def through_memory(root: Node, name: str, apart: int, place: str) -> list[str]:
     mine, other = (f"(({kind}*)memory)[{where}]" for where in ("threadIdx.x", "threadIdx.x + s"))
     return [
         f"{mine} = {name};",
-        f"for (unsigned s = {THREADS // 2}; s >= {apart}; s /= 2) {{",
+        f"for (unsigned s = blockDim.x / 2; s >= {apart}; s /= 2) {{",
         "    __syncthreads();",
         f"    if (threadIdx.x < s) {mine} = {merged(root, mine, other)};",
         "}",
@@ -428,7 +454,3 @@ def each(name: str, length: str) -> str:
 def _word(node: Node) -> str:
     name = getattr(node.function, "__name__", "copy")
     return name if node.kind == OPERATION else "copy"
-
-
-def _extent(node: Node) -> int:
-    return int(np.prod(node.shape, dtype=np.int64))

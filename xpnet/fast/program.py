@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from xpnet.fast.cublas import Cublas, CupyProducts
-from xpnet.fast.kernels import MAP, THREADS, Source
+from xpnet.fast.kernels import MAP, Source
 from xpnet.fast.record import Node
 from xpnet.fast.schedule import Matrix, Product, Schedule, Strides, read_by, written_by
 
@@ -153,7 +153,7 @@ class Program:
             *map(size, source.sizes),
             *source.numbers,
         )
-        grid, block = (source.blocks,), (THREADS,)
+        grid, block = (source.blocks,), (source.threads,)
 
         def launch(first: Any, number: Any) -> None:
             function(grid, block, (first, number, *arguments))

@@ -237,6 +237,14 @@ class Namespace:
 class KernelArray(Recorded):
     """A stand-in for an array of a GPU, of which kernels are made (`kernels`)."""
 
+    def __matmul__(self, other: Recorded) -> Recorded:
+        """A product of one type, as cuBLAS takes it."""
+        dtype = np.result_type(self.dtype, other.dtype)
+        if dtype not in (np.float32, np.float64):
+            raise CannotRecordError(f"a product of {dtype}")
+        xp = namespace(self)
+        return _record(np.matmul, xp.astype(self, dtype), xp.astype(other, dtype))
+
 
 class KernelNamespace(Namespace):
     """The same functions as kernels want them: plainly, and drawing where it is needed."""

@@ -115,6 +115,7 @@ class Schedule:
             for node in nodes
             if node.function is np.matmul
             for base in map(_base, node.sources)
+            if len(base.shape) <= 2
         }
         for node in nodes:
             if (
@@ -153,7 +154,7 @@ class Schedule:
         parts = [_unshaped(part) for part in node.arguments]
         if len({*parts}) < len(parts) or any(part in self.parts for part in parts):
             return False
-        if not all(self._can_be_placed(part) for part in parts):
+        if not all(self._can_be_placed(part) and part.dtype == node.dtype for part in parts):
             return False
         start = 0
         for part in parts:
