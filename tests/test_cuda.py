@@ -617,20 +617,23 @@ try:
     xpnet.fit(model, x, y, epochs=5, batch_size=300, on_epoch=late{options})
 except DeviceFailedError as error:
     print(error)
-    print(len(error.result.history), error.result.best_epoch)
+    print(len(error.result.history), error.result.best_epoch, error.result.progress is None)
     print(error.exit_code, xpnet.evaluate(error.result.model.to("cpu"), x.get(), y).samples)
 """
     done = in_a_process(code)
     assert done.returncode == 0, done.stderr
     told, epochs, end = done.stdout.splitlines()
-    assert told.startswith(
-        ("in epoch 2, steps 4 to 6: no memory is left", "after epoch 2: no memory")
-    )
+    where, _, what = told.partition(": ")
+    assert where in ("in epoch 2, steps 4 to 6", "after epoch 2")
+    assert what.startswith("no memory is left on cuda:0: ")
     assert "more were wanted, " in told
     assert "are free (" in told
     assert "make batches smaller (--batch-size)" in told
     assert "--device cpu" in told
-    assert epochs.split()[0] == "1"
+    done_before, best, is_lost = epochs.split()
+    assert done_before == ("1" if where.startswith("in") else "2")
+    assert best in ("1", done_before)
+    assert is_lost == str(where.startswith("in") and not options)
     assert end == "1 1000"
 
 

@@ -338,8 +338,9 @@ def fit(
     DivergedError
         The loss became NaN or infinite; holds the last good result.
     DeviceFailedError
-        A GPU has no memory left, or failed; holds the last good result.  What is on a GPU that
-        failed cannot be read any more: keep what matters by `on_epoch`, as `xpnet train` does.
+        A GPU has no memory left, or failed; holds the last good result, to go on with.  What is on
+        a GPU that failed cannot be read any more: keep what matters by `on_epoch`, as `xpnet train`
+        does.
     """
     if isinstance(schedule, str):
         schedule = construct("schedule", schedule, SCHEDULES)
@@ -473,7 +474,9 @@ class _Run:
             start = perf_counter()
             factors = self.factors(progress.steps - first, result.history)
             steps = f"{progress.steps + 1} to {progress.steps + self.steps_per_epoch}"
-            with self.failing(result, f"in epoch {progress.epochs + 1}, steps {steps}"):
+            before = replace(result, progress=None) if in_place else result
+            with self.failing(before, f"in epoch {progress.epochs + 1}, steps {steps}"):
+                del before  # it holds the last best model
                 progress, total = self.train_epoch(advance, progress, factors, first, on_step)
                 theta, buffers = progress.average or (progress.theta, progress.buffers)
                 xp = namespace(theta)
@@ -511,12 +514,12 @@ class _Run:
         try:
             yield
         except DeviceFailedError as error:
-            raise DeviceFailedError(f"{where}: {error}", replace(result, progress=None)) from error
+            raise DeviceFailedError(f"{where}: {error}", result) from error
         except Exception as error:
             told = failure(error, "make batches smaller (--batch-size)")
             if told is None:
                 raise
-            raise DeviceFailedError(f"{where}: {told}", replace(result, progress=None)) from error
+            raise DeviceFailedError(f"{where}: {told}", result) from error
 
     def begin(self, initial: Result | None) -> tuple[Result, Progress]:
         """The result so far, and where it goes on."""
