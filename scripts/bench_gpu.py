@@ -23,6 +23,7 @@ order to its last step.
 
 import argparse
 import importlib
+import os
 import random
 import sys
 from collections.abc import Callable, Mapping
@@ -35,6 +36,7 @@ import numpy as np
 from benchmark import Steps, Times, machine, microseconds, numbers, step_by_step, table
 
 import xpnet
+from xpnet.bench import in_groups, whole_graphs
 from xpnet.datasets import load
 from xpnet.device import select
 
@@ -109,11 +111,16 @@ def print_counts(arguments: argparse.Namespace) -> None:
 
 def ours(hidden: tuple[int, ...], batch_size: int, path: str, running: ExitStack) -> Steps:
     """The steps of xpnet."""
+    together, limit = whole_graphs(batch_size, 60_000)
 
     def run(on_step: Callable[..., None]) -> None:
-        train(hidden, path, epochs=10**9, batch_size=batch_size, validation=0, on_step=on_step)
+        train(
+            hidden, path, epochs=10**9, batch_size=batch_size, validation=0, limit=limit,
+            on_step=on_step,
+        )  # fmt: skip
 
-    return running.enter_context(step_by_step(run))
+    steps = running.enter_context(step_by_step(run))
+    return in_groups(steps, together, lambda: None)  # an event is waited for
 
 
 def pytorch(hidden: tuple[int, ...], batch_size: int, how: str = "") -> Steps:
@@ -174,7 +181,11 @@ def jax(hidden: tuple[int, ...], batch_size: int, scan: int) -> Steps:
     """The steps of JAX, of the smaller network only."""
     if hidden != (128,):
         raise NotImplementedError("only 784-128-10")
-    importlib.import_module("jax").config.update("jax_default_matmul_precision", "highest")
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # or it takes most memory
+    library = importlib.import_module("jax")
+    if library.default_backend() != "gpu":
+        raise RuntimeError(f"this JAX computes on its {library.default_backend()}")
+    library.config.update("jax_default_matmul_precision", "highest")
     case = {"batch_size": batch_size, "activation": "relu", "optimizer": "adam"}
     return bench_peers.jax_jit(case, scan)
 

@@ -177,5 +177,22 @@ def test_a_step_on_the_cpu_is_compared_with_one_on_a_gpu(
 
 def test_the_last_step_is_waited_for() -> None:
     asked: list[Any] = []
-    assert bench._and_wait(asked.append, lambda: asked.append("wait"), 17) == 32
-    assert asked == [32, "wait"]
+    steps = bench.in_groups(asked.append, 16, lambda: asked.append("wait"))
+    assert (steps(16), steps(17)) == (16, 32)
+    assert asked == [16, "wait", 32, "wait"]
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "expected"),
+    [
+        (128, (16, 29 * 16 * 128)),
+        (4096, (14, 14 * 4096)),
+        (8192, (7, 7 * 8192)),
+        (60_000, (1, 60_000)),
+    ],
+)
+def test_epochs_are_made_of_whole_groups(batch_size: int, expected: tuple[int, int]) -> None:
+    """As many steps as a graph has, or as an epoch has; no short batch."""
+    together, limit = bench.whole_graphs(batch_size, 60_000)
+    assert (together, limit) == expected
+    assert limit % (batch_size * together) == 0

@@ -2,6 +2,7 @@
 
 import csv
 import importlib
+import importlib.util
 import json
 import os
 import pickle
@@ -129,16 +130,20 @@ PATHS = {"plain": {"fast": False}, "fused": {"capture": False}, "captured": {"ca
 paths = pytest.mark.parametrize("path", PATHS.values(), ids=PATHS)
 
 
+# After 20 steps in float64, each of whose operations rounds to 1e-16; a device also joins a product
+# and a sum in one rounding.
+ROUNDING = 1e-10 if importlib.util.find_spec("cudaemu") else 1e-9
+
+
 def assert_the_same(ours: Result, numpy: Result) -> None:
-    """1e-10: after 20 steps in float64, each of whose operations rounds to 1e-16."""
-    assert difference(ours.model.theta, numpy.model.theta) < 1e-10
-    assert difference(ours.model.buffers, numpy.model.buffers) < 1e-10
+    assert difference(ours.model.theta, numpy.model.theta) < ROUNDING
+    assert difference(ours.model.buffers, numpy.model.buffers) < ROUNDING
     assert ours.best_epoch == numpy.best_epoch
     for a, b in zip(ours.history, numpy.history, strict=True):
         assert (a.epoch, a.learning_rate) == (b.epoch, b.learning_rate)
         assert a.validation_accuracy == b.validation_accuracy
         losses = [b.loss, b.validation_loss or 0.0]
-        assert [a.loss, a.validation_loss or 0.0] == pytest.approx(losses, rel=1e-10)
+        assert [a.loss, a.validation_loss or 0.0] == pytest.approx(losses, rel=ROUNDING)
 
 
 @paths
@@ -463,11 +468,13 @@ def test_where_capture_is_refused_steps_are_fused(
 def test_a_kernel_that_fails_to_compile_leaves_the_plain_path(
     cupy: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    case = CASES["uneven-batches"]  # of which there would be two programs
     monkeypatch.setitem(FUNCTIONS, np.exp, "no_such_function")
     with pytest.warns(RuntimeWarning, match="no fast path .*CompileException") as caught:
-        ours = PLAIN.trained(cupy.asarray(IMAGES))
+        ours = case.trained(cupy.asarray(IMAGES))
     assert len(caught) == 1
-    assert_the_same(ours, PLAIN.trained(IMAGES))
+    assert "\n" not in str(caught[0].message)
+    assert_the_same(ours, case.trained(IMAGES))
 
 
 @pytest.mark.parametrize("non_blocking", [True, False])

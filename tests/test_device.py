@@ -174,6 +174,10 @@ class OutOfMemoryError(MemoryError):
     """As above."""
 
 
+OutOfMemoryError.__module__ = "cupy.cuda.memory"
+CUDARuntimeError.__module__ = "cupy_backends.cuda.api.runtime"
+
+
 class DynamicLibNotFoundError(RuntimeError):
     """As above, of cuda.pathfinder, which loads CUDA's libraries for CuPy."""
 
@@ -554,7 +558,8 @@ def test_no_memory_is_told_with_what_there_is(
 
 def test_other_errors_stay_what_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "cupy", full(1, 2, 3, 0))
-    for error in (ValueError("x"), UsageError("x"), KeyError("CUDA")):
+    of_torch = type("OutOfMemoryError", (RuntimeError,), {"__module__": "torch.cuda"})
+    for error in (ValueError("x"), UsageError("x"), KeyError("CUDA"), of_torch("CUDA: 3 GiB")):
         with pytest.raises(type(error)) as caught, failures():
             raise error
         assert caught.value is error

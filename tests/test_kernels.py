@@ -681,7 +681,8 @@ def test_results_take_the_place_of_what_they_are_made_from() -> None:
     stand_ins = recorded(x, y, z)
 
     def step(x: Any, y: Any, z: Any) -> Any:
-        return x * 2, (y + 1).T @ z, y.T
+        """Backwards, transposed, and with products at the end, which need memory."""
+        return x[::-1] * 2, y.T / 2, ((y @ z) @ (z @ y)) / 100
 
     places = [cupy.asarray(a) for a in (x, y, z)]
     after = step(*stand_ins)

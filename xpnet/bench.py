@@ -328,7 +328,7 @@ def _samples(batch_size: int) -> Any:
 
 def _train(
     model: xpnet.Model, x: Any, y: Any, batch_size: int, optimizer: str,
-    on_step: Callable[..., None],
+    on_step: Callable[..., None], limit: int | None = None,
 ) -> None:  # fmt: skip
     """Train for long.
 
@@ -337,7 +337,7 @@ def _train(
     """
     xpnet.fit(
         model, x, y, epochs=10**9, batch_size=batch_size, optimizer=optimizer, learning_rate=1e-5,
-        schedule="constant", validation=0, on_step=on_step,
+        schedule="constant", validation=0, limit=limit, on_step=on_step,
     )  # fmt: skip
 
 
@@ -375,9 +375,12 @@ def compare_devices(
             sides: dict[str, Steps] = {}
             for place in (xpnet.select("cpu"), device):
                 x, wait = place.put(samples.x_train), place.synchronize
-                train = partial(_train, model, x, samples.y_train, batch_size, optimizer)
+                together, limit = whole_graphs(batch_size, len(samples.x_train))
+                train = partial(
+                    _train, model, x, samples.y_train, batch_size, optimizer, limit=limit
+                )
                 steps = running.enter_context(step_by_step(train))
-                sides[str(place)] = partial(_and_wait, steps, wait)
+                sides[str(place)] = in_groups(steps, together, wait)
             times = measure(sides, rounds, seconds)
         for name, t in times.items():
             cpu = times["cpu"]
@@ -389,9 +392,23 @@ def compare_devices(
     return COMPARED, rows
 
 
-def _and_wait(steps: Steps, wait: Callable[[], None], calls: int) -> int:
-    """Steps, and the wait for the last of them; in sixteens, as a GPU's are launched."""
-    calls = -(-calls // 16) * 16
-    steps(calls)
-    wait()
-    return calls
+def whole_graphs(batch_size: int, n: int) -> tuple[int, int]:
+    """So many steps a GPU launches together; and samples that make nothing but such groups.
+
+    A block that ended within a group would have done other steps than those that it counts.
+    """
+    full = max(n // batch_size, 1)
+    together = min(full, 16)
+    return together, full // together * together * batch_size
+
+
+def in_groups(steps: Steps, together: int, wait: Callable[[], None]) -> Steps:
+    """Steps in groups of so many, and the wait for the last of them."""
+
+    def rounded(calls: int) -> int:
+        calls = -(-calls // together) * together
+        steps(calls)
+        wait()
+        return calls
+
+    return rounded

@@ -6,7 +6,6 @@ CuPy is imported when it is first wanted, never here.
 import importlib
 import os
 import sys
-import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
@@ -14,9 +13,12 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from xpnet.errors import DeviceError, DeviceFailedError, TransferError
+
+if TYPE_CHECKING:
+    from traceback import FrameSummary
 
 
 @dataclass(frozen=True)
@@ -239,8 +241,9 @@ def _is_writable(folder: Path) -> bool:
     return there.is_dir() and os.access(there, os.W_OK | os.X_OK)
 
 
+# Orders of magnitude, not measured here but for the last (README).
 LAUNCH = 3e-6  # seconds that a kernel takes at least, within a CUDA graph
-LAUNCH_FROM_PYTHON = 10e-6
+LAUNCH_FROM_PYTHON = 10e-6  # as CuPy's developers give it
 CPU = 5e10  # multiplications in a second, of one core
 
 
@@ -276,8 +279,11 @@ _started = _forked = False
 def _before_fork() -> None:
     global _started
     cupy = sys.modules.get("cupy")
-    with suppress(Exception):  # no CuPy, no driver, or CUDA has not started
-        _started = _forked or (cupy is not None and bool(cupy.cuda.driver.ctxGetCurrent()))
+    _started = _forked
+    if cupy is not None:
+        with suppress(Exception):  # no driver, or CUDA has not started: the driver refuses
+            cupy.cuda.driver.ctxGetCurrent()
+            _started = True
 
 
 def _after_fork() -> None:
@@ -309,9 +315,12 @@ def failure(error: BaseException, remedy: str = "give fewer samples at a time") 
     remedy : str
         What to do where memory does not suffice.
     """
-    names = {kind.__name__ for kind in type(error).__mro__}
-    text = first_line(error)
-    if "OutOfMemoryError" in names and sys.modules.get("cupy") is not None:
+    kinds = type(error).__mro__
+    libraries = {kind.__module__.partition(".")[0] for kind in kinds}
+    if not libraries & {"cupy", "cupy_backends", "xpnet"}:
+        return None  # PyTorch has errors of these names, too
+    names, text = {kind.__name__ for kind in kinds}, first_line(error)
+    if "OutOfMemoryError" in names:
         return _out_of_memory(str(error), remedy)
     if not names & _CUDA_ERRORS:
         return None
@@ -451,6 +460,8 @@ def refuse_wait(what: str) -> None:
     """Within `no_transfers` raise, with the lines that lead to what copies or waits."""
     if not _watched.get():
         return
+    import traceback  # late: it takes long
+
     frames = [f for f in traceback.extract_stack() if not _is_of(f, "cupy", "cupyx")]
     inner = [f for f in frames if Path(f.filename).name not in ("cuda.py", "device.py")]
     outer = [f for f in inner if not _is_of(f, "xpnet")]
@@ -459,6 +470,6 @@ def refuse_wait(what: str) -> None:
     raise TransferError(f"{what}, within no_transfers, at {where}")
 
 
-def _is_of(frame: traceback.FrameSummary, *packages: str) -> bool:
+def _is_of(frame: "FrameSummary", *packages: str) -> bool:
     """Whether code is of one of these packages."""
     return bool({*packages} & {*Path(frame.filename).parts[:-1]})

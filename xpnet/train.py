@@ -490,12 +490,12 @@ class _Run:
             score = self.score(epoch)
             if score > best or not len(self.validation_rows):
                 best = score
-                # Without the last best model, before the arrays of the next are copied.
-                result = replace(result, model=self.model, best_epoch=epoch.epoch)
-                result = replace(
-                    result,
-                    model=replace(self.model, theta=kept(theta), buffers=kept(buffers)),
-                )
+                if isinstance(theta, np.ndarray):  # a GPU's error shall leave the last best one
+                    result = replace(result, model=self.model)  # which is not held as well
+                with self.failing(result, f"after epoch {epoch.epoch}"):
+                    model = replace(self.model, theta=kept(theta), buffers=kept(buffers))
+                result = replace(result, model=model, best_epoch=epoch.epoch)
+                del model
             result = replace(result, history=(*result.history, epoch), progress=progress)
             if on_epoch is not None:
                 with self.failing(result, f"after epoch {epoch.epoch}"):

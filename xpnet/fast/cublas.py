@@ -25,6 +25,7 @@ import numpy as np
 WORKSPACE = 2**22  # bytes: what cuBLAS takes by itself on most devices
 NO, TRANSPOSED = 0, 1  # cublasOperation_t
 TF32 = 3  # CUBLAS_TF32_TENSOR_OP_MATH
+ALLOC_FAILED = 3
 Strides = tuple[int, int]
 
 
@@ -91,7 +92,8 @@ class Cublas:
     def _call(self, name: str, *arguments: Any) -> None:
         status = getattr(self._library, name)(*arguments)
         if status:
-            raise CublasError(f"{name} gives status {status}")
+            why = " (CUBLAS_STATUS_ALLOC_FAILED)" if status == ALLOC_FAILED else ""
+            raise CublasError(f"{name} gives status {status}{why}")
 
 
 class CupyProducts:

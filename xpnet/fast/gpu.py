@@ -175,6 +175,7 @@ class FusedOnGPU:
                     RuntimeWarning,
                     stacklevel=2,
                 )
+            self._quiet = True
             return None
 
     def _program(self, arguments: Arrays) -> Program:
