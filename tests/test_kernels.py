@@ -749,6 +749,21 @@ def test_what_a_later_pass_needs_is_there(shape: tuple[int, int]) -> None:
 
 
 @cuda
+@pytest.mark.parametrize("shape", [(7, 1), (1, 7), (1, 1)], ids=str)
+@pytest.mark.parametrize("axis", [0, 1])
+def test_a_kernel_does_not_read_what_it_has_not_written(shape: tuple[int, int], axis: int) -> None:
+    """Where an array has one row or column, its shape tells nothing of who computes it."""
+
+    def step(x: Any) -> Any:
+        xp = namespace(x)
+        y = x * xp.sum(x, axis=axis, keepdims=True)
+        flat = xp.reshape(y, (-1,))
+        return y, flat * 2, xp.reshape(flat, shape) + xp.max(y, axis=axis, keepdims=True)
+
+    assert_the_same(step, normal(*shape))
+
+
+@cuda
 def test_memory_is_used_again() -> None:
     cupy = importlib.import_module("cupy")
     (x,) = recorded(np.zeros((64, 64)))
