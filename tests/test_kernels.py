@@ -749,6 +749,18 @@ def test_what_a_later_pass_needs_is_there(shape: tuple[int, int]) -> None:
 
 
 @cuda
+def test_a_joined_array_is_read_when_all_parts_are_there() -> None:
+    """By another kernel than that of its parts."""
+
+    def step(x: Any) -> Any:
+        xp = namespace(x)
+        sums = [xp.reshape(xp.sum(a), (1,)) for a in (x, x * x)]
+        return (x * xp.concat(sums),)
+
+    assert_the_same(step, normal(2))
+
+
+@cuda
 @pytest.mark.parametrize("shape", [(7, 1), (1, 7), (1, 1)], ids=str)
 @pytest.mark.parametrize("axis", [0, 1])
 def test_a_kernel_does_not_read_what_it_has_not_written(shape: tuple[int, int], axis: int) -> None:
