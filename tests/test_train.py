@@ -709,6 +709,8 @@ def test_one_sample_one_feature() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        ({"capture": True, "fast": False}, "capture needs the fast path"),
+        ({"validation": ([1], [2])}, "expected a part below 1 or a whole number"),
         ({"epochs": 0}, "epochs 0: expected a whole number, 1 or more"),
         ({"epochs": 2.5}, "epochs 2.5"),
         ({"batch_size": 0}, "batch_size 0"),

@@ -349,7 +349,7 @@ def fit(
     if isinstance(average, str):
         average = construct("average", average, AVERAGES)
     if capture and not fast:
-        raise UsageError("capture is of the fast path; leave fast=False, or capture, out")
+        raise UsageError("capture needs the fast path: leave out fast=False (--no-fast)")
     if clip_norm is not None and not 0 < clip_norm < float("inf"):
         raise UsageError(f"clip_norm {clip_norm}: expected a number above 0")
     counts = {
