@@ -338,16 +338,16 @@ def test_without_the_folder_training_works(tmp_path: Path) -> None:
     code = (
         "import numpy as np, xpnet; x = np.arange(60.).reshape(20, 3) ** 0.5;"
         "result = xpnet.fit(xpnet.mlp(3, 4, 2), x, np.arange(20) % 2, epochs=3{});"
-        "print(xpnet.__file__, result.model.theta.tobytes().hex())"
+        "print(xpnet.__file__); print(result.model.theta.tobytes().hex())"
     )
     run = [sys.executable, "-c"]
     without = subprocess.run(
         [*run, code.format("")], cwd=tmp_path, capture_output=True, text=True, check=True
-    ).stdout.split()
+    ).stdout.splitlines()
     plain = subprocess.run(
         [*run, code.format(", fast=False")], cwd=source.parent, capture_output=True, text=True,
         check=True,
-    ).stdout.split()  # fmt: skip
+    ).stdout.splitlines()  # fmt: skip
     assert without[0].startswith(str(tmp_path))
     assert without[1] == plain[1]
 
