@@ -1,9 +1,13 @@
 """The array libraries that every test of array code runs on, and what `cuda` tests need."""
 
 import importlib.util
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -95,6 +99,22 @@ def xp(request: pytest.FixtureRequest) -> Iterator[Library]:
         wide = importlib.import_module("jax").enable_x64(True)
     with wide:
         yield chosen
+
+
+def run_python(
+    code: str, cwd: Path | None = None, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Python code in a process of its own, with these variables beside ours."""
+    command = [sys.executable, "-c", code]
+    env = {**os.environ, **environment}
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=env, cwd=cwd)
+
+
+def printed(code: str, **environment: str) -> str:
+    """What Python code prints that ends well."""
+    done = run_python(code, **environment)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def difference(a: Any, b: Any) -> float:

@@ -11,6 +11,7 @@ import xpnet
 from xpnet import bench
 from xpnet.cli import run
 from xpnet.datasets import load
+from xpnet.fast import gpu
 
 ROWS = ["training step", "its matrix products", "prediction, 10,000", "its matrix products",
         "prediction, 1 sample", "its matrix products"]  # fmt: skip
@@ -193,6 +194,7 @@ def test_the_last_step_is_waited_for() -> None:
 )
 def test_epochs_are_made_of_whole_groups(batch_size: int, expected: tuple[int, int]) -> None:
     """As many steps as a graph has, or as an epoch has; no short batch."""
+    assert bench.TOGETHER == gpu.TOGETHER
     together, limit = bench.whole_graphs(batch_size, 60_000)
     assert (together, limit) == expected
     assert limit % (batch_size * together) == 0

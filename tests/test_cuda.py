@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import difference
+from conftest import difference, printed, run_python
 
 import xpnet
 from xpnet import cli
@@ -597,14 +597,6 @@ def test_memory_that_lacks_is_no_reason_for_the_plain_path(
 # What goes wrong
 
 
-def in_a_process(
-    code: str, cwd: Path | None = None, **environment: str
-) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", code]
-    env = {**os.environ, **environment}
-    return subprocess.run(command, capture_output=True, text=True, check=False, env=env, cwd=cwd)
-
-
 SMALL = """
 import cupy, numpy as np, xpnet
 from xpnet.errors import DeviceFailedError
@@ -627,9 +619,7 @@ except DeviceFailedError as error:
     print(len(error.result.history), error.result.best_epoch, error.result.progress is None)
     print(error.exit_code, xpnet.evaluate(error.result.model.to("cpu"), x.get(), y).samples)
 """
-    done = in_a_process(code)
-    assert done.returncode == 0, done.stderr
-    told, epochs, end = done.stdout.splitlines()
+    told, epochs, end = printed(code).splitlines()
     where, _, what = told.partition(": ")
     assert where in ("in epoch 2, steps 4 to 6", "after epoch 2")
     assert what.startswith("no memory is left on cuda:0: ")
@@ -676,7 +666,7 @@ train.fit = fail
 options = ["--limit", "512", "--validation", "100", "--epochs", "4", "--no-fast"]
 sys.exit(cli.run(["train", "--device", "cuda", "--output", "run", "-q", *options]))
 """
-    done = in_a_process(code, cwd=tmp_path)
+    done = run_python(code, cwd=tmp_path)
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
     assert line.startswith("xpnet: in epoch 3, steps 9 to 12: no memory is left on cuda:0")
@@ -697,10 +687,9 @@ try:
 except DeviceFailedError as error:
     print(error)
 """
-    done = in_a_process(code)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("no memory is left on cuda:0: ")
-    assert "give fewer samples at a time" in done.stdout
+    told = printed(code)
+    assert told.startswith("no memory is left on cuda:0: ")
+    assert "give fewer samples at a time" in told
 
 
 def test_many_samples_go_through_in_blocks(cupy: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -725,9 +714,7 @@ except DeviceFailedError as error:
     print(error)
     print(len(error.result.history))
 """
-    done = in_a_process(code)
-    assert done.returncode == 0, done.stderr
-    told, epochs = done.stdout.splitlines()
+    told, epochs = printed(code).splitlines()
     assert told.startswith("in epoch 2, steps 4 to 6: the GPU failed (")
     assert "an illegal memory access was encountered" in told
     assert "begin again in a new process" in told
@@ -772,9 +759,7 @@ print("parent", probe(0))
 def test_a_forked_process_is_told_why_cuda_does_not_work(
     cupy: Any, child: str, before: str
 ) -> None:
-    done = in_a_process(FORK.format(child=child, before=before))
-    assert done.returncode == 0, done.stderr
-    told, parent = done.stdout.splitlines()
+    told, parent = printed(FORK.format(child=child, before=before)).splitlines()
     assert told.startswith("DeviceError ")
     assert "CUDA had started before this process was forked" in told
     assert 'multiprocessing.set_start_method("spawn")' in told

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import Library
+from conftest import Library, printed
 
 import xpnet
 from xpnet import cuda, device
@@ -707,7 +707,7 @@ def test_a_real_device_number_too_high_falls_back() -> None:
 def test_a_real_device_that_is_full_says_so() -> None:
     """CuPy's own limit on its memory pool raises what a full device raises."""
     code = "from xpnet.device import probe; print(probe(0))"
-    found = in_a_process(code, CUPY_GPU_MEMORY_LIMIT="1")
+    found = printed(code, CUPY_GPU_MEMORY_LIMIT="1")
     assert found.startswith("no memory is left on cuda:0 (OutOfMemoryError: Out of memory alloc")
 
 
@@ -732,14 +732,7 @@ pathfinder.load_nvidia_dynamic_lib = hide
 from xpnet.device import probe
 print(probe(0))
 """
-    found = in_a_process(code)
+    found = printed(code)
     assert found.startswith(reason)
     assert f'Failure finding "lib{library}.so.12"' in found
     assert INSTALL in found
-
-
-def in_a_process(code: str, **environment: str) -> str:
-    """What Python prints; the environment is ours and the variables given."""
-    command = [sys.executable, "-c", code]
-    env = {**os.environ, **environment}
-    return subprocess.run(command, capture_output=True, text=True, check=True, env=env).stdout

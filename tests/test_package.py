@@ -32,7 +32,7 @@ ROWS = [
         "schedules",
         "metrics",
     },
-    {"fast.plan", "fast.indices", "network", "optimizers", "datasets"},
+    {"fast.plan", "fast.indices", "fast.steps", "network", "optimizers", "datasets"},
     {"fast.draws", "fast.expressions", "data", "checkpoint"},
     {"fast.kernels", "inference", "threads"},
     {"fast.schedule"},

@@ -30,6 +30,7 @@ import xpnet
 BLOCK_SECONDS = 0.03
 WARM_UP = 0.1  # part of a block that runs before the clock does, to wake threads and fill caches
 MANY = 10_000
+TOGETHER = 16  # steps that a GPU launches together (`fast.gpu`, which may be absent)
 
 Steps = Callable[[int], int | None]
 """Does so many calls and waits for the last; if it had to do another number, it gives that."""
@@ -398,7 +399,7 @@ def whole_graphs(batch_size: int, n: int) -> tuple[int, int]:
     A block that ended within a group would have done other steps than those that it counts.
     """
     full = max(n // batch_size, 1)
-    together = min(full, 16)
+    together = min(full, TOGETHER)
     return together, full // together * together * batch_size
 
 

@@ -134,7 +134,7 @@ def _check_computing(index: int) -> Problem | None:
             result = (a @ a.T + 1).tolist()
     except Exception as error:  # CuPy lets through whatever its loaders and CUDA raise
         text = first_line(error)
-        if any(sign in text for sign in ("OutOfMemory", "MemoryAllocation", "ALLOC_FAILED")):
+        if _lacks_memory(text):
             limit = os.environ.get("CUPY_GPU_MEMORY_LIMIT")
             remedy = "end the other programs that use it (nvidia-smi lists them)"
             if limit is not None:
@@ -192,11 +192,11 @@ def details(index: int) -> list[str]:
         free, total = runtime.memGetInfo()
         nvrtc = _loads(lambda: "NVRTC {}.{}".format(*cupy.cuda.nvrtc.getVersion()), "NVRTC")
         cublas = _loads(lambda: f"cuBLAS {_cublas_version(cupy)}", "cuBLAS")
-    tf32 = "on (CUPY_TF32=1): products round to 10 bits" if _tf32() else "off"
+    precision = "on (CUPY_TF32=1): products round to 10 bits" if tf32() else "off"
     return [
         f"compute capability {capability}, {free / 2**30:.1f} of {total / 2**30:.1f} GiB free",
         f"driver for CUDA {driver}, CuPy {cupy.__version__} for CUDA {built}, {nvrtc}, {cublas}",
-        f"TF32 {tf32}; {_kernel_cache()}",
+        f"TF32 {precision}; {_kernel_cache()}",
     ]
 
 
@@ -213,7 +213,8 @@ def _cublas_version(cupy: Any) -> str:
     return f"{number // 10000}.{number // 100 % 100}.{number % 100}"
 
 
-def _tf32() -> bool:
+def tf32() -> bool:
+    """Whether CuPy lets the GPU round the factors of products to 10 bits."""
     return os.environ.get("CUPY_TF32") == "1"
 
 
@@ -303,29 +304,22 @@ def refuse_after_fork() -> None:
 
 # What goes wrong while it computes.
 
-_CUDA_ERRORS = {"CUDARuntimeError", "CUDADriverError", "CUBLASError", "CublasError"}
+_CUDA_ERRORS = {
+    "CUDARuntimeError", "CUDADriverError", "CUBLASError", "CublasError", "OutOfMemoryError",
+}  # fmt: skip
 
 
-def failure(error: BaseException, remedy: str = "give fewer samples at a time") -> str | None:
-    """What an error that CuPy raised means, and what to do; None if it is none of the GPU's.
-
-    Parameters
-    ----------
-    error : exception
-    remedy : str
-        What to do where memory does not suffice.
-    """
+def _failure(error: BaseException, remedy: str) -> str | None:
+    """What an error that CuPy raised means, and what to do; None if it is none of the GPU's."""
     kinds = type(error).__mro__
     libraries = {kind.__module__.partition(".")[0] for kind in kinds}
     if not libraries & {"cupy", "cupy_backends", "xpnet"}:
         return None  # PyTorch has errors of these names, too
     names, text = {kind.__name__ for kind in kinds}, first_line(error)
-    if "OutOfMemoryError" in names:
-        return _out_of_memory(str(error), remedy)
     if not names & _CUDA_ERRORS:
         return None
-    if "MemoryAllocation" in text or "ALLOC_FAILED" in text:
-        return _out_of_memory("", remedy)
+    if "OutOfMemoryError" in names or _lacks_memory(text):
+        return _out_of_memory(str(error), remedy)
     if any(sign in text for sign in ("InsufficientDriver", "NoDevice", "InvalidDevice")):
         return f"there is no GPU that works ({text}): see xpnet devices"
     if "InitializationError" in text:
@@ -334,6 +328,11 @@ def failure(error: BaseException, remedy: str = "give fewer samples at a time") 
         f"the GPU failed ({text}): what is on it is lost; begin again in a new process, or with "
         "--device cpu"
     )
+
+
+def _lacks_memory(text: str) -> bool:
+    """Whether an error of CuPy, CUDA or cuBLAS in a line means that memory does not suffice."""
+    return any(sign in text for sign in ("OutOfMemory", "MemoryAllocation", "ALLOC_FAILED"))
 
 
 def _out_of_memory(message: str, remedy: str) -> str:
@@ -362,16 +361,22 @@ def _size(size: float) -> str:
 
 
 @contextmanager
-def failures() -> Iterator[None]:
-    """Within, errors of the GPU become DeviceFailedError, with what to do about them."""
+def failures(remedy: str = "give fewer samples at a time") -> Iterator[None]:
+    """Within, errors of the GPU become DeviceFailedError, with what to do about them.
+
+    Parameters
+    ----------
+    remedy : str
+        What to do where memory does not suffice.
+    """
     try:
         yield
     except Exception as error:
-        if _forked and failure(error) is not None:
-            raise DeviceError(str(FORKED)) from error
-        told = failure(error)
+        told = _failure(error, remedy)
         if told is None:
             raise
+        if _forked:
+            raise DeviceError(str(FORKED)) from error
         raise DeviceFailedError(told) from error
 
 

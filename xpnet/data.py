@@ -156,10 +156,7 @@ def encode_targets(
     DataError
         y is of another shape, not finite, or not in range.
     """
-    try:
-        y = np.asarray(y) if isinstance(y, list | tuple) else to_numpy(y)
-    except (ValueError, TypeError) as error:
-        raise DataError(f"y is a list that makes no array: {error}") from None
+    y = _on_host(y, "y")
     if y.ndim == 2 and y.shape[1] == 1:
         y = y[:, 0]
     if output in CLASSES and not multilabel and y.ndim == 1:
@@ -180,6 +177,14 @@ def encode_targets(
     if output == "exp" and np.any(targets < 0):
         raise DataError(f"y holds {targets.min():g}, which is no count; expected numbers >= 0")
     return targets
+
+
+def _on_host(given: Any, name: str) -> HostArray:
+    """An array or a list as an array of NumPy; a DataError where a list makes none."""
+    try:
+        return np.asarray(given) if isinstance(given, list | tuple) else to_numpy(given)
+    except (ValueError, TypeError) as error:
+        raise DataError(f"{name} is a list that makes no array: {error}") from None
 
 
 def class_weights(
@@ -243,11 +248,7 @@ def encode_weights(sample_weight: Any, n: int, rows: HostArray) -> HostArray:
     DataError
         They are not n finite numbers, 0 or more, with one above 0 among these rows.
     """
-    given = sample_weight
-    try:
-        w = np.asarray(given) if isinstance(given, list | tuple) else to_numpy(given)
-    except (ValueError, TypeError) as error:
-        raise DataError(f"sample_weight is a list that makes no array: {error}") from None
+    w = _on_host(sample_weight, "sample_weight")
     if w.shape != (n,) or w.dtype.kind not in "biuf":
         raise DataError(f"sample_weight has shape {w.shape}; expected {n} numbers")
     w = w.astype(np.float64)

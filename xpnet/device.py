@@ -93,7 +93,7 @@ def on_device_of(x: Array) -> AbstractContextManager[Any]:
     CuPy's functions work on the current device, whatever their arguments' devices; for the
     other libraries there is nothing to do.
     """
-    if not _is_cupy(x):
+    if not is_cupy(x):
         return _NOTHING
     refuse_after_fork()
     return _current(device_of(x))
@@ -127,7 +127,7 @@ def to_numpy(x: Array) -> npt.NDArray[Any]:
     """`x` as a NumPy array; from a GPU a copy, for which the device is waited for."""
     if isinstance(x, np.ndarray):
         return x
-    if _is_cupy(x):
+    if is_cupy(x):
         refuse_after_fork()
         with failures():
             return x.get()  # type: ignore[no-any-return]
@@ -173,7 +173,8 @@ def float_name(x: Array) -> str:
     return f"float{namespace(x).finfo(x.dtype).bits}"
 
 
-def _is_cupy(x: Array) -> bool:
+def is_cupy(x: Array) -> bool:
+    """Whether it is an array of CuPy."""
     return type(x).__module__.partition(".")[0] == "cupy"
 
 

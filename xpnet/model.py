@@ -18,6 +18,7 @@ from xpnet.device import (
     Device,
     device_of,
     float_name,
+    frozen_copy,
     namespace,
     on_device_of,
     put,
@@ -78,9 +79,7 @@ class Model:
         for name in ("theta", "buffers"):
             array = getattr(self, name)
             if isinstance(array, np.ndarray) and array.flags.writeable:
-                array = array.copy()
-                array.flags.writeable = False
-                object.__setattr__(self, name, array)
+                object.__setattr__(self, name, frozen_copy(array))
 
     def __call__(self, x: Any) -> Array:
         """The logits.

@@ -88,12 +88,17 @@ class Network:
         return sum(prod(shape) for i, name, shape in self.slots if name in self.layers[i].decayed)
 
     @cached_property
+    def weights(self) -> tuple[int, ...]:
+        """How many there are in each dense layer: the multiplications of its product, by sample."""
+        return tuple(prod(shape) for _, name, shape in self.slots if name == "W")
+
+    @cached_property
     def products(self) -> tuple[int, int]:
         """The matrix products of a training step, and their multiplications for each sample.
 
         For each dense layer there are three, and two for the first, whose dx nobody needs.
         """
-        sizes = [shape[0] * shape[1] for _, name, shape in self.slots if name == "W"]
+        sizes = self.weights
         return max(3 * len(sizes) - 1, 0), 3 * sum(sizes) - sum(sizes[:1])
 
     @cached_property

@@ -56,8 +56,7 @@ def most() -> int:
 
 def suited(network: "Network", rows: int) -> int:
     """The threads for batches of so many rows, from the cores, the rows and the widths."""
-    weights = [shape[0] * shape[1] for _, name, shape in network.slots if name == "W"]
-    return min(most(), max(rows * max(weights) // MULTIPLICATIONS, 1))
+    return min(most(), max(rows * max(network.weights) // MULTIPLICATIONS, 1))
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from xpnet.cuda import failure
+from xpnet.cuda import failures
 from xpnet.data import BLOCK, Dataset, Label, class_weights, encode_weights, split
 from xpnet.device import (
     frozen_copy,
@@ -377,8 +377,8 @@ def fit(
         weight_decay,
         min(batch_size * accumulate, len(rows)),
     )
-    data = _weigh(data, model, rows, sample_weight, class_weight)
     with on_device_of(data.x), np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        data = _weigh(data, model, rows, sample_weight, class_weight)
         if initial is None or initial.progress is None:
             model = scale(model, data, rows)
         inner, data = in_standard_units(model, data)
@@ -512,14 +512,10 @@ class _Run:
     def failing(self, result: Result, where: str) -> Iterator[None]:
         """Errors of a GPU, with where training stood: CUDA tells them late."""
         try:
-            yield
+            with failures("make batches smaller (--batch-size)"):
+                yield
         except DeviceFailedError as error:
             raise DeviceFailedError(f"{where}: {error}", result) from error
-        except Exception as error:
-            told = failure(error, "make batches smaller (--batch-size)")
-            if told is None:
-                raise
-            raise DeviceFailedError(f"{where}: {told}", result) from error
 
     def begin(self, initial: Result | None) -> tuple[Result, Progress]:
         """The result so far, and where it goes on."""

@@ -164,7 +164,7 @@ def train(
     """
     begin(data, threads)
     from xpnet import run as runs
-    from xpnet.cuda import cpu_is_faster, failures
+    from xpnet.cuda import cpu_is_faster
     from xpnet.data import split
     from xpnet.datasets import load as load_data
     from xpnet.device import select, versions
@@ -216,7 +216,7 @@ def train(
 
     status = "failed"
     try:
-        with failures(), blas.limited(threads or blas.suited(model.network, batch_size)) as taken:
+        with blas.limited(threads or blas.suited(model.network, batch_size)) as taken:
             manifest["threads"] = taken
             runs.write_manifest(folder, manifest)
             start = perf_counter()

@@ -54,7 +54,6 @@ def evaluate_command(
     source = data or (run.source if run else "mnist")
     target = target or (run.target if run else "label")
     begin(source)
-    from xpnet.cuda import failures
     from xpnet.data import BLOCK
     from xpnet.datasets import load as load_data
     from xpnet.device import select
@@ -88,7 +87,7 @@ def evaluate_command(
     start = perf_counter()
     wanted_threads = threads or blas.suited(loaded.network, min(BLOCK, len(samples.x_test)))
     try:
-        with failures(), blas.limited(wanted_threads):
+        with blas.limited(wanted_threads):
             result = evaluate(loaded, chosen.put(samples.x_test), samples.y_test, measured)
     except (UsageError, DataError) as error:
         raise DataError(f"{source}: {error}") from None
@@ -169,7 +168,6 @@ def _predict_file(
     """
     import numpy as np
 
-    from xpnet.cuda import failures
     from xpnet.datasets import load_samples
     from xpnet.device import on_device_of, to_numpy
     from xpnet.model import predicted_columns
@@ -178,11 +176,11 @@ def _predict_file(
     if x.shape == model.input_shape:
         x = x[np.newaxis]
     try:
-        with failures(), blas.limited(threads or blas.suited(model.network, len(x))):
+        with blas.limited(threads or blas.suited(model.network, len(x))):
             z = model(device.put(x))
     except UsageError as error:
         raise DataError(f"{file}: {error}") from None
-    with failures(), on_device_of(z):
+    with on_device_of(z):
         p = to_numpy(model.probabilities(z))
         predicted = to_numpy(predicted_columns(z, model.multilabel))
     for i, (row, column) in enumerate(zip(p, predicted, strict=True)):

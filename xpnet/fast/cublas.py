@@ -13,7 +13,6 @@ Source: NVIDIA, *cuBLAS library*, `cublas<t>gemm` and section 2.1.4 on CUDA grap
 
 import ctypes
 import importlib
-import os
 import sys
 import weakref
 from collections.abc import Callable
@@ -21,6 +20,8 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+
+from xpnet.cuda import tf32
 
 WORKSPACE = 2**22  # bytes: what cuBLAS takes by itself on most devices
 NO, TRANSPOSED = 0, 1  # cublasOperation_t
@@ -50,7 +51,7 @@ class Cublas:
         self._call("cublasCreate_v2", ctypes.byref(handle))
         self._handle = handle
         weakref.finalize(self, self._library.cublasDestroy_v2, handle)
-        if os.environ.get("CUPY_TF32") == "1":  # as CuPy's own products
+        if tf32():  # as CuPy's own products
             self._call("cublasSetMathMode", handle, TF32)
         self._workspace = cupy.empty(WORKSPACE, dtype=np.uint8)
         self._stream: int | None = None

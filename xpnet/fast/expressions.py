@@ -224,7 +224,7 @@ class Expressions:
         return self._defined(node, index, self._operation(node, index))
 
     def _defined(self, node: Node, index: tuple[Index, ...], expression: str) -> str:
-        refuse_float16(node)
+        refuse_float16(node.dtype)
         return self._define((node, index), TYPES[node.dtype.name], expression)
 
     def may_load(self, node: Node, index: tuple[Index, ...]) -> bool:
@@ -289,7 +289,7 @@ class Expressions:
 
     def _joined(self, node: Node, index: tuple[Index, ...]) -> str:
         """An element of joined arrays."""
-        refuse_float16(node)
+        refuse_float16(node.dtype)
         axis, start = node.keywords["axis"] % len(node.shape), 0
         place, parts = index[axis], []
         for part in node.arguments:
@@ -314,16 +314,15 @@ class Expressions:
         return name
 
 
-def refuse_float16(node: Node) -> None:
+def refuse_float16(dtype: np.dtype[Any]) -> None:
     """Numbers of float16 are read, and computed with as float32, and no more."""
-    if node.dtype == np.float16:
+    if dtype == np.float16:
         raise CannotRecordError("computing in float16")
 
 
 def call(function: np.ufunc, given: Sequence[str], dtype: np.dtype[Any]) -> str:
     """An operation on expressions of this type."""
-    if dtype == np.float16:
-        raise CannotRecordError("computing in float16")
+    refuse_float16(dtype)
     if function in INFIX:
         a, b = given
         if function in WRAPPING and dtype.kind == "i":

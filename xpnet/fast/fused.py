@@ -1,25 +1,17 @@
 """Fusing: steps of the core as plans, which change their arrays in place."""
 
-import warnings
 from collections.abc import Callable, Collection
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from xpnet.device import is_cupy
 from xpnet.fast.blocks import aligned
 from xpnet.fast.draws import Draws
 from xpnet.fast.plan import Plan, needed
-from xpnet.fast.record import (
-    VARIABLE,
-    CannotRecordError,
-    HostArray,
-    constant,
-    variable,
-)
+from xpnet.fast.record import VARIABLE, HostArray, constant, variable
+from xpnet.fast.steps import Arrays, InPlaceStep, Step, Tables, warn_of_the_plain_path
 from xpnet.random import units_of
-
-Arrays = tuple[HostArray, ...]
-Step = Callable[..., tuple[Any, ...]]
 
 
 def can_fuse(constants: tuple[Any, ...], *parts: Any) -> bool:
@@ -29,22 +21,9 @@ def can_fuse(constants: tuple[Any, ...], *parts: Any) -> bool:
     recording sees, such as drawing numbers.
     """
     arrays = [a for a in constants if a is not None]
-    return (all(type(a) is np.ndarray for a in arrays) or all(_is_cupy(a) for a in arrays)) and all(
+    return (all(type(a) is np.ndarray for a in arrays) or all(is_cupy(a) for a in arrays)) and all(
         type(part).__module__.partition(".")[0] == "xpnet" for part in parts
     )
-
-
-def _is_cupy(array: Any) -> bool:
-    return f"{type(array).__module__}.{type(array).__qualname__}" == "cupy.ndarray"
-
-
-class Tables(Protocol):
-    """What the steps of an epoch are given (`train.Tables`)."""
-
-    keys: HostArray | None
-
-    def at(self, i: int) -> tuple[HostArray | None, ...]:
-        """The arguments of step i."""
 
 
 class Prepared(NamedTuple):
@@ -55,19 +34,8 @@ class Prepared(NamedTuple):
     draws: list[tuple[Draws, HostArray]]
 
 
-class Fused:
-    """A step, and the plans for the shapes that it is called with.
-
-    Parameters
-    ----------
-    step : callable
-        step(constants, arrays, *arguments) gives the next arrays, of the same shapes and types, by
-        array code alone.
-    constants : tuple of array or None
-        What never changes.
-    unchanged : collection of int
-        Which of the arrays the step gives back as they are.
-    """
+class Fused(InPlaceStep):
+    """A step on NumPy, and the plans for the shapes that it is called with."""
 
     def __init__(
         self,
@@ -75,8 +43,7 @@ class Fused:
         constants: tuple[HostArray | None, ...],
         unchanged: Collection[int] = (),
     ) -> None:
-        self._step, self._constants, self._unchanged = step, constants, unchanged
-        self._arrays: Arrays = ()
+        super().__init__(step, constants, unchanged)
         self._memory: list[HostArray] = []  # of all plans
         self._prepared: dict[Any, Prepared | None] = {}
 
@@ -106,13 +73,7 @@ class Fused:
         if not self._arrays:
             given = [np.asarray(a) for a in arrays]
             self._arrays = tuple(aligned(a.shape, a.dtype) for a in given)
-        ours = {id(a) for a in self._arrays}
-        news = [
-            (i, mine, np.copy(given) if id(given) in ours else given)  # some may change places
-            for i, (mine, given) in enumerate(zip(self._arrays, arrays, strict=True))
-            if mine is not given
-        ]
-        for i, mine, new in news:
+        for i, mine, new in self._news(arrays):
             np.copyto(mine, new)
             if i in self._unchanged:  # it may be part of what plans take for constants
                 self._prepared.clear()
@@ -127,16 +88,7 @@ class Fused:
         constants = tuple(None if a is None else constant(a) for a in self._constants)
         try:
             after = self._step(constants, tuple(before), *given)
-            results = [
-                (a.node, place)
-                for i, (a, place) in enumerate(zip(after, self._arrays, strict=True))
-                if i not in self._unchanged
-            ]
-            for node, place in results:
-                if (node.shape, node.dtype) != (place.shape, place.dtype):
-                    raise CannotRecordError(
-                        f"{place.dtype} {place.shape} becomes {node.dtype} {node.shape}"
-                    )
+            results = self._results(after)
             drawn = [
                 (node, aligned(node.shape, node.dtype))
                 for node in needed([node for node, _ in results])
@@ -148,13 +100,7 @@ class Fused:
             self._memory = plan.memory
             draws = [(Draws(node), place) for node, place in drawn]
         except Exception as error:  # a fault of the step itself will show when it is called
-            kind = "" if isinstance(error, CannotRecordError) else f"{type(error).__name__}: "
-            warnings.warn(
-                f"there is no fast path for this network ({kind}{error}): the results are the "
-                "same, and take longer",
-                RuntimeWarning,
-                stacklevel=2,
-            )
+            warn_of_the_plain_path(error)
             return None
         return Prepared(plan, places, draws)
 

@@ -10,21 +10,26 @@ What changes from step to step lies in tables on the device.  A kernel reads the
 
 import importlib
 import warnings
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from math import prod
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from xpnet.cuda import first_line
 from xpnet.fast.cublas import Cublas, CublasError, CupyProducts
 from xpnet.fast.indices import c_strides
 from xpnet.fast.program import Program, compiled
 from xpnet.fast.record import CONSTANT, VARIABLE, CannotRecordError, KernelArray, variable
 from xpnet.fast.schedule import Strides
-
-Array = Any
-Arrays = tuple[Array, ...]
+from xpnet.fast.steps import (
+    Array,
+    Arrays,
+    InPlaceStep,
+    Step,
+    Tables,
+    reason,
+    warn_of_the_plain_path,
+)
 
 TOGETHER = 16  # steps in one graph
 LONG_STEP = 2e10
@@ -37,18 +42,6 @@ extern "C" __global__ void advance(int* first, int steps) { *first += steps; }
 """
 
 
-class Tables(Protocol):
-    """What the steps of an epoch are given (`train.Tables`)."""
-
-    rows: Array
-    scalars: Array
-    keys: Array | None
-    samples_per_step: int
-
-    def at(self, i: int) -> tuple[Array, Array, Array | None]:
-        """The arguments of step i."""
-
-
 class Prepared(NamedTuple):
     """A program, and the graphs of so many steps of it."""
 
@@ -56,15 +49,13 @@ class Prepared(NamedTuple):
     graphs: dict[int, Any]
 
 
-class FusedOnGPU:
-    """A step as few launches; see `fuse` in `fused`.
+class FusedOnGPU(InPlaceStep):
+    """A step on CuPy, as few launches.
 
     Parameters
     ----------
-    step : callable
-        As for `Fused`.
-    constants : tuple of CuPy array or None
-    unchanged : collection of int
+    step, constants, unchanged
+        As for `InPlaceStep`.
     capture : bool, optional
         Whether steps are captured in CUDA graphs; by default where that pays (`LONG_STEP`).
     quiet : bool
@@ -73,16 +64,15 @@ class FusedOnGPU:
 
     def __init__(
         self,
-        step: Callable[..., tuple[Any, ...]],
+        step: Step,
         constants: tuple[Array | None, ...],
         unchanged: Collection[int],
         capture: bool | None,
         quiet: bool,
     ) -> None:
+        super().__init__(step, constants, unchanged)
         self._cupy = importlib.import_module("cupy")
-        self._step, self._constants, self._unchanged = step, constants, unchanged
         self._capture, self._quiet = capture, quiet
-        self._arrays: Arrays = ()
         self._tables: Tables | None = None  # as they were given
         self._own: list[Array | None] = []  # what they are copied to
         self._memory: list[Array] = []
@@ -137,13 +127,7 @@ class FusedOnGPU:
         if not self._arrays:
             self._arrays = tuple(self._cupy.array(a, order="C") for a in arrays)
             return
-        ours = {id(a) for a in self._arrays}
-        news = [
-            (mine, given.copy() if id(given) in ours else given)  # some may change places
-            for mine, given in zip(self._arrays, arrays, strict=True)
-            if mine is not given
-        ]
-        for mine, new in news:
+        for _, mine, new in self._news(arrays):
             self._cupy.copyto(mine, new)
 
     def _load(self, tables: Tables) -> None:
@@ -169,12 +153,7 @@ class FusedOnGPU:
             raise
         except Exception as error:  # a fault of the step itself will show when it is called
             if not self._quiet:
-                warnings.warn(
-                    f"there is no fast path for this network ({_reason(error)}): the results are "
-                    "the same, and take longer",
-                    RuntimeWarning,
-                    stacklevel=2,
-                )
+                warn_of_the_plain_path(error)
             self._quiet = True
             return None
 
@@ -192,18 +171,9 @@ class FusedOnGPU:
         for a, step in zip((a for a in given if a is not None), steps, strict=True):
             strides[a.node] = c_strides(a.shape), step
         after = self._step(constants, before, *given)
-        results = [
-            (a.node, place)
-            for i, (a, place) in enumerate(zip(after, self._arrays, strict=True))
-            if i not in self._unchanged
-        ]
-        for node, place in results:
-            if (node.shape, node.dtype) != (place.shape, place.dtype):
-                raise CannotRecordError(
-                    f"{place.dtype} {place.shape} becomes {node.dtype} {node.shape}"
-                )
-            if node.kind in (CONSTANT, VARIABLE):
-                raise CannotRecordError("a result that is not computed")
+        results = self._results(after)
+        if any(node.kind in (CONSTANT, VARIABLE) for node, _ in results):
+            raise CannotRecordError("a result that is not computed")
         pairs = [
             *zip(constants, self._constants, strict=True),
             *zip(before, self._arrays, strict=True),
@@ -224,7 +194,7 @@ class FusedOnGPU:
         if count not in prepared.graphs:
             try:
                 prepared.graphs[count] = self._captured(prepared.program, count)
-            except (NotImplementedError, RuntimeError, CublasError) as error:
+            except (RuntimeError, CublasError) as error:
                 self._stop_capturing(error)
                 return None
         return prepared.graphs[count]
@@ -249,13 +219,9 @@ class FusedOnGPU:
         """Go on without graphs, and say why."""
         if self._capture is not False:
             warnings.warn(
-                f"steps are not captured in CUDA graphs ({_reason(error)}): they are launched "
+                f"steps are not captured in CUDA graphs ({reason(error)}): they are launched "
                 "one kernel after another, with the same results",
                 RuntimeWarning,
                 stacklevel=2,
             )
         self._capture = False
-
-
-def _reason(error: Exception) -> str:
-    return str(error) if isinstance(error, CannotRecordError) else first_line(error)

@@ -164,7 +164,7 @@ class Writer(Expressions):
 
     def store(self, root: Node, name: str) -> str:
         """The statement that writes a root to memory."""
-        refuse_float16(root)
+        refuse_float16(root.dtype)
         place = flat(self.canonical(root), c_strides(root.shape))
         self.writes.setdefault(root, set()).add(place)
         return f"{self.array(root)}[{self.text_of(place)}] = {name};"
@@ -422,7 +422,7 @@ def merged(root: Node, a: str, b: str) -> str:
 
 def begin(root: Node, name: str, declare: bool = True) -> str:
     """A sum or maximum of nothing."""
-    refuse_float16(root)
+    refuse_float16(root.dtype)
     start = "-__int_as_float(0x7f800000)" if root.function is np.max else "0"  # minus infinity
     if root.function is np.max and root.dtype.kind != "f":
         raise CannotRecordError(f"a maximum of {root.dtype}")

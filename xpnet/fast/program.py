@@ -44,7 +44,6 @@ class Program:
 
     Attributes
     ----------
-    sources : list of Source
     multiplications : int
         Of the products.
     """
@@ -60,7 +59,6 @@ class Program:
         self._cupy = importlib.import_module("cupy")
         schedule = Schedule([node for node, _ in results], strides)
         launches = schedule.launches
-        self.sources = [launch for launch in launches if isinstance(launch, Source)]
         self.multiplications = sum(
             prod(a.node.shape) * a.a.shape[1] for a in launches if isinstance(a, Product)
         )
