@@ -18,9 +18,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from xpnet.checks import at_least, choose
 from xpnet.datasets import load
 from xpnet.device import select
-from xpnet.errors import at_least, choose
 
 
 # Outputs y (n, 10) of the logits z.

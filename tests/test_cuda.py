@@ -24,17 +24,11 @@ from conftest import difference, printed, run_python
 import xpnet
 from xpnet import cli
 from xpnet.activations import ACTIVATIONS
+from xpnet.checks import construct
 from xpnet.data import BLOCK
 from xpnet.datasets import load as load_data
 from xpnet.device import namespace, no_transfers, to_numpy
-from xpnet.errors import (
-    DataError,
-    DeviceFailedError,
-    DivergedError,
-    TransferError,
-    UsageError,
-    construct,
-)
+from xpnet.errors import DataError, DeviceFailedError, DivergedError, TransferError, UsageError
 from xpnet.evaluation import evaluate
 from xpnet.fast.cublas import CublasError
 from xpnet.fast.expressions import FUNCTIONS

@@ -3,7 +3,7 @@
 Values are exact to rounding at any finite x: nothing overflows on the way.  Derivatives that are
 taken from the output are exact to the rounding of 1 where it saturates.  `initializer` names the
 initial weights that suit the layer in front (`initializers`).  A name in ACTIVATIONS may bring
-a parameter: `leaky-relu:0.2` (`errors.construct`).
+a parameter: `leaky-relu:0.2` (`checks.construct`).
 """
 
 from collections.abc import Mapping

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from xpnet.checks import choose
 from xpnet.device import namespace, put, to_numpy
-from xpnet.errors import DataError, UsageError, choose
+from xpnet.errors import DataError, UsageError
 from xpnet.layers import Array
 from xpnet.losses import CLASSES
 from xpnet.random import Purpose, permutation, step_keys

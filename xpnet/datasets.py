@@ -20,8 +20,9 @@ import numpy as np
 import numpy.typing as npt
 
 from xpnet import packaged
+from xpnet.checks import expanded
 from xpnet.downloads import PARTS, PUBLISHED, arrange, fetch
-from xpnet.errors import DataError, expanded
+from xpnet.errors import DataError
 from xpnet.random import Purpose, permutation, step_keys
 from xpnet.tables import as_whole, read_features, read_table
 

@@ -21,7 +21,8 @@ from urllib.parse import urlsplit
 import numpy as np
 import numpy.typing as npt
 
-from xpnet.errors import DataError, expanded
+from xpnet.checks import expanded
+from xpnet.errors import DataError
 from xpnet.packaged import FILES as MNIST_FILES
 
 HostArray = npt.NDArray[Any]

@@ -17,8 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 from xpnet.activations import ACTIVATIONS
+from xpnet.checks import construct
 from xpnet.device import namespace, on_device_of, put, to_numpy
-from xpnet.errors import UsageError, construct
+from xpnet.errors import UsageError
 from xpnet.gradcheck import central_differences
 from xpnet.layers import Array, Arrays, Dense
 from xpnet.losses import LOSSES, VALUES, Loss, dense_targets, loss_for

@@ -21,8 +21,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from xpnet.checks import at_least, choose
 from xpnet.device import Device, on_device_of, put, to_numpy
-from xpnet.errors import DataError, UsageError, XpnetError, at_least, choose
+from xpnet.errors import DataError, UsageError, XpnetError
 from xpnet.layers import Array, Arrays
 from xpnet.losses import Loss
 from xpnet.model import Model

@@ -20,7 +20,7 @@ from math import sqrt
 
 import numpy as np
 
-from xpnet.errors import choose
+from xpnet.checks import choose
 from xpnet.random import HostArray, normal, uniform
 
 INITIALIZERS = (

@@ -10,8 +10,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from xpnet.checks import construct, to_python_numbers
 from xpnet.device import namespace
-from xpnet.errors import UsageError, construct, to_python_numbers
+from xpnet.errors import UsageError
 from xpnet.layers import Array, one_hot
 from xpnet.special import sigmoid, sign, softplus, within
 
@@ -653,7 +654,7 @@ LOSSES: dict[str, type[Loss]] = {
     "pinball": Pinball,
     "poisson": Poisson,
 }
-"""Every loss by name, which may bring its parameter: `huber:0.5` (`errors.construct`)."""
+"""Every loss by name, which may bring its parameter: `huber:0.5` (`checks.construct`)."""
 OUTPUTS: dict[str, type[Loss]] = {
     "softmax": SoftmaxCrossEntropy,
     "sigmoid": BinaryCrossEntropy,

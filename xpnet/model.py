@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from xpnet import checkpoint, inference
 from xpnet.activations import ACTIVATIONS, Activation
+from xpnet.checks import at_least, check_seed, choose, construct
 from xpnet.data import Label, as_array
 from xpnet.device import (
     Device,
@@ -25,7 +26,7 @@ from xpnet.device import (
     select,
     to_numpy,
 )
-from xpnet.errors import DataError, UsageError, at_least, choose, construct
+from xpnet.errors import DataError, UsageError
 from xpnet.initializers import initial_weights
 from xpnet.layers import Array, Dense, Dropout, Layer, Noise, Rescale, Standardize
 from xpnet.losses import OUTPUTS, PROBABILITIES, VALUES
@@ -488,13 +489,6 @@ def _suited(behind: Sequence[Layer]) -> str:
         if isinstance(layer, Activation):
             return layer.initializer
     return Activation.initializer
-
-
-def check_seed(seed: int) -> int:
-    """`seed`, if the generator takes it."""
-    if at_least("seed", seed, 0) >= 2**64:
-        raise UsageError(f"seed {seed}: expected a number below 2^64")
-    return seed
 
 
 def _plain(label: Any) -> Label:

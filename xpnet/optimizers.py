@@ -18,8 +18,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from math import sqrt
 
+from xpnet.checks import to_python_numbers
 from xpnet.device import namespace
-from xpnet.errors import UsageError, to_python_numbers
+from xpnet.errors import UsageError
 from xpnet.layers import Array
 from xpnet.special import sign
 
@@ -479,4 +480,4 @@ class TailAverage:
 
 Average = Callable[[int, int, int], float]  # a at step 1, 2, ... of so many, after so many before
 AVERAGES: dict[str, Callable[..., Average]] = {"ema": ExponentialAverage, "last": TailAverage}
-"""Every average by name, which may bring its parameter: `ema:0.99` (`errors.construct`)."""
+"""Every average by name, which may bring its parameter: `ema:0.99` (`checks.construct`)."""

@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from xpnet.checkpoint import write_atomically
+from xpnet.checks import expanded
 from xpnet.datasets import NAMED
-from xpnet.errors import DataError, UsageError, expanded
+from xpnet.errors import DataError, UsageError
 from xpnet.model import Model
 from xpnet.train import Epoch
 

@@ -2,7 +2,7 @@
 
 A schedule is called with s, the part of the run that is over: 0 at the first step, and
 (steps - 1) / steps at the last.  All are computed on the host in float64.  A name in SCHEDULES may
-bring its first parameter: `step:0.5` (`errors.construct`).
+bring its first parameter: `step:0.5` (`checks.construct`).
 """
 
 from collections.abc import Callable, Sequence
@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from math import cos, pi
 from typing import Protocol
 
-from xpnet.errors import UsageError, at_least
+from xpnet.checks import at_least
+from xpnet.errors import UsageError
 
 
 class Schedule(Protocol):

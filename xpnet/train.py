@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from xpnet.checks import at_least, check_seed, choose, construct
 from xpnet.cuda import failures
 from xpnet.data import BLOCK, Dataset, Label, class_weights, encode_weights, split
 from xpnet.device import (
@@ -27,18 +28,11 @@ from xpnet.device import (
     require_same_device,
     to_numpy,
 )
-from xpnet.errors import (
-    DeviceFailedError,
-    DivergedError,
-    UsageError,
-    at_least,
-    choose,
-    construct,
-)
+from xpnet.errors import DeviceFailedError, DivergedError, UsageError
 from xpnet.evaluation import counts_hits, outputs, sums
 from xpnet.layers import Array
 from xpnet.losses import Loss, SoftmaxCrossEntropy, loss_for
-from xpnet.model import Model, check_seed
+from xpnet.model import Model
 from xpnet.network import Network
 from xpnet.normalization import BatchNorm
 from xpnet.optimizers import (

@@ -2,9 +2,10 @@
 
 from typing import Annotated
 
+from xpnet.checks import at_least
 from xpnet.cli.options import EVERYDAY, Hidden, begin, widths
 from xpnet.cli.parser import option
-from xpnet.errors import UsageError, at_least
+from xpnet.errors import UsageError
 
 
 def bench_command(

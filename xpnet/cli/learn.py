@@ -5,6 +5,7 @@ from typing import Annotated
 
 import click
 
+from xpnet.checks import at_least, choose, construct
 from xpnet.cli import names
 from xpnet.cli.options import (
     EVERYDAY,
@@ -28,7 +29,7 @@ from xpnet.cli.options import (
     widths,
 )
 from xpnet.cli.parser import ARGUMENTS, option
-from xpnet.errors import UsageError, at_least, choose, construct
+from xpnet.errors import UsageError
 
 
 def gradcheck_command(

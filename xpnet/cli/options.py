@@ -13,9 +13,10 @@ import click
 
 from xpnet import packaged
 from xpnet import threads as blas
+from xpnet.checks import at_least
 from xpnet.cli import names
 from xpnet.cli.parser import option
-from xpnet.errors import UsageError, at_least
+from xpnet.errors import UsageError
 
 if TYPE_CHECKING:
     from xpnet.datasets import Samples

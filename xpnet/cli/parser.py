@@ -12,7 +12,7 @@ from typing import Any, get_args, get_origin
 
 import click
 
-from xpnet.errors import choose
+from xpnet.checks import choose
 
 ARGUMENTS = "Arguments"  # the panel of what has no name in the line
 TYPES = (bool, str, int, float)

@@ -8,6 +8,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Annotated, Any
 
 from xpnet import threads as blas
+from xpnet.checks import construct
 from xpnet.cli.options import (
     DATA,
     EVERYDAY,
@@ -19,7 +20,7 @@ from xpnet.cli.options import (
     begin,
 )
 from xpnet.cli.parser import ARGUMENTS, option
-from xpnet.errors import DataError, UsageError, construct
+from xpnet.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from xpnet.device import Device

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from xpnet.activations import ACTIVATIONS, LeakyReLU, Tanh
-from xpnet.errors import DataError, UsageError, at_least, construct, expanded
+from xpnet.checks import at_least, construct, expanded
+from xpnet.errors import DataError, UsageError
 from xpnet.losses import LOSSES, Huber, Pinball
 from xpnet.schedules import SCHEDULES, WarmRestarts
 
