@@ -12,11 +12,11 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+from helpers import SCRIPTS
 
 import xpnet
 from xpnet.optimizers import Optimizer
 
-SCRIPTS = Path(__file__).parent.parent / "scripts"
 RNG = np.random.default_rng(0)
 X = RNG.integers(0, 256, size=(300, 20)).astype(np.uint8)
 Y = RNG.integers(0, 10, size=300).astype(np.int32)

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import difference, printed, run_python
+from helpers import difference, printed, run_python
 
 import xpnet
 from xpnet import cli

@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import Library, printed
+from helpers import Library, printed
 
 import xpnet
 from xpnet import cuda, device
 from xpnet.cli import run
-from xpnet.cuda import cpu_is_faster, details, failures
+from xpnet.cuda import details, failures
 from xpnet.device import (
     Device,
     device_of,
@@ -576,15 +576,6 @@ def test_other_errors_stay_what_they_are(monkeypatch: pytest.MonkeyPatch) -> Non
     ):
         with pytest.raises(DeviceFailedError, match=expected), failures():
             raise CUDARuntimeError(text)
-
-
-def test_a_small_step_may_be_faster_on_the_cpu() -> None:
-    products, multiplications = xpnet.mlp(784, 128, 10).network.products
-    assert (products, multiplications) == (5, 3 * (784 * 128 + 128 * 10) - 784 * 128)
-    assert not cpu_is_faster(128 * multiplications, products)
-    assert cpu_is_faster(4 * multiplications, products)
-    assert cpu_is_faster(64 * multiplications, products, fast=False)
-    assert xpnet.mlp(3, 2).network.products == (2, 12)
 
 
 def test_the_guard_needs_no_cupy(no_cupy: None) -> None:

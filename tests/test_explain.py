@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from conftest import Library
+from helpers import Library
 
 from xpnet.activations import ACTIVATIONS
 from xpnet.datasets import load

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import difference
+from helpers import difference
 from test_repertoire import anything, targets
 
 import xpnet

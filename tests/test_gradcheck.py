@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import difference
+from helpers import SCRIPTS, difference
 
 from xpnet import gradcheck
 from xpnet.activations import ACTIVATIONS, Sigmoid
@@ -27,7 +27,7 @@ from xpnet.gradcheck import (
 from xpnet.losses import LOSSES, SoftmaxCrossEntropy, SoftmaxSquaredError
 from xpnet.model import Model, mlp
 
-NOTEBOOK = str(Path(__file__).parent.parent / "scripts" / "notebook.py")
+NOTEBOOK = str(SCRIPTS / "notebook.py")
 A = np.asarray([[1.0, -2.0], [0.5, 3.0]])
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import difference
+from helpers import difference
 
 import xpnet
 from xpnet.activations import ACTIVATIONS, ReLU

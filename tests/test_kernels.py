@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import difference
+from helpers import difference
 
 import xpnet
 from xpnet.activations import ACTIVATIONS, Activation

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import Library, difference
+from helpers import Library, difference
 
 from xpnet.device import to_numpy
 from xpnet.errors import UsageError

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import Library
+from helpers import Library
 
 from xpnet.device import to_numpy
 from xpnet.errors import UsageError

@@ -8,7 +8,7 @@ import weakref
 
 import numpy as np
 import pytest
-from conftest import Library, difference
+from helpers import Library, difference
 
 import xpnet
 from xpnet.activations import ReLU, Tanh

@@ -4,7 +4,7 @@ from math import prod
 
 import numpy as np
 import pytest
-from conftest import Library, difference
+from helpers import Library, difference
 
 from xpnet import losses
 from xpnet.activations import ACTIVATIONS, ReLU, Tanh

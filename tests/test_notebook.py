@@ -3,12 +3,11 @@
 import importlib.util
 import math
 import sys
-from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import pytest
-from conftest import difference
+from helpers import SCRIPTS, difference
 
 from xpnet.activations import ReLU, Sigmoid
 from xpnet.device import Device, select, to_numpy
@@ -18,7 +17,7 @@ from xpnet.network import Network
 from xpnet.optimizers import SGD, Optimizer
 from xpnet.train import train_step
 
-SCRIPT = Path(__file__).parent.parent / "scripts" / "notebook.py"
+SCRIPT = SCRIPTS / "notebook.py"
 HOST = Device("cpu")
 
 

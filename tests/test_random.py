@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import Library
+from helpers import Library
 
 from xpnet.device import to_numpy
 from xpnet.random import (

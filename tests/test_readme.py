@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
+from helpers import ROOT, SCRIPTS
 
 import xpnet
 from xpnet import metrics
@@ -20,7 +21,7 @@ from xpnet.losses import LOSSES
 from xpnet.optimizers import AVERAGES, OPTIMIZERS
 from xpnet.schedules import SCHEDULES
 
-README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def test_the_python_blocks_run(tmp_path, monkeypatch) -> None:
@@ -45,7 +46,7 @@ def test_the_example_of_formulas_is_checked(tmp_path: Path) -> None:
 def test_the_notebooks_table_names_its_variants() -> None:
     """Each row of the table is one of the script's, under the name that it prints."""
     rows = re.findall(r"^\| (\w+) \| ([^|]+) \| .*±", README, re.MULTILINE)
-    script = (Path(__file__).parent.parent / "scripts" / "notebook.py").read_text(encoding="utf-8")
+    script = (SCRIPTS / "notebook.py").read_text(encoding="utf-8")
     assert len(rows) == 13
     for key, name in rows[1:]:
         assert f'("{key}", "{name}",' in script

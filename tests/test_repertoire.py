@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import Library, difference
+from helpers import Library, difference
 
 import xpnet
 from xpnet import schedules

@@ -3,7 +3,7 @@
 import math
 
 import numpy as np
-from conftest import Library
+from helpers import Library
 
 from xpnet.device import to_numpy
 from xpnet.special import normal_cdf, sigmoid, sign, softplus, within

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import Library, difference
+from helpers import Library, difference
 
 import xpnet
 from xpnet.activations import LeakyReLU, ReLU

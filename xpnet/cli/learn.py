@@ -133,13 +133,13 @@ def explain_command(
     begin("" if tiny else data)
     import numpy as np
 
+    from xpnet.cli.tasks import choose_task
     from xpnet.datasets import load as load_data
     from xpnet.device import select
     from xpnet.explain import explain
     from xpnet.explain import tiny as tiny_network
     from xpnet.losses import LOSSES
     from xpnet.preparation import prepare, scale
-    from xpnet.tasks import choose_task
 
     if tiny:
         loss = loss or "softmax-cross-entropy"

@@ -19,9 +19,9 @@ from xpnet.cli.parser import option
 from xpnet.errors import UsageError
 
 if TYPE_CHECKING:
+    from xpnet.cli.tasks import Task
     from xpnet.datasets import Samples
     from xpnet.model import Model
-    from xpnet.tasks import Task
 
 EVERYDAY, DATA, NETWORK, TRAINING = "Everyday", "Data", "Network", "Training"
 

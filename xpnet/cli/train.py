@@ -36,9 +36,9 @@ from xpnet.cli.parser import option
 from xpnet.errors import DeviceFailedError, DivergedError, XpnetError
 
 if TYPE_CHECKING:
+    from xpnet.cli.tasks import Task
     from xpnet.datasets import Samples
     from xpnet.device import Device
-    from xpnet.tasks import Task
     from xpnet.train import Epoch, Result
 
 FEWEST_EPOCHS, FEWEST_STEPS = 10, 1000
@@ -163,15 +163,15 @@ def train(
     Names such as leaky-relu, huber or ema may bring a number: leaky-relu:0.2.
     """
     begin(data, threads)
-    from xpnet import run as runs
-    from xpnet.cuda import cpu_is_faster
+    from xpnet.cli import run_folder as runs
+    from xpnet.cli.advice import cpu_is_faster
+    from xpnet.cli.report import Report
+    from xpnet.cli.tasks import choose_task, loss_to_test
     from xpnet.data import split
     from xpnet.datasets import load as load_data
     from xpnet.device import select, versions
     from xpnet.evaluation import evaluate
-    from xpnet.report import Report
     from xpnet.tables import names_of
-    from xpnet.tasks import choose_task, loss_to_test
     from xpnet.train import default_optimizer, fit
 
     validation = 1 / 6 if validation is None else validation
@@ -277,7 +277,7 @@ def _manifest(
     versions: Mapping[str, str],
 ) -> dict[str, Any]:
     """What run.json says before the results."""
-    from xpnet import run as runs
+    from xpnet.cli import run_folder as runs
     from xpnet.losses import name_of
 
     data, loss = configuration["data"], configuration["loss"]

@@ -47,7 +47,7 @@ def evaluate_command(
 ) -> None:
     """How good a model is on the test set of some data."""
     begin(threads=threads)
-    from xpnet import run as runs
+    from xpnet.cli import run_folder as runs
     from xpnet.model import load
 
     loaded, path = load(model), Path(model)
@@ -55,13 +55,13 @@ def evaluate_command(
     source = data or (run.source if run else "mnist")
     target = target or (run.target if run else "label")
     begin(source)
+    from xpnet.cli.report import shown
+    from xpnet.cli.tasks import loss_to_test
     from xpnet.data import BLOCK
     from xpnet.datasets import load as load_data
     from xpnet.device import select
     from xpnet.evaluation import evaluate
     from xpnet.losses import LOSSES
-    from xpnet.report import shown
-    from xpnet.tasks import loss_to_test
 
     own = data is None or (run is not None and runs.source_of(data) == run.source)
     try:
@@ -128,7 +128,7 @@ def predict(
 ) -> None:
     """The label of each sample, and how probable it is; of a regression its values."""
     begin(threads=threads)
-    from xpnet import run as runs
+    from xpnet.cli import run_folder as runs
     from xpnet.device import select
     from xpnet.model import load
 

@@ -9,7 +9,7 @@ from threading import Barrier
 
 import pytest
 
-from xpnet import run
+from xpnet.cli import run_folder as run
 from xpnet.errors import DataError, UsageError
 from xpnet.model import load, mlp
 from xpnet.train import Epoch

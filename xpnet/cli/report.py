@@ -6,13 +6,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from time import perf_counter
 
-from xpnet import run as runs
+from xpnet.cli import run_folder as runs
+from xpnet.cli.tasks import Task
 from xpnet.datasets import Samples
 from xpnet.device import Device
 from xpnet.evaluation import Evaluation
 from xpnet.losses import Loss, name_of
 from xpnet.model import Model
-from xpnet.tasks import Task
 from xpnet.train import Epoch, Result
 
 LINES = 20  # where epochs are short

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import xpnet
+from xpnet.cli.tasks import choose_task, infer, loss_to_test
 from xpnet.datasets import Samples
 from xpnet.errors import DataError, UsageError
 from xpnet.losses import (
@@ -18,7 +19,6 @@ from xpnet.losses import (
     SquaredError,
     name_of,
 )
-from xpnet.tasks import choose_task, infer, loss_to_test
 
 
 def samples(y, y_test=None, **options) -> Samples:

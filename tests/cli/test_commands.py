@@ -20,21 +20,22 @@ from typing import Annotated, Any
 import click
 import numpy as np
 import pytest
+from helpers import SCRIPTS
 from test_datasets import idx_folder
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from xpnet import datasets, device
 from xpnet.cli import COMMANDS, parser, run
 from xpnet.cli.parser import ARGUMENTS, option
+from xpnet.cli.report import Report
 from xpnet.evaluation import Evaluation, evaluate
 from xpnet.losses import SquaredError
 from xpnet.model import load, mlp
 from xpnet.network import Network
-from xpnet.report import Report
 from xpnet.train import Epoch, Result, fit
 
 POSIX = pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals and terminals")
-NOTEBOOK = Path(__file__).parent.parent / "scripts" / "notebook.py"
+NOTEBOOK = SCRIPTS / "notebook.py"
 FILES = ["history.csv", "model.safetensors", "run.json"]
 DISTURBING = (
     *("NO_COLOR", "FORCE_COLOR", "PY_COLORS", "GITHUB_ACTIONS", "TTY_COMPATIBLE", "COLUMNS"),
@@ -130,7 +131,7 @@ def test_lines_of_epochs_are_some_twenty_with_the_time_that_is_left(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Here ten seconds an epoch, of 300 samples in two seconds; and the clock stands."""
-    monkeypatch.setattr("xpnet.report.perf_counter", lambda: 1000.0)
+    monkeypatch.setattr("xpnet.cli.report.perf_counter", lambda: 1000.0)
     report = Report(mlp(25, 2), "some", samples=300, epochs=40, quiet=False)
     history = [Epoch(i, 1e5, None, 0.5, 0.1, 2.0) for i in range(1, 41)]
     for epoch in history:
