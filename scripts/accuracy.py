@@ -13,7 +13,7 @@ from time import perf_counter
 
 import xpnet
 from xpnet.datasets import load
-from xpnet.threads import limited, suited
+from xpnet.tools.threads import limited, suited
 
 
 def main() -> None:

@@ -36,9 +36,9 @@ import numpy as np
 from benchmark import Steps, Times, machine, microseconds, numbers, step_by_step, table
 
 import xpnet
-from xpnet.bench import in_groups, whole_graphs
 from xpnet.datasets import load
 from xpnet.device import select
+from xpnet.tools.bench import in_groups, whole_graphs
 
 NETWORKS = {"784-128-10": (128,), "784-2500-2000-1500-1000-500-10": (2500, 2000, 1500, 1000, 500)}
 PATHS: dict[str, dict[str, Any]] = {

@@ -1,7 +1,7 @@
 """What the benchmarks share; no script of its own.
 
-`measure`, `machine` and `table` are those of `xpnet.bench`.  `Peer` is a program that is measured
-in a process of its own, and `serve` its other end.
+`measure`, `machine` and `table` are those of `xpnet.tools.bench`.  `Peer` is a program that is
+measured in a process of its own, and `serve` its other end.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from xpnet.bench import (  # noqa: F401 (for the scripts)
+from xpnet.tools.bench import (  # noqa: F401 (for the scripts)
     BLOCK_SECONDS,
     Steps,
     Times,

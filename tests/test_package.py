@@ -18,8 +18,8 @@ MODULES = sorted(
 ROWS = (
     "errors checks cuda packaged device random special downloads tables datasets",
     "layers normalization activations losses initializers schedules metrics network optimizers",
-    "fast data checkpoint inference threads model preparation gradcheck evaluation train",
-    "explain bench cli __init__ __main__",
+    "fast data checkpoint inference model preparation evaluation train",
+    "tools cli __init__ __main__",
 )
 ORDER = [name for row in ROWS for name in row.split()]
 """Modules and folders: each imports only from those before it."""
@@ -29,12 +29,12 @@ USERS = {
     "safetensors": {"checkpoint"},
     "click": {"cli"},
     "rich": {"cli"},
-    "threadpoolctl": {"bench", "threads"},
+    "threadpoolctl": {"tools"},
     "zlib_ng": {"packaged"},
-    "jax": {"gradcheck"},
+    "jax": {"tools"},
     "pooch": {"downloads"},
     "tqdm": {"downloads"},
-    "torch": {"gradcheck"},
+    "torch": {"tools"},
 }
 # Of the lists in cli/names.py: the modules that hold the tables.
 PARTS = {
@@ -134,10 +134,10 @@ def test_the_public_names_are_there_and_sorted() -> None:
 
 
 def test_modules_are_attributes_without_an_import_of_their_own() -> None:
-    code = "import xpnet; print(xpnet.losses.SoftmaxCrossEntropy.__name__, xpnet.explain.__name__)"
+    code = "import xpnet; print(xpnet.losses.SoftmaxCrossEntropy.__name__, xpnet.metrics.__name__)"
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["SoftmaxCrossEntropy", "xpnet.explain"]
+    assert done.stdout.split() == ["SoftmaxCrossEntropy", "xpnet.metrics"]
 
 
 def test_type_checkers_see_the_same_names() -> None:
@@ -203,12 +203,12 @@ def test_training_from_the_command_line_takes_what_it_needs(tmp_path: Path) -> N
     assert {"numpy", "threadpoolctl", "safetensors", "xpnet.train"} <= after
     unused = {"array_api_compat", "rich", "cupy", "torch", "jax", "pooch"}
     unused |= {"numpy.ma", "importlib.metadata"}  # 10 and 15 ms
-    assert not after & (unused | {"xpnet.gradcheck", "xpnet.explain"})
+    assert not after & (unused | {"xpnet.tools.gradcheck", "xpnet.tools.explain"})
 
 
 @pytest.mark.parametrize("names", ["DATA", "TASKS", "REFERENCES", *PARTS])
 def test_the_names_in_the_help_are_those_that_there_are(names: str) -> None:
-    modules = {"DATA": "datasets", "TASKS": "cli.tasks", "REFERENCES": "gradcheck"} | PARTS
+    modules = {"DATA": "datasets", "TASKS": "cli.tasks", "REFERENCES": "tools.gradcheck"} | PARTS
     table = "NAMED" if names == "DATA" else names
     there = getattr(import_module(f"xpnet.{modules[names]}"), table)
     assert getattr(cli.names, names) == tuple(there)

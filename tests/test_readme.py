@@ -15,11 +15,11 @@ from xpnet import metrics
 from xpnet.activations import ACTIVATIONS, Activation
 from xpnet.checkpoint import LAYERS
 from xpnet.cli import COMMANDS
-from xpnet.gradcheck import check_file
 from xpnet.initializers import INITIALIZERS
 from xpnet.losses import LOSSES
 from xpnet.optimizers import AVERAGES, OPTIMIZERS
 from xpnet.schedules import SCHEDULES
+from xpnet.tools.gradcheck import check_file
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 

@@ -14,7 +14,6 @@ from xpnet import schedules
 from xpnet.activations import ACTIVATIONS
 from xpnet.cli import run
 from xpnet.device import to_numpy
-from xpnet.gradcheck import check
 from xpnet.initializers import INITIALIZERS
 from xpnet.layers import Dense
 from xpnet.losses import LOSSES, Loss
@@ -22,6 +21,7 @@ from xpnet.model import Model
 from xpnet.normalization import NORMALIZATIONS, BatchNorm, LayerNorm
 from xpnet.optimizers import AVERAGES, OPTIMIZERS, SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop
 from xpnet.schedules import SCHEDULES, Schedule
+from xpnet.tools.gradcheck import check
 from xpnet.train import fit, train_step
 
 # Any network

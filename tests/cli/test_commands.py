@@ -1092,7 +1092,7 @@ def test_evaluate_of_a_model_file_finds_the_data_of_its_run(
 
 @pytest.fixture
 def four_cores(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("xpnet.threads.most", lambda: 4)
+    monkeypatch.setattr("xpnet.tools.threads.most", lambda: 4)
 
 
 def blas_threads() -> int:
@@ -1164,7 +1164,7 @@ def test_threads_are_given_back_after_an_error(capsys: pytest.CaptureFixture[str
 def test_more_threads_than_may_be_used_are_warned_of(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("xpnet.threads.most", lambda: 2)
+    monkeypatch.setattr("xpnet.tools.threads.most", lambda: 2)
     assert train("--threads", "2") == 0
     assert not capsys.readouterr().err
     assert train("--threads", "3") == 0

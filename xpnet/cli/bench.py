@@ -26,9 +26,9 @@ def bench_command(
         at_least(name, value, 1)
     shape = widths(hidden)
     begin("mnist", threads)
-    from xpnet.bench import bench, compare_devices, machine, table
     from xpnet.device import select
-    from xpnet.threads import limited
+    from xpnet.tools.bench import bench, compare_devices, machine, table
+    from xpnet.tools.threads import limited
 
     if device is not None and not compare:
         raise UsageError(f"--device {device} has no effect without --compare")

@@ -67,9 +67,9 @@ def gradcheck_command(
     """
     begin()
     from xpnet.device import select
-    from xpnet.gradcheck import REFERENCES, check, check_file, summary, table, verdict
     from xpnet.losses import LOSSES
     from xpnet.model import mlp
+    from xpnet.tools.gradcheck import REFERENCES, check, check_file, summary, table, verdict
 
     if file is not None:
         if choose("reference", against, REFERENCES) != "differences":
@@ -136,10 +136,10 @@ def explain_command(
     from xpnet.cli.tasks import choose_task
     from xpnet.datasets import load as load_data
     from xpnet.device import select
-    from xpnet.explain import explain
-    from xpnet.explain import tiny as tiny_network
     from xpnet.losses import LOSSES
     from xpnet.preparation import prepare, scale
+    from xpnet.tools.explain import explain
+    from xpnet.tools.explain import tiny as tiny_network
 
     if tiny:
         loss = loss or "softmax-cross-entropy"

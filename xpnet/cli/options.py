@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import click
 
 from xpnet import packaged
-from xpnet import threads as blas
 from xpnet.checks import at_least
 from xpnet.cli import names
 from xpnet.cli.parser import option
 from xpnet.errors import UsageError
+from xpnet.tools import threads as blas
 
 if TYPE_CHECKING:
     from xpnet.cli.tasks import Task

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import click
 
-from xpnet import threads as blas
 from xpnet.cli import names
 from xpnet.cli.options import (
     DATA,
@@ -34,6 +33,7 @@ from xpnet.cli.options import (
 )
 from xpnet.cli.parser import option
 from xpnet.errors import DeviceFailedError, DivergedError, XpnetError
+from xpnet.tools import threads as blas
 
 if TYPE_CHECKING:
     from xpnet.cli.tasks import Task

@@ -7,7 +7,6 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Annotated, Any
 
-from xpnet import threads as blas
 from xpnet.checks import construct
 from xpnet.cli.options import (
     DATA,
@@ -21,6 +20,7 @@ from xpnet.cli.options import (
 )
 from xpnet.cli.parser import ARGUMENTS, option
 from xpnet.errors import DataError, UsageError
+from xpnet.tools import threads as blas
 
 if TYPE_CHECKING:
     from xpnet.device import Device

@@ -1,6 +1,6 @@
 """How fast this machine is: a training step and a prediction beside their matrix products alone.
 
-    print(xpnet.bench.table(*xpnet.bench.bench(batch_size=128)))
+    print(table(*bench(batch_size=128)))
 
 The matrix products are what no implementation can do without, so the ratio says how much all the
 rest costs, on any machine.  What is compared takes turns, block by block in random order, so that

@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 from helpers import SCRIPTS, difference
 
-from xpnet import gradcheck
 from xpnet.activations import ACTIVATIONS, Sigmoid
 from xpnet.device import select
 from xpnet.errors import DataError, UsageError
-from xpnet.gradcheck import (
+from xpnet.losses import LOSSES, SoftmaxCrossEntropy, SoftmaxSquaredError
+from xpnet.model import Model, mlp
+from xpnet.tools import gradcheck
+from xpnet.tools.gradcheck import (
     REFERENCES,
     YIELDED,
     angle,
@@ -24,8 +26,6 @@ from xpnet.gradcheck import (
     table,
     verdict,
 )
-from xpnet.losses import LOSSES, SoftmaxCrossEntropy, SoftmaxSquaredError
-from xpnet.model import Model, mlp
 
 NOTEBOOK = str(SCRIPTS / "notebook.py")
 A = np.asarray([[1.0, -2.0], [0.5, 3.0]])
@@ -56,7 +56,7 @@ def test_the_error_of_differences_is_that_of_the_fifth_derivative(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """For a⁵ it is h⁴ 120/30: with h = 1e-3, where rounding hides nothing, 4e-12."""
-    monkeypatch.setattr("xpnet.gradcheck.STEP", 1e-3)
+    monkeypatch.setattr("xpnet.tools.gradcheck.STEP", 1e-3)
     found = central_differences(lambda p: p["a"] ** 5, {"a": np.asarray(0.01)})
     assert 5 * 0.01**4 - found["a"] == pytest.approx(4e-12, rel=1e-3)
 

@@ -1,4 +1,4 @@
-"""`xpnet.bench`: that it measures what it says.  No test asserts a time."""
+"""`xpnet.tools.bench`: that it measures what it says.  No test asserts a time."""
 
 import threading
 from collections.abc import Callable
@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 import xpnet
-from xpnet import bench
 from xpnet.cli import run
 from xpnet.datasets import load
 from xpnet.fast import gpu
+from xpnet.tools import bench
 
 ROWS = ["training step", "its matrix products", "prediction, 10,000", "its matrix products",
         "prediction, 1 sample", "its matrix products"]  # fmt: skip

@@ -10,12 +10,12 @@ from helpers import Library
 from xpnet.activations import ACTIVATIONS
 from xpnet.datasets import load
 from xpnet.errors import UsageError
-from xpnet.explain import Explanation, explain, tiny
-from xpnet.gradcheck import check
 from xpnet.layers import Dense, Dropout, Standardize
 from xpnet.losses import LOSSES, SoftmaxSquaredError
 from xpnet.model import Model, mlp
 from xpnet.preparation import standardize
+from xpnet.tools.explain import Explanation, explain, tiny
+from xpnet.tools.gradcheck import check
 from xpnet.train import fit
 
 RNG = np.random.default_rng(0)

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from xpnet import threads
 from xpnet.model import mlp
+from xpnet.tools import threads
 
 NETWORK = mlp(784, 128, 10).network
 
@@ -128,7 +128,7 @@ def test_after_a_failed_import_the_variable_is_as_before(monkeypatch: pytest.Mon
 def after_import(**setting: str) -> list[str]:
     """The variable afterwards, as repr gives it, and the threads of a fresh interpreter's BLAS."""
     code = (
-        "import os, xpnet.threads as t; t.import_numpy(); from threadpoolctl import *; print("
+        "import os, xpnet.tools.threads as t; t.import_numpy(); from threadpoolctl import *; print("
         "repr(os.getenv('OPENBLAS_NUM_THREADS')), *(p['num_threads'] for p in threadpool_info()))"
     )
     kept = {name: text for name, text in os.environ.items() if name not in threads.VARIABLES}

@@ -20,7 +20,6 @@ from xpnet.activations import ACTIVATIONS
 from xpnet.checks import construct
 from xpnet.device import namespace, on_device_of, put, to_numpy
 from xpnet.errors import UsageError
-from xpnet.gradcheck import central_differences
 from xpnet.layers import Array, Arrays, Dense
 from xpnet.losses import LOSSES, VALUES, Loss, dense_targets, loss_for
 from xpnet.model import Model
@@ -28,6 +27,7 @@ from xpnet.network import Network
 from xpnet.normalization import BatchNorm, LayerNorm
 from xpnet.optimizers import SGD
 from xpnet.preparation import in_standard_units, prepare
+from xpnet.tools.gradcheck import central_differences
 from xpnet.train import train_step
 
 HostArray = npt.NDArray[Any]

@@ -1,0 +1,4 @@
+"""Machinery that a learner can skip: tools around training.
+
+Checks of derivatives, one step in numbers, measurements of speed, threads of the BLAS.
+"""
