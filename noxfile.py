@@ -131,7 +131,7 @@ def build(session: nox.Session) -> None:
     (wheel,) = out.glob("*.whl")
     (sdist,) = out.glob("*.tar.gz")
     names = zipfile.ZipFile(wheel).namelist()
-    for needed in ("xpnet/py.typed", "licenses/LICENSE", "licenses/xpnet/mnist/LICENSE"):
+    for needed in ("xpnet/py.typed", "licenses/LICENSE", "licenses/xpnet/data/mnist/LICENSE"):
         if not any(name.endswith(needed) for name in names):
             session.error(f"{wheel.name} lacks {needed}")
     for package in (wheel, sdist):

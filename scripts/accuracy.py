@@ -12,7 +12,7 @@ from statistics import mean, stdev
 from time import perf_counter
 
 import xpnet
-from xpnet.datasets import load
+from xpnet.data.sources import load
 from xpnet.tools.threads import limited, suited
 
 

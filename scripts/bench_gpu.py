@@ -36,7 +36,7 @@ import numpy as np
 from benchmark import Steps, Times, machine, microseconds, numbers, step_by_step, table
 
 import xpnet
-from xpnet.datasets import load
+from xpnet.data.sources import load
 from xpnet.device import select
 from xpnet.tools.bench import in_groups, whole_graphs
 

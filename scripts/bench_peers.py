@@ -72,7 +72,7 @@ RUNNING = ExitStack()  # what a case has started and the next one ends
 @cache
 def images() -> tuple[Any, Any]:
     """The training images as bytes, and their labels."""
-    from xpnet.datasets import load
+    from xpnet.data.sources import load
 
     samples = load("mnist")
     return samples.x_train, samples.y_train

@@ -62,7 +62,7 @@ CHUNK = 1000
 def trained() -> tuple[Any, Any]:
     """A model of xpnet, and the test images (10,000, 784)."""
     import xpnet
-    from xpnet.datasets import load
+    from xpnet.data.sources import load
 
     samples = load("mnist")
     start = xpnet.mlp(784, 128, 10, input_shape=(28, 28))

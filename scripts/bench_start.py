@@ -62,7 +62,7 @@ def mnist(limit):
 
     import numpy as np
 
-    folder, arrays = Path(__file__).parent.parent / "xpnet" / "mnist", []
+    folder, arrays = Path(__file__).parent.parent / "xpnet" / "data" / "mnist", []
     for part in ("train", "t10k"):
         for kind, header in (("images-idx3", 16), ("labels-idx1", 8)):
             content = zlib.decompress((folder / f"{part}-{kind}-ubyte.gz").read_bytes(), 31)

@@ -36,7 +36,7 @@ from by_hand import CarefulStep
 from threadpoolctl import threadpool_limits
 
 import xpnet
-from xpnet.datasets import load
+from xpnet.data.sources import load
 from xpnet.optimizers import OPTIMIZERS
 
 SIDES = ("xpnet", "by hand", "products")

@@ -19,7 +19,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from xpnet.checks import at_least, choose
-from xpnet.datasets import load
+from xpnet.data.sources import load
 from xpnet.device import select
 
 

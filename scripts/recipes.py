@@ -18,7 +18,7 @@ from time import perf_counter
 from threadpoolctl import threadpool_limits
 
 import xpnet
-from xpnet.datasets import load
+from xpnet.data.sources import load
 from xpnet.optimizers import OPTIMIZERS, Optimizer
 
 

@@ -15,6 +15,7 @@ from xpnet.device import to_numpy
 
 ROOT = Path(__file__).parent.parent
 SCRIPTS = ROOT / "scripts"
+IDX_CODES = {"u1": 8, "i1": 9, "i2": 11, "i4": 12, "f4": 13, "f8": 14}
 
 
 @dataclass(frozen=True)
@@ -96,3 +97,20 @@ def difference(a: Any, b: Any) -> float:
     scale = np.max(np.abs(b), initial=0.0)
     error = np.max(np.abs(a - b), initial=0.0)
     return float(error / scale) if scale else float(error)
+
+
+def idx(array: np.ndarray) -> bytes:
+    """An array as an IDX file, written from the format's description."""
+    head = bytes([0, 0, IDX_CODES[array.dtype.str[1:]], array.ndim])
+    sizes = b"".join(size.to_bytes(4, "big") for size in array.shape)
+    return head + sizes + array.astype(array.dtype.newbyteorder(">")).tobytes()
+
+
+def idx_folder(folder: Path, **arrays: np.ndarray) -> Path:
+    """A folder with x_train, y_train, ... under the names that MNIST's files have."""
+    folder.mkdir()
+    for name, array in arrays.items():
+        part = "train" if name.endswith("train") else "t10k"
+        kind = "images-idx3" if name.startswith("x") else "labels-idx1"
+        (folder / f"{part}-{kind}-ubyte").write_bytes(idx(array))
+    return folder

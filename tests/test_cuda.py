@@ -25,8 +25,8 @@ import xpnet
 from xpnet import cli
 from xpnet.activations import ACTIVATIONS
 from xpnet.checks import construct
-from xpnet.data import BLOCK
-from xpnet.datasets import load as load_data
+from xpnet.data.dataset import BLOCK
+from xpnet.data.sources import load as load_data
 from xpnet.device import namespace, no_transfers, to_numpy
 from xpnet.errors import DataError, DeviceFailedError, DivergedError, TransferError, UsageError
 from xpnet.evaluation import evaluate

@@ -5,7 +5,7 @@ import pytest
 from helpers import Library, difference
 
 import xpnet
-from xpnet.data import BLOCK, Dataset
+from xpnet.data.dataset import BLOCK, Dataset
 from xpnet.device import to_numpy
 from xpnet.evaluation import evaluate, outputs
 from xpnet.losses import AbsoluteError, Hinge, SquaredError

@@ -17,7 +17,7 @@ from helpers import difference
 
 import xpnet
 from xpnet.activations import ACTIVATIONS, Activation
-from xpnet.data import Dataset
+from xpnet.data.dataset import Dataset
 from xpnet.device import namespace
 from xpnet.fast.cublas import Cublas, CublasError, CupyProducts
 from xpnet.fast.expressions import call

@@ -16,9 +16,9 @@ MODULES = sorted(
     ".".join(path.relative_to(SOURCE).with_suffix("").parts) for path in SOURCE.rglob("*.py")
 )
 ROWS = (
-    "errors checks cuda packaged device random special downloads tables datasets",
+    "errors checks cuda device random special",
     "layers normalization activations losses initializers schedules metrics network optimizers",
-    "fast data checkpoint inference model preparation evaluation train",
+    "fast data inference model preparation evaluation train",
     "tools cli __init__ __main__",
 )
 ORDER = [name for row in ROWS for name in row.split()]
@@ -26,14 +26,14 @@ ORDER = [name for row in ROWS for name in row.split()]
 USERS = {
     "array_api_compat": {"device"},
     "cupy": {"cuda", "device", "fast"},
-    "safetensors": {"checkpoint"},
+    "safetensors": {"data"},
     "click": {"cli"},
     "rich": {"cli"},
     "threadpoolctl": {"tools"},
-    "zlib_ng": {"packaged"},
+    "zlib_ng": {"data"},
     "jax": {"tools"},
-    "pooch": {"downloads"},
-    "tqdm": {"downloads"},
+    "pooch": {"data"},
+    "tqdm": {"data"},
     "torch": {"tools"},
 }
 # Of the lists in cli/names.py: the modules that hold the tables.
@@ -179,7 +179,7 @@ def test_training_on_numpy_takes_numpy_alone() -> None:
 
 
 def test_reading_takes_no_downloader() -> None:
-    after = loaded("from xpnet.datasets import load; load('mnist')")
+    after = loaded("from xpnet.data.sources import load; load('mnist')")
     assert "numpy" in after
     assert not after & {"pooch", "requests", "tqdm"}
 
@@ -208,7 +208,11 @@ def test_training_from_the_command_line_takes_what_it_needs(tmp_path: Path) -> N
 
 @pytest.mark.parametrize("names", ["DATA", "TASKS", "REFERENCES", *PARTS])
 def test_the_names_in_the_help_are_those_that_there_are(names: str) -> None:
-    modules = {"DATA": "datasets", "TASKS": "cli.tasks", "REFERENCES": "tools.gradcheck"} | PARTS
+    modules = {
+        "DATA": "data.sources",
+        "TASKS": "cli.tasks",
+        "REFERENCES": "tools.gradcheck",
+    } | PARTS
     table = "NAMED" if names == "DATA" else names
     there = getattr(import_module(f"xpnet.{modules[names]}"), table)
     assert getattr(cli.names, names) == tuple(there)

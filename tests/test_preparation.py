@@ -5,7 +5,7 @@ import pytest
 from helpers import Library, difference
 
 import xpnet
-from xpnet.data import Dataset
+from xpnet.data.dataset import Dataset
 from xpnet.device import to_numpy
 from xpnet.errors import DataError
 from xpnet.losses import Pinball

@@ -13,8 +13,8 @@ from helpers import ROOT, SCRIPTS
 import xpnet
 from xpnet import metrics
 from xpnet.activations import ACTIVATIONS, Activation
-from xpnet.checkpoint import LAYERS
 from xpnet.cli import COMMANDS
+from xpnet.data.model_file import LAYERS
 from xpnet.initializers import INITIALIZERS
 from xpnet.losses import LOSSES
 from xpnet.optimizers import AVERAGES, OPTIMIZERS

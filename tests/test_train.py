@@ -10,7 +10,8 @@ from helpers import Library, difference
 
 import xpnet
 from xpnet.activations import LeakyReLU, ReLU
-from xpnet.data import class_weights, split
+from xpnet.data.dataset import split
+from xpnet.data.targets import class_weights
 from xpnet.device import namespace, to_numpy
 from xpnet.evaluation import evaluate
 from xpnet.losses import LOSSES, OUTPUTS, BinaryCrossEntropy, Pinball, SoftmaxCrossEntropy

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from xpnet import inference
-from xpnet.data import BLOCK, Dataset, blocks
+from xpnet.data.dataset import BLOCK, Dataset, blocks
 from xpnet.device import namespace, on_device_of, to_numpy
 from xpnet.layers import Array, Arrays
 from xpnet.losses import Loss, Pinball, loss_for

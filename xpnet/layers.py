@@ -108,7 +108,7 @@ class Layer:
 class Standardize(Layer):
     """Shift and scale each column by constants: y_ij = (x_ij - mean_j) / scale_j.
 
-    The constants are buffers, found on the training data (`data.standardization`); before, mean
+    The constants are buffers, found on the training data (`data.constants`); before, mean
     0 and scale 1 make it the identity.  x may be of any numeric type, such as uint8 pixels; y is
     of the type of the constants.  From x of float64 the mean is subtracted in float64, so that
     seconds since 1970 keep the digits in which they differ.

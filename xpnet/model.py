@@ -11,10 +11,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from xpnet import checkpoint, inference
+from xpnet import inference
 from xpnet.activations import ACTIVATIONS, Activation
 from xpnet.checks import at_least, check_seed, choose, construct
-from xpnet.data import Label, as_array
+from xpnet.data import model_file
+from xpnet.data.dataset import as_array
+from xpnet.data.targets import Label
 from xpnet.device import (
     Device,
     device_of,
@@ -221,7 +223,7 @@ class Model:
         network = self.network
         params = network.unpack(to_numpy(self.theta), to_numpy(self.buffers))
         metadata = {
-            "network": checkpoint.encode_network(network),
+            "network": model_file.encode_network(network),
             "labels": list(self.labels),
             "input_shape": list(self.input_shape),
             "output": self.output,
@@ -229,7 +231,7 @@ class Model:
             "columns": list(self.columns),
         }
         arrays = named(network.slots + network.buffer_slots, params)
-        checkpoint.write_arrays(Path(path), arrays, metadata)
+        model_file.write_arrays(Path(path), arrays, metadata)
 
     def __eq__(self, other: object) -> bool:
         """Equal architecture, labels and shape, and arrays equal to the bit, wherever they are."""
@@ -287,8 +289,8 @@ def load(path: str | PathLike[str]) -> Model:
     """
     file = Path(path)
     file = file / "model.safetensors" if file.is_dir() else file
-    arrays, metadata = checkpoint.read_arrays(file)
-    network = checkpoint.decode_network(metadata.get("network"), str(file))
+    arrays, metadata = model_file.read_arrays(file)
+    network = model_file.decode_network(metadata.get("network"), str(file))
     slots = network.slots + network.buffer_slots
     expected = named(slots, [{**layer.shapes, **layer.buffers} for layer in network.layers])
     if {name: a.shape for name, a in arrays.items()} != expected:

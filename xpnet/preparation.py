@@ -6,7 +6,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from xpnet.data import Dataset, encode_targets, standardization
+from xpnet.data.constants import standardization
+from xpnet.data.dataset import Dataset
+from xpnet.data.targets import encode_targets
 from xpnet.device import (
     namespace,
     on_device_of,

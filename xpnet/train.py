@@ -19,7 +19,8 @@ import numpy.typing as npt
 
 from xpnet.checks import at_least, check_seed, choose, construct
 from xpnet.cuda import failures
-from xpnet.data import BLOCK, Dataset, Label, class_weights, encode_weights, split
+from xpnet.data.dataset import BLOCK, Dataset, split
+from xpnet.data.targets import Label, class_weights, encode_weights
 from xpnet.device import (
     frozen_copy,
     namespace,
@@ -258,12 +259,12 @@ def fit(
     x : array or list (n, ...)
         Samples, as they come.
     y : array or list
-        Labels or targets (`data.encode_targets`).
+        Labels or targets (`data.targets.encode_targets`).
     sample_weight : array or list (n,), optional
         How much each sample counts in training; scaled to a mean of one over those trained on.
     class_weight : "balanced" or mapping of label to number, optional
-        How much each class counts (`data.class_weights`); multiplies sample weights.  torch's
-        losses divide by the sum of the weights in each batch, not over all samples.
+        How much each class counts (`data.targets.class_weights`); multiplies sample weights.
+        torch's losses divide by the sum of the weights in each batch, not over all samples.
     epochs : int, default 10
         How often each sample is seen.
     batch_size : int, default 128

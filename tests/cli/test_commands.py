@@ -20,14 +20,14 @@ from typing import Annotated, Any
 import click
 import numpy as np
 import pytest
-from helpers import SCRIPTS
-from test_datasets import idx_folder
+from helpers import SCRIPTS, idx_folder
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from xpnet import datasets, device
+from xpnet import device
 from xpnet.cli import COMMANDS, parser, run
 from xpnet.cli.parser import ARGUMENTS, option
 from xpnet.cli.report import Report
+from xpnet.data import sources
 from xpnet.evaluation import Evaluation, evaluate
 from xpnet.losses import SquaredError
 from xpnet.model import load, mlp
@@ -1032,7 +1032,7 @@ def test_ctrl_c_on_a_terminal_ends_the_progress() -> None:
     assert content.rindex(b"\x1b[?25h") > content.rindex(b"\x1b[?25l")
 
 
-@pytest.mark.parametrize("place", ["datasets.load", "device.select", "evaluation.evaluate"])
+@pytest.mark.parametrize("place", ["data.sources.load", "device.select", "evaluation.evaluate"])
 def test_ctrl_c_anywhere_exits_130_in_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], place: str
 ) -> None:
@@ -1409,7 +1409,7 @@ def test_a_thousand_steps_are_of_the_samples_that_are_trained_on(folder: Path) -
 
 def test_train_is_fit_with_the_same_seed(folder: Path) -> None:
     assert train("--seed", "3", "--epochs", "3", "--output", "out", "--quiet") == 0
-    data = datasets.load("tiny.npz")
+    data = sources.load("tiny.npz")
     x, y = data.x_train, data.y_train
     expected = fit(mlp(4, 8, 3, input_shape=(4,), seed=3), x, y, epochs=3, seed=3).model
     assert load("out") == expected

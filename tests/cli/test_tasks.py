@@ -5,7 +5,7 @@ import pytest
 
 import xpnet
 from xpnet.cli.tasks import choose_task, infer, loss_to_test
-from xpnet.datasets import Samples
+from xpnet.data.sources import Samples
 from xpnet.errors import DataError, UsageError
 from xpnet.losses import (
     LOSSES,

@@ -9,7 +9,7 @@ import pytest
 
 import xpnet
 from xpnet.cli import run
-from xpnet.datasets import load
+from xpnet.data.sources import load
 from xpnet.fast import gpu
 from xpnet.tools import bench
 

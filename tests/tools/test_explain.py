@@ -8,7 +8,7 @@ import pytest
 from helpers import Library
 
 from xpnet.activations import ACTIVATIONS
-from xpnet.datasets import load
+from xpnet.data.sources import load
 from xpnet.errors import UsageError
 from xpnet.layers import Dense, Dropout, Standardize
 from xpnet.losses import LOSSES, SoftmaxSquaredError

@@ -134,7 +134,7 @@ def explain_command(
     import numpy as np
 
     from xpnet.cli.tasks import choose_task
-    from xpnet.datasets import load as load_data
+    from xpnet.data.sources import load as load_data
     from xpnet.device import select
     from xpnet.losses import LOSSES
     from xpnet.preparation import prepare, scale

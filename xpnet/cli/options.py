@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import click
 
-from xpnet import packaged
 from xpnet.checks import at_least
 from xpnet.cli import names
 from xpnet.cli.parser import option
+from xpnet.data import mnist
 from xpnet.errors import UsageError
 from xpnet.tools import threads as blas
 
 if TYPE_CHECKING:
     from xpnet.cli.tasks import Task
-    from xpnet.datasets import Samples
+    from xpnet.data.sources import Samples
     from xpnet.model import Model
 
 EVERYDAY, DATA, NETWORK, TRAINING = "Everyday", "Data", "Network", "Training"
@@ -72,7 +72,7 @@ def begin(data: str = "", threads: int | None = None) -> None:
                 f"--threads {threads}: this process may use {most}; more are slower", stacklevel=2
             )
     if data == "mnist":
-        packaged.begin()
+        mnist.begin()
     blas.import_numpy()
 
 

@@ -15,9 +15,9 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
-from xpnet.checkpoint import write_atomically
 from xpnet.checks import expanded
-from xpnet.datasets import NAMED
+from xpnet.data.model_file import write_atomically
+from xpnet.data.sources import NAMED
 from xpnet.errors import DataError, UsageError
 from xpnet.model import Model
 from xpnet.train import Epoch

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from xpnet.checks import choose, construct
-from xpnet.datasets import Samples
+from xpnet.data.sources import Samples
 from xpnet.errors import DataError, UsageError
 from xpnet.losses import CLASSES, LOSSES, OUTPUTS, VALUES, Loss, Pinball
 from xpnet.model import Model

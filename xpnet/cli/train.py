@@ -37,7 +37,7 @@ from xpnet.tools import threads as blas
 
 if TYPE_CHECKING:
     from xpnet.cli.tasks import Task
-    from xpnet.datasets import Samples
+    from xpnet.data.sources import Samples
     from xpnet.device import Device
     from xpnet.train import Epoch, Result
 
@@ -167,11 +167,11 @@ def train(
     from xpnet.cli.advice import cpu_is_faster
     from xpnet.cli.report import Report
     from xpnet.cli.tasks import choose_task, loss_to_test
-    from xpnet.data import split
-    from xpnet.datasets import load as load_data
+    from xpnet.data.dataset import split
+    from xpnet.data.sources import load as load_data
+    from xpnet.data.tables import names_of
     from xpnet.device import select, versions
     from xpnet.evaluation import evaluate
-    from xpnet.tables import names_of
     from xpnet.train import default_optimizer, fit
 
     validation = 1 / 6 if validation is None else validation

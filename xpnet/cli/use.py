@@ -57,8 +57,8 @@ def evaluate_command(
     begin(source)
     from xpnet.cli.report import shown
     from xpnet.cli.tasks import loss_to_test
-    from xpnet.data import BLOCK
-    from xpnet.datasets import load as load_data
+    from xpnet.data.dataset import BLOCK
+    from xpnet.data.sources import load as load_data
     from xpnet.device import select
     from xpnet.evaluation import evaluate
     from xpnet.losses import LOSSES
@@ -169,7 +169,7 @@ def _predict_file(
     """
     import numpy as np
 
-    from xpnet.datasets import load_samples
+    from xpnet.data.sources import load_samples
     from xpnet.device import on_device_of, to_numpy
     from xpnet.model import predicted_columns
 

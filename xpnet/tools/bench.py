@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 
 import xpnet
+from xpnet.data.sources import load
 
 BLOCK_SECONDS = 0.03
 WARM_UP = 0.1  # part of a block that runs before the clock does, to wake threads and fill caches
@@ -320,7 +321,7 @@ def bench(
 
 def _samples(batch_size: int) -> Any:
     """MNIST, if a batch has no more samples than it."""
-    samples = xpnet.datasets.load("mnist")
+    samples = load("mnist")
     n = len(samples.x_train)
     if batch_size > n:
         raise xpnet.UsageError(f"batch size {batch_size}: MNIST has {n:,} training samples")

@@ -179,7 +179,7 @@ def explain(
     x : array or list (n, ...)
         Samples, a few.
     y : array or list
-        Labels or targets (`data.encode_targets`).
+        Labels or targets (`data.targets.encode_targets`).
     loss : Loss, optional
         By default the one that fits the model's output.
     learning_rate : float, default 0.5

@@ -11,24 +11,25 @@ from time import sleep
 import numpy as np
 import pytest
 
-from xpnet import cli, packaged
-from xpnet.datasets import load
+from xpnet import cli
+from xpnet.data import mnist
+from xpnet.data.sources import load
 from xpnet.errors import DataError
 
-FOLDER = packaged.FOLDER
-SMALL = packaged.FILES[1:]  # the images to train on take longer
+FOLDER = mnist.FOLDER
+SMALL = mnist.FILES[1:]  # the images to train on take longer
 
 
 def wait_for_the_reader() -> None:
-    if packaged._reader is not None and packaged._reader.is_alive():
-        packaged._reader.join()
+    if mnist._reader is not None and mnist._reader.is_alive():
+        mnist._reader.join()
 
 
 @pytest.fixture(autouse=True)
 def few(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     wait_for_the_reader()  # of a test elsewhere
-    monkeypatch.setattr(packaged, "FILES", SMALL)
-    monkeypatch.setattr(packaged, "_reader", None)
+    monkeypatch.setattr(mnist, "FILES", SMALL)
+    monkeypatch.setattr(mnist, "_reader", None)
     yield
     wait_for_the_reader()
 
@@ -36,21 +37,21 @@ def few(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.mark.parametrize("ahead", [False, True])
 def test_files_are_unpacked_and_hashed(ahead: bool) -> None:
     if ahead:
-        packaged.begin()
-    for name, (content, digest) in packaged.read().items():
+        mnist.begin()
+    for name, (content, digest) in mnist.read().items():
         packed = (FOLDER / name).read_bytes()
         assert content == gzip.decompress(packed)
         assert digest == hashlib.sha256(packed).hexdigest()
 
 
 def test_what_was_read_ahead_is_taken_once_and_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    packaged.begin()
-    packaged._reader.join()
+    mnist.begin()
+    mnist._reader.join()
     with monkeypatch.context() as patch:
-        patch.setattr(packaged, "_unpacked", lambda name: pytest.fail(f"{name} is read again"))
-        assert list(packaged.read()) == list(SMALL)
-    assert packaged._reader is None
-    assert list(packaged.read()) == list(SMALL)
+        patch.setattr(mnist, "_unpacked", lambda name: pytest.fail(f"{name} is read again"))
+        assert list(mnist.read()) == list(SMALL)
+    assert mnist._reader is None
+    assert list(mnist.read()) == list(SMALL)
 
 
 @pytest.mark.parametrize(
@@ -83,19 +84,19 @@ def test_a_command_begins_where_it_will_read(
     def begin() -> None:
         raise DataError("it has begun")
 
-    monkeypatch.setattr(packaged, "begin", begin)
+    monkeypatch.setattr(mnist, "begin", begin)
     cli.run(arguments.split())
     assert ("it has begun" in capsys.readouterr().err) == begun
 
 
 def test_without_another_thread_it_is_read_in_this_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(self: packaged.Thread) -> None:
+    def refuse(self: mnist.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
-    monkeypatch.setattr(packaged.Thread, "start", refuse)
-    packaged.begin()
-    assert packaged._reader is None
-    assert list(packaged.read()) == list(packaged.FILES)
+    monkeypatch.setattr(mnist.Thread, "start", refuse)
+    mnist.begin()
+    assert mnist._reader is None
+    assert list(mnist.read()) == list(mnist.FILES)
 
 
 def test_without_memory_in_the_other_thread_it_is_read_in_this_one(
@@ -106,9 +107,9 @@ def test_without_memory_in_the_other_thread_it_is_read_in_this_one(
             raise MemoryError
         return b"here", name
 
-    monkeypatch.setattr(packaged, "_unpacked", unpacked)
-    packaged.begin()
-    assert packaged.read() == {name: (b"here", name) for name in SMALL}
+    monkeypatch.setattr(mnist, "_unpacked", unpacked)
+    mnist.begin()
+    assert mnist.read() == {name: (b"here", name) for name in SMALL}
 
 
 def test_what_is_being_read_is_waited_for_and_not_read_again(
@@ -121,14 +122,14 @@ def test_what_is_being_read_is_waited_for_and_not_read_again(
         sleep(0.05)
         return b"slow", name
 
-    monkeypatch.setattr(packaged, "_unpacked", unpacked)
-    packaged.begin()
-    assert list(packaged.read()) == names == list(SMALL)
+    monkeypatch.setattr(mnist, "_unpacked", unpacked)
+    mnist.begin()
+    assert list(mnist.read()) == names == list(SMALL)
 
 
 def test_the_end_of_the_process_does_not_wait_for_the_thread() -> None:
-    packaged.begin()
-    assert packaged._reader.daemon
+    mnist.begin()
+    assert mnist._reader.daemon
 
 
 def test_a_damaged_length_asks_for_no_more_than_the_most_room(
@@ -141,20 +142,20 @@ def test_a_damaged_length_asks_for_no_more_than_the_most_room(
         rooms.append(bufsize)
         return b""
 
-    monkeypatch.setattr(packaged, "FOLDER", tmp_path)
-    monkeypatch.setattr(packaged, "FILES", ("small", "damaged"))
-    monkeypatch.setattr(packaged.zlib_ng, "decompress", decompress)
+    monkeypatch.setattr(mnist, "FOLDER", tmp_path)
+    monkeypatch.setattr(mnist, "FILES", ("small", "damaged"))
+    monkeypatch.setattr(mnist.zlib_ng, "decompress", decompress)
     (tmp_path / "small").write_bytes(b"\x07\x01\x00\x00")
     (tmp_path / "damaged").write_bytes(b"\xff\xff\xff\xff")
-    packaged.read()
+    mnist.read()
     assert rooms == [0x107, 2**26]
 
 
 def test_to_begin_twice_is_to_begin_once() -> None:
-    packaged.begin()
-    reader = packaged._reader
-    packaged.begin()
-    assert packaged._reader is reader
+    mnist.begin()
+    reader = mnist._reader
+    mnist.begin()
+    assert mnist._reader is reader
 
 
 @pytest.mark.parametrize("ahead", [False, True])
@@ -185,18 +186,18 @@ def test_a_damaged_package_is_told_in_the_foreground(
         file.write_bytes(content[:999] + bytes([content[999] ^ 1]) + content[1000:])
     else:
         file.write_bytes(content[:-4] + b"\xff\xff\xff\xff")
-    monkeypatch.setattr(packaged, "FOLDER", tmp_path)
+    monkeypatch.setattr(mnist, "FOLDER", tmp_path)
     if ahead:
-        packaged.begin()
+        mnist.begin()
     with pytest.raises(DataError, match=f"{message}.*; install xpnet again"):
-        packaged.read()
+        mnist.read()
 
 
 def test_the_data_are_the_same_read_ahead_and_from_a_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.undo()
-    packaged.begin()
+    mnist.begin()
     ahead, later, folder = load("mnist"), load("mnist"), load(str(FOLDER))
     assert ahead.x_train.shape == (60000, 28, 28)
     for other in (later, folder):

@@ -1,4 +1,6 @@
-"""The files of MNIST in the package, which can be unpacked in a thread while NumPy is imported.
+"""Machinery that a learner can skip: MNIST, its files beside this one.
+
+They can be unpacked in a thread while NumPy is imported.
 
 zlib-ng takes 60 ms where Python's zlib takes 100, and lets go of the interpreter's lock, so that
 with a second core they come at no cost in time.
@@ -13,7 +15,7 @@ from zlib_ng import zlib_ng
 
 from xpnet.errors import DataError
 
-FOLDER = Path(__file__).parent / "mnist"
+FOLDER = Path(__file__).parent
 FILES = (
     "train-images-idx3-ubyte.gz",
     "train-labels-idx1-ubyte.gz",

@@ -10,11 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import IDX_CODES, idx, idx_folder
 
-from xpnet.datasets import Samples, hold_out, load, load_samples, parse_idx
+from xpnet.data.idx import parse_idx
+from xpnet.data.sources import Samples, hold_out, load, load_samples
 from xpnet.errors import DataError
 
-IDX_CODES = {"u1": 8, "i1": 9, "i2": 11, "i4": 12, "f4": 13, "f8": 14}
 MNIST = {
     "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
     "train-labels-idx1-ubyte": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
@@ -28,23 +29,6 @@ X_TEN = np.arange(90, dtype=np.uint8).reshape(10, 3, 3)
 Y_TEN = (np.arange(10) % 2).astype(np.uint8)
 X = np.arange(40, dtype=np.float32).reshape(10, 4)
 Y = np.arange(10) % 2
-
-
-def idx(array: np.ndarray) -> bytes:
-    """An array as an IDX file, written from the format's description."""
-    head = bytes([0, 0, IDX_CODES[array.dtype.str[1:]], array.ndim])
-    sizes = b"".join(size.to_bytes(4, "big") for size in array.shape)
-    return head + sizes + array.astype(array.dtype.newbyteorder(">")).tobytes()
-
-
-def idx_folder(folder: Path, **arrays: np.ndarray) -> Path:
-    """A folder with x_train, y_train, ... under the names that MNIST's files have."""
-    folder.mkdir()
-    for name, array in arrays.items():
-        part = "train" if name.endswith("train") else "t10k"
-        kind = "images-idx3" if name.startswith("x") else "labels-idx1"
-        (folder / f"{part}-{kind}-ubyte").write_bytes(idx(array))
-    return folder
 
 
 def npz(path: Path, **arrays: object) -> str:
@@ -183,7 +167,7 @@ def test_labels_under_the_name_of_images_are_refused(tmp_path: Path) -> None:
 
 def test_mnist_is_the_published_one() -> None:
     for name, expected in MNIST.items():
-        packed = (files("xpnet") / "mnist" / f"{name}.gz").read_bytes()
+        packed = (files("xpnet.data") / "mnist" / f"{name}.gz").read_bytes()
         assert hashlib.sha256(gzip.decompress(packed)).hexdigest() == expected
 
 

@@ -15,11 +15,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_datasets import idx
+from helpers import idx
 
-from xpnet import downloads
-from xpnet.datasets import NAMED, Samples, load
-from xpnet.downloads import EMNIST_PARTS, MNIST_FILES, PUBLISHED, QMNIST_FILES
+from xpnet.data import downloads
+from xpnet.data.downloads import EMNIST_PARTS, MNIST_FILES, PUBLISHED, QMNIST_FILES
+from xpnet.data.sources import NAMED, Samples, load
 from xpnet.errors import DataError
 
 pytest.importorskip("pooch")

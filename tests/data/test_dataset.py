@@ -4,17 +4,9 @@ import numpy as np
 import pytest
 from helpers import Library, difference
 
-from xpnet.data import (
-    BLOCK,
-    Dataset,
-    as_array,
-    blocks,
-    encode_labels,
-    encode_targets,
-    encode_weights,
-    split,
-    standardization,
-)
+from xpnet.data.constants import standardization
+from xpnet.data.dataset import BLOCK, Dataset, as_array, blocks, split
+from xpnet.data.targets import encode_labels, encode_targets, encode_weights
 from xpnet.device import to_numpy
 from xpnet.errors import DataError, UsageError
 

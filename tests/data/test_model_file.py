@@ -13,7 +13,7 @@ import pytest
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
-from xpnet.checkpoint import FORMAT, read_arrays, write_arrays, write_atomically
+from xpnet.data.model_file import FORMAT, read_arrays, write_arrays, write_atomically
 from xpnet.errors import DataError
 from xpnet.model import Model, load, mlp
 

@@ -22,8 +22,8 @@ import numpy as np
 import numpy.typing as npt
 
 from xpnet.checks import expanded
+from xpnet.data.mnist import FILES as MNIST_FILES
 from xpnet.errors import DataError
-from xpnet.packaged import FILES as MNIST_FILES
 
 HostArray = npt.NDArray[Any]
 PARTS = ("x_train", "y_train", "x_test", "y_test")
