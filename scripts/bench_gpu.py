@@ -37,7 +37,7 @@ from benchmark import Steps, Times, machine, microseconds, numbers, step_by_step
 
 import xpnet
 from xpnet.data.sources import load
-from xpnet.device import select
+from xpnet.device.selection import select
 from xpnet.tools.bench import in_groups, whole_graphs
 
 NETWORKS = {"784-128-10": (128,), "784-2500-2000-1500-1000-500-10": (2500, 2000, 1500, 1000, 500)}

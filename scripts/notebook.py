@@ -20,7 +20,7 @@ from threadpoolctl import threadpool_limits
 
 from xpnet.checks import at_least, choose
 from xpnet.data.sources import load
-from xpnet.device import select
+from xpnet.device.selection import select
 
 
 # Outputs y (n, 10) of the logits z.

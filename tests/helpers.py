@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from xpnet.device import to_numpy
+from xpnet.arrays import to_numpy
 
 ROOT = Path(__file__).parent.parent
 SCRIPTS = ROOT / "scripts"

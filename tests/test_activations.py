@@ -17,7 +17,7 @@ from xpnet.activations import (
     Sigmoid,
     Tanh,
 )
-from xpnet.device import to_numpy
+from xpnet.arrays import to_numpy
 from xpnet.errors import UsageError
 from xpnet.initializers import initial_weights
 from xpnet.random import Purpose, step_keys

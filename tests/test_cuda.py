@@ -24,10 +24,11 @@ from helpers import difference, printed, run_python
 import xpnet
 from xpnet import cli
 from xpnet.activations import ACTIVATIONS
+from xpnet.arrays import namespace, to_numpy
 from xpnet.checks import construct
 from xpnet.data.dataset import BLOCK
 from xpnet.data.sources import load as load_data
-from xpnet.device import namespace, no_transfers, to_numpy
+from xpnet.device.transfers import no_transfers
 from xpnet.errors import DataError, DeviceFailedError, DivergedError, TransferError, UsageError
 from xpnet.evaluation import evaluate
 from xpnet.fast.cublas import CublasError
@@ -718,7 +719,8 @@ except DeviceFailedError as error:
 FORK = """
 import os, sys
 import cupy
-from xpnet.device import Device, probe, select
+from xpnet.device import Device, select
+from xpnet.device.cuda import probe
 import xpnet
 x = cupy.zeros((10, 3))
 model = xpnet.mlp(3, 2).to("cuda")
@@ -764,7 +766,7 @@ def test_arrays_of_two_devices_are_refused(cupy: Any, monkeypatch: pytest.Monkey
     """There is one device here; the other is pretended."""
     x, y = cupy.asarray(IMAGES), cupy.asarray(LABELS)
     monkeypatch.setattr(
-        "xpnet.device.device_of",
+        "xpnet.arrays.device_of",
         lambda a: cupy.cuda.Device(0) if a is not y else SimpleNamespace(id=1),
     )
     with pytest.raises(UsageError, match="x is on cuda:0 and y on cuda:1; expected both on one"):

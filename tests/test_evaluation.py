@@ -5,8 +5,8 @@ import pytest
 from helpers import Library, difference
 
 import xpnet
+from xpnet.arrays import to_numpy
 from xpnet.data.dataset import BLOCK, Dataset
-from xpnet.device import to_numpy
 from xpnet.evaluation import evaluate, outputs
 from xpnet.losses import AbsoluteError, Hinge, SquaredError
 from xpnet.metrics import calibration_error

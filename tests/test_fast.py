@@ -18,7 +18,7 @@ from test_repertoire import anything, targets
 
 import xpnet
 from xpnet.activations import ACTIVATIONS
-from xpnet.device import namespace
+from xpnet.arrays import namespace
 from xpnet.fast import blocks, draws, record
 from xpnet.fast.draws import Draws
 from xpnet.fast.fused import Fused, can_fuse

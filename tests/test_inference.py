@@ -15,8 +15,9 @@ from helpers import difference
 
 import xpnet
 from xpnet.activations import ACTIVATIONS, ReLU
+from xpnet.arrays import Arrays
 from xpnet.inference import BLOCK, _scaled, prepare
-from xpnet.layers import Arrays, Dense, Layer, Standardize
+from xpnet.layers import Dense, Layer, Standardize
 from xpnet.model import Model
 from xpnet.network import Network
 from xpnet.normalization import LayerNorm

@@ -17,8 +17,8 @@ from helpers import difference
 
 import xpnet
 from xpnet.activations import ACTIVATIONS, Activation
+from xpnet.arrays import namespace
 from xpnet.data.dataset import Dataset
-from xpnet.device import namespace
 from xpnet.fast.cublas import Cublas, CublasError, CupyProducts
 from xpnet.fast.expressions import call
 from xpnet.fast.indices import Index, base_index, divide, named

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from helpers import Library, difference
 
-from xpnet.device import to_numpy
+from xpnet.arrays import to_numpy
 from xpnet.errors import UsageError
 from xpnet.layers import Dense, Dropout, Layer, Noise, Rescale, Standardize, one_hot
 from xpnet.normalization import BatchNorm, LayerNorm

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from helpers import Library, difference
 
-from xpnet.device import to_numpy
+from xpnet.arrays import to_numpy
 from xpnet.errors import UsageError
 from xpnet.losses import (
     LOSSES,

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from helpers import Library
 
-from xpnet.device import to_numpy
+from xpnet.arrays import to_numpy
 from xpnet.errors import UsageError
 from xpnet.metrics import (
     accuracy,

@@ -12,7 +12,7 @@ from helpers import Library, difference
 
 import xpnet
 from xpnet.activations import ReLU, Tanh
-from xpnet.device import namespace, to_numpy
+from xpnet.arrays import namespace, to_numpy
 from xpnet.layers import Dense, Dropout, Standardize
 from xpnet.model import Model
 

@@ -8,7 +8,7 @@ from helpers import Library, difference
 
 from xpnet import losses
 from xpnet.activations import ACTIVATIONS, ReLU, Tanh
-from xpnet.device import to_numpy
+from xpnet.arrays import to_numpy
 from xpnet.errors import UsageError
 from xpnet.layers import Dense, Dropout, Noise, Rescale, Standardize
 from xpnet.losses import Loss, SoftmaxCrossEntropy

@@ -5,7 +5,7 @@ import pytest
 from helpers import Library, difference
 
 import xpnet
-from xpnet.device import to_numpy
+from xpnet.arrays import to_numpy
 from xpnet.errors import UsageError
 from xpnet.normalization import NORMALIZATIONS, BatchNorm, LayerNorm
 

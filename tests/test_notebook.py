@@ -10,7 +10,8 @@ import pytest
 from helpers import SCRIPTS, difference
 
 from xpnet.activations import ReLU, Sigmoid
-from xpnet.device import Device, select, to_numpy
+from xpnet.arrays import to_numpy
+from xpnet.device.selection import Device, select
 from xpnet.layers import Dense
 from xpnet.losses import BinaryCrossEntropy, Loss, SoftmaxCrossEntropy, SoftmaxSquaredError
 from xpnet.network import Network

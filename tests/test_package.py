@@ -16,7 +16,7 @@ MODULES = sorted(
     ".".join(path.relative_to(SOURCE).with_suffix("").parts) for path in SOURCE.rglob("*.py")
 )
 ROWS = (
-    "errors checks cuda device random special",
+    "errors checks device arrays random special",
     "layers normalization activations losses initializers schedules metrics network optimizers",
     "fast data inference model preparation evaluation train",
     "tools cli __init__ __main__",
@@ -24,8 +24,8 @@ ROWS = (
 ORDER = [name for row in ROWS for name in row.split()]
 """Modules and folders: each imports only from those before it."""
 USERS = {
-    "array_api_compat": {"device"},
-    "cupy": {"cuda", "device", "fast"},
+    "array_api_compat": {"arrays"},
+    "cupy": {"device", "fast"},
     "safetensors": {"data"},
     "click": {"cli"},
     "rich": {"cli"},

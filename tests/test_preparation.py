@@ -5,8 +5,8 @@ import pytest
 from helpers import Library, difference
 
 import xpnet
+from xpnet.arrays import to_numpy
 from xpnet.data.dataset import Dataset
-from xpnet.device import to_numpy
 from xpnet.errors import DataError
 from xpnet.losses import Pinball
 from xpnet.preparation import in_standard_units, prepare, rescale, start_at_mean

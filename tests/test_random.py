@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from helpers import Library
 
-from xpnet.device import to_numpy
+from xpnet.arrays import to_numpy
 from xpnet.random import (
     Purpose,
     mask_units,

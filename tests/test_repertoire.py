@@ -12,8 +12,8 @@ from helpers import Library, difference
 import xpnet
 from xpnet import schedules
 from xpnet.activations import ACTIVATIONS
+from xpnet.arrays import to_numpy
 from xpnet.cli import run
-from xpnet.device import to_numpy
 from xpnet.initializers import INITIALIZERS
 from xpnet.layers import Dense
 from xpnet.losses import LOSSES, Loss

@@ -5,7 +5,7 @@ import math
 import numpy as np
 from helpers import Library
 
-from xpnet.device import to_numpy
+from xpnet.arrays import to_numpy
 from xpnet.special import normal_cdf, sigmoid, sign, softplus, within
 
 

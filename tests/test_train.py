@@ -10,9 +10,9 @@ from helpers import Library, difference
 
 import xpnet
 from xpnet.activations import LeakyReLU, ReLU
+from xpnet.arrays import namespace, to_numpy
 from xpnet.data.dataset import split
 from xpnet.data.targets import class_weights
-from xpnet.device import namespace, to_numpy
 from xpnet.evaluation import evaluate
 from xpnet.losses import LOSSES, OUTPUTS, BinaryCrossEntropy, Pinball, SoftmaxCrossEntropy
 from xpnet.metrics import interval

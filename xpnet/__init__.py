@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from xpnet.device import Device as Device
-    from xpnet.device import select as select
+    from xpnet.device.selection import Device as Device
+    from xpnet.device.selection import select as select
     from xpnet.errors import DataError as DataError
     from xpnet.errors import DeviceError as DeviceError
     from xpnet.errors import DeviceFallbackWarning as DeviceFallbackWarning

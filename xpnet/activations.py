@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from math import pi, sqrt
 from typing import ClassVar
 
-from xpnet.device import namespace
+from xpnet.arrays import Array, Arrays, namespace
 from xpnet.errors import UsageError
-from xpnet.layers import Array, Arrays, Layer
+from xpnet.layers import Layer
 from xpnet.special import normal_cdf, sigmoid, softplus, within
 
 

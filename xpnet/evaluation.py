@@ -6,12 +6,10 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from xpnet import inference
+from xpnet.arrays import Array, Arrays, HostArray, namespace, on_device_of, to_numpy
 from xpnet.data.dataset import BLOCK, Dataset, blocks
-from xpnet.device import namespace, on_device_of, to_numpy
-from xpnet.layers import Array, Arrays
 from xpnet.losses import Loss, Pinball, loss_for
 from xpnet.metrics import (
     balanced_accuracy,
@@ -25,8 +23,6 @@ from xpnet.metrics import (
 from xpnet.model import Model, predicted_columns
 from xpnet.network import Network, join
 from xpnet.preparation import prepare
-
-HostArray = npt.NDArray[Any]
 
 
 @dataclass(frozen=True)

@@ -17,14 +17,13 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from xpnet.activations import ACTIVATIONS, Identity, ReLU, Tanh
-from xpnet.layers import Arrays, Dense, Dropout, Layer, Noise, Rescale, Standardize
+from xpnet.arrays import Arrays, HostArray
+from xpnet.layers import Dense, Dropout, Layer, Noise, Rescale, Standardize
 from xpnet.network import Network
 from xpnet.normalization import BatchNorm, LayerNorm
 
-HostArray = npt.NDArray[Any]
 Map = Callable[[HostArray], HostArray]
 LayerAndArrays = tuple[Layer, Arrays]
 

@@ -20,8 +20,9 @@ from math import sqrt
 
 import numpy as np
 
+from xpnet.arrays import HostArray
 from xpnet.checks import choose
-from xpnet.random import HostArray, normal, uniform
+from xpnet.random import normal, uniform
 
 INITIALIZERS = (
     *(f"{k}-{d}" for k in ("glorot", "he", "lecun") for d in ("uniform", "normal")),

@@ -16,13 +16,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from xpnet.arrays import Array, Arrays, device_of, namespace
 from xpnet.checks import to_python_numbers
-from xpnet.device import device_of, namespace
 from xpnet.errors import UsageError
 from xpnet.random import mask_units, normal_units
 
-Array = Any  # an array of any array-API library
-Arrays = Mapping[str, Array]
 Shapes = Mapping[str, tuple[int, ...]]
 
 

@@ -10,10 +10,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from xpnet.arrays import Array, namespace
 from xpnet.checks import construct, to_python_numbers
-from xpnet.device import namespace
 from xpnet.errors import UsageError
-from xpnet.layers import Array, one_hot
+from xpnet.layers import one_hot
 from xpnet.special import sigmoid, sign, softplus, within
 
 

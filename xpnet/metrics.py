@@ -8,9 +8,9 @@ over all elements; UsageError is raised where the shapes differ, for (n,) and (n
 
 from math import sqrt
 
-from xpnet.device import device_of, namespace
+from xpnet.arrays import Array, device_of, namespace
 from xpnet.errors import UsageError
-from xpnet.layers import Array, one_hot
+from xpnet.layers import one_hot
 
 
 def accuracy(t: Array, predicted: Array) -> Array:

@@ -9,34 +9,33 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from xpnet import inference
 from xpnet.activations import ACTIVATIONS, Activation
-from xpnet.checks import at_least, check_seed, choose, construct
-from xpnet.data import model_file
-from xpnet.data.dataset import as_array
-from xpnet.data.targets import Label
-from xpnet.device import (
-    Device,
+from xpnet.arrays import (
+    Array,
+    HostArray,
     device_of,
     float_name,
     frozen_copy,
     namespace,
     on_device_of,
     put,
-    select,
     to_numpy,
 )
+from xpnet.checks import at_least, check_seed, choose, construct
+from xpnet.data import model_file
+from xpnet.data.dataset import as_array
+from xpnet.data.targets import Label
+from xpnet.device.selection import Device, select
 from xpnet.errors import DataError, UsageError
 from xpnet.initializers import initial_weights
-from xpnet.layers import Array, Dense, Dropout, Layer, Noise, Rescale, Standardize
+from xpnet.layers import Dense, Dropout, Layer, Noise, Rescale, Standardize
 from xpnet.losses import OUTPUTS, PROBABILITIES, VALUES
 from xpnet.network import Network, by_layer, join, named
 from xpnet.normalization import NORMALIZATIONS, BatchNorm
 from xpnet.random import Purpose, step_keys
 
-HostArray = npt.NDArray[Any]
 MOST_PARAMETERS = 2**40
 MOST_AT_ONCE = 2**24  # numbers that go through a network together: 64 MB of float32
 

@@ -11,9 +11,9 @@ from functools import cached_property
 from math import prod
 from typing import Any
 
-from xpnet.device import namespace
+from xpnet.arrays import Array, Arrays, namespace
 from xpnet.errors import UsageError
-from xpnet.layers import Array, Arrays, Layer, Shapes
+from xpnet.layers import Layer, Shapes
 
 Slot = tuple[int, str, tuple[int, ...]]  # number of the layer, name of the array, shape
 

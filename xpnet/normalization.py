@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from xpnet.device import namespace
+from xpnet.arrays import Array, Arrays, namespace
 from xpnet.errors import UsageError
-from xpnet.layers import Array, Arrays, Layer, Shapes, require_width
+from xpnet.layers import Layer, Shapes, require_width
 
 
 @dataclass(frozen=True)

@@ -18,10 +18,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from math import sqrt
 
+from xpnet.arrays import Array, namespace
 from xpnet.checks import to_python_numbers
-from xpnet.device import namespace
 from xpnet.errors import UsageError
-from xpnet.layers import Array
 from xpnet.special import sign
 
 State = tuple[Array, ...]

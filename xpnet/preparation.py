@@ -4,12 +4,10 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from xpnet.data.constants import standardization
-from xpnet.data.dataset import Dataset
-from xpnet.data.targets import encode_targets
-from xpnet.device import (
+from xpnet.arrays import (
+    Array,
+    HostArray,
     namespace,
     on_device_of,
     put,
@@ -17,12 +15,13 @@ from xpnet.device import (
     to_numpy,
     without_history,
 )
+from xpnet.data.constants import standardization
+from xpnet.data.dataset import Dataset
+from xpnet.data.targets import encode_targets
 from xpnet.errors import DataError
-from xpnet.layers import Array, Rescale, Standardize
+from xpnet.layers import Rescale, Standardize
 from xpnet.losses import OUTPUTS, Loss
 from xpnet.model import Model
-
-HostArray = npt.NDArray[Any]
 
 
 def prepare(model: Model, x: Any, y: Any, loss: Loss | None = None) -> tuple[Dataset, Model]:

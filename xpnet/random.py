@@ -19,12 +19,8 @@ from math import pi
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from xpnet.device import device_of, namespace
-
-Array = Any
-HostArray = npt.NDArray[Any]
+from xpnet.arrays import Array, HostArray, device_of, namespace
 
 ROTATIONS = (13, 15, 26, 6, 17, 29, 16, 24)
 PARITY = 0x1BD11BDA  # C240 of Threefish, reduced to 32 bits (Salmon et al., section 4.2)

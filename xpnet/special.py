@@ -1,11 +1,8 @@
 """Functions that the standard lacks, or that would overflow as they are written in books."""
 
 from math import pi, sqrt
-from typing import Any
 
-from xpnet.device import namespace
-
-Array = Any
+from xpnet.arrays import Array, namespace
 
 
 def sigmoid(x: Array) -> Array:

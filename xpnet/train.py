@@ -15,13 +15,10 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from xpnet.checks import at_least, check_seed, choose, construct
-from xpnet.cuda import failures
-from xpnet.data.dataset import BLOCK, Dataset, split
-from xpnet.data.targets import Label, class_weights, encode_weights
-from xpnet.device import (
+from xpnet.arrays import (
+    Array,
+    HostArray,
     frozen_copy,
     namespace,
     on_device_of,
@@ -29,9 +26,12 @@ from xpnet.device import (
     require_same_device,
     to_numpy,
 )
+from xpnet.checks import at_least, check_seed, choose, construct
+from xpnet.data.dataset import BLOCK, Dataset, split
+from xpnet.data.targets import Label, class_weights, encode_weights
+from xpnet.device.gpu_errors import failures
 from xpnet.errors import DeviceFailedError, DivergedError, UsageError
 from xpnet.evaluation import counts_hits, outputs, sums
-from xpnet.layers import Array
 from xpnet.losses import Loss, SoftmaxCrossEntropy, loss_for
 from xpnet.model import Model
 from xpnet.network import Network
@@ -49,7 +49,6 @@ from xpnet.preparation import in_standard_units, prepare, scale
 from xpnet.random import Purpose, permutation, step_keys
 from xpnet.schedules import SCHEDULES, ReduceOnPlateau, Schedule, Warmup
 
-HostArray = npt.NDArray[Any]
 Batch = tuple[Array, Array, Array | None]  # x, t, w
 Arrays = tuple[Array, ...]
 Advance = Callable[..., Arrays]

@@ -23,11 +23,11 @@ import pytest
 from helpers import SCRIPTS, idx_folder
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from xpnet import device
 from xpnet.cli import COMMANDS, parser, run
 from xpnet.cli.parser import ARGUMENTS, option
 from xpnet.cli.report import Report
 from xpnet.data import sources
+from xpnet.device import selection
 from xpnet.evaluation import Evaluation, evaluate
 from xpnet.losses import SquaredError
 from xpnet.model import load, mlp
@@ -53,7 +53,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     for name in DISTURBING:
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(device, "_warned", False)
+    monkeypatch.setattr(selection, "_warned", False)
     np.savez("tiny.npz", x=X, y=Y)
     return tmp_path
 
@@ -142,7 +142,7 @@ def test_lines_of_epochs_are_some_twenty_with_the_time_that_is_left(
     assert lines[1] == "epoch   2/40   loss 1e+05  accuracy 50.00%  150 samples/s  380 s left"
     test = Evaluation(300, -2e5, None, None, {})
     result = Result(report.model, tuple(history), 40)
-    report.end(result, test, SquaredError(), 80.0, device.select("cpu"), Path("runs"))
+    report.end(result, test, SquaredError(), 80.0, selection.select("cpu"), Path("runs"))
     told = capsys.readouterr().out
     assert "test loss      -2e+05 (squared-error)\n" in told
     assert "time           80.0 s for 40 epochs, 150 samples/s, on cpu\n" in told
@@ -923,8 +923,8 @@ def test_a_full_disk_names_the_file(
 def test_a_gpu_that_cannot_be_used_costs_one_warning(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
 ) -> None:
-    problem = device.Problem("it is on the moon", "fetch it")
-    monkeypatch.setattr(device, "probe", lambda index: problem)
+    problem = selection.Problem("it is on the moon", "fetch it")
+    monkeypatch.setattr(selection, "probe", lambda index: problem)
     assert train("--device", name, "--epochs", "1") == 0
     expected = f"{name} cannot be used, so the CPU is: it is on the moon; fetch it"
     assert capsys.readouterr().err == f"xpnet: warning: {expected}\n"
@@ -935,7 +935,7 @@ def test_a_gpu_that_cannot_be_used_costs_one_warning(
 
 @pytest.mark.parametrize("setting", [{}, {"PYTHONWARNINGS": "error"}, {"PYTHONWARNINGS": "ignore"}])
 def test_the_warning_gives_the_true_reason_once(setting: dict[str, str]) -> None:
-    problem = device.probe(99)
+    problem = selection.probe(99)
     assert problem is not None
     arguments = ["--data", "tiny.npz", "--epochs", "1", "--device", "cuda:99"]
     done = command("train", *arguments, env=os.environ | setting)
@@ -1032,7 +1032,9 @@ def test_ctrl_c_on_a_terminal_ends_the_progress() -> None:
     assert content.rindex(b"\x1b[?25h") > content.rindex(b"\x1b[?25l")
 
 
-@pytest.mark.parametrize("place", ["data.sources.load", "device.select", "evaluation.evaluate"])
+@pytest.mark.parametrize(
+    "place", ["data.sources.load", "device.selection.select", "evaluation.evaluate"]
+)
 def test_ctrl_c_anywhere_exits_130_in_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], place: str
 ) -> None:

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from helpers import Library, difference
 
+from xpnet.arrays import to_numpy
 from xpnet.data.constants import standardization
 from xpnet.data.dataset import BLOCK, Dataset, as_array, blocks, split
 from xpnet.data.targets import encode_labels, encode_targets, encode_weights
-from xpnet.device import to_numpy
 from xpnet.errors import DataError, UsageError
 
 RNG = np.random.default_rng(0)

@@ -9,7 +9,7 @@ import pytest
 from helpers import SCRIPTS, difference
 
 from xpnet.activations import ACTIVATIONS, Sigmoid
-from xpnet.device import select
+from xpnet.device.selection import select
 from xpnet.errors import DataError, UsageError
 from xpnet.losses import LOSSES, SoftmaxCrossEntropy, SoftmaxSquaredError
 from xpnet.model import Model, mlp

@@ -26,7 +26,7 @@ def bench_command(
         at_least(name, value, 1)
     shape = widths(hidden)
     begin("mnist", threads)
-    from xpnet.device import select
+    from xpnet.device.selection import select
     from xpnet.tools.bench import bench, compare_devices, machine, table
     from xpnet.tools.threads import limited
 

@@ -66,7 +66,7 @@ def gradcheck_command(
     formula's direction and the right one.
     """
     begin()
-    from xpnet.device import select
+    from xpnet.device.selection import select
     from xpnet.losses import LOSSES
     from xpnet.model import mlp
     from xpnet.tools.gradcheck import REFERENCES, check, check_file, summary, table, verdict
@@ -135,7 +135,7 @@ def explain_command(
 
     from xpnet.cli.tasks import choose_task
     from xpnet.data.sources import load as load_data
-    from xpnet.device import select
+    from xpnet.device.selection import select
     from xpnet.losses import LOSSES
     from xpnet.preparation import prepare, scale
     from xpnet.tools.explain import explain

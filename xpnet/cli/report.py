@@ -9,7 +9,7 @@ from time import perf_counter
 from xpnet.cli import run_folder as runs
 from xpnet.cli.tasks import Task
 from xpnet.data.sources import Samples
-from xpnet.device import Device
+from xpnet.device.selection import Device
 from xpnet.evaluation import Evaluation
 from xpnet.losses import Loss, name_of
 from xpnet.model import Model

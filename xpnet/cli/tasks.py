@@ -2,18 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from xpnet.arrays import HostArray
 from xpnet.checks import choose, construct
 from xpnet.data.sources import Samples
 from xpnet.errors import DataError, UsageError
 from xpnet.losses import CLASSES, LOSSES, OUTPUTS, VALUES, Loss, Pinball
 from xpnet.model import Model
-
-HostArray = npt.NDArray[Any]
 
 OUTPUTS_OF = {"classification": CLASSES, "multilabel": ("sigmoid",), "regression": VALUES}
 TASKS = tuple(OUTPUTS_OF)

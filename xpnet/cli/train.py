@@ -38,7 +38,7 @@ from xpnet.tools import threads as blas
 if TYPE_CHECKING:
     from xpnet.cli.tasks import Task
     from xpnet.data.sources import Samples
-    from xpnet.device import Device
+    from xpnet.device.selection import Device
     from xpnet.train import Epoch, Result
 
 FEWEST_EPOCHS, FEWEST_STEPS = 10, 1000
@@ -170,7 +170,7 @@ def train(
     from xpnet.data.dataset import split
     from xpnet.data.sources import load as load_data
     from xpnet.data.tables import names_of
-    from xpnet.device import select, versions
+    from xpnet.device.selection import select, versions
     from xpnet.evaluation import evaluate
     from xpnet.train import default_optimizer, fit
 

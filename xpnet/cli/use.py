@@ -23,7 +23,7 @@ from xpnet.errors import DataError, UsageError
 from xpnet.tools import threads as blas
 
 if TYPE_CHECKING:
-    from xpnet.device import Device
+    from xpnet.device.selection import Device
     from xpnet.model import Model
 
 
@@ -59,7 +59,7 @@ def evaluate_command(
     from xpnet.cli.tasks import loss_to_test
     from xpnet.data.dataset import BLOCK
     from xpnet.data.sources import load as load_data
-    from xpnet.device import select
+    from xpnet.device.selection import select
     from xpnet.evaluation import evaluate
     from xpnet.losses import LOSSES
 
@@ -129,7 +129,7 @@ def predict(
     """The label of each sample, and how probable it is; of a regression its values."""
     begin(threads=threads)
     from xpnet.cli import run_folder as runs
-    from xpnet.device import select
+    from xpnet.device.selection import select
     from xpnet.model import load
 
     first = files[0]
@@ -169,8 +169,8 @@ def _predict_file(
     """
     import numpy as np
 
+    from xpnet.arrays import on_device_of, to_numpy
     from xpnet.data.sources import load_samples
-    from xpnet.device import on_device_of, to_numpy
     from xpnet.model import predicted_columns
 
     x = load_samples(file, model.columns)
@@ -206,7 +206,7 @@ def _shown_answer(row: dict[str, Any], width: int) -> str:
 def devices() -> None:
     """What xpnet can compute on here; if there is no GPU, why, and what to do about it."""
     begin()
-    from xpnet.device import inventory, select
+    from xpnet.device.selection import inventory, select
 
     for name, (description, *more), problem in inventory():
         if problem is None:

@@ -1,15 +1,9 @@
 """The constants of scaling: mean and standard deviation of the columns of the training samples."""
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 
+from xpnet.arrays import Array, HostArray, namespace, to_numpy
 from xpnet.data.dataset import blocks
-from xpnet.device import namespace, to_numpy
-from xpnet.layers import Array
-
-HostArray = npt.NDArray[Any]
 
 EXACT = 256  # rows of bytes of which sums and sums of squares are exact in float32
 

@@ -8,14 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from xpnet.device import namespace, put
+from xpnet.arrays import Array, HostArray, namespace, put
 from xpnet.errors import UsageError
-from xpnet.layers import Array
 from xpnet.random import Purpose, permutation, step_keys
-
-HostArray = npt.NDArray[Any]
 
 BLOCK = 1024  # rows that are evaluated, or looked through, at a time
 

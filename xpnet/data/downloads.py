@@ -19,13 +19,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import numpy as np
-import numpy.typing as npt
 
+from xpnet.arrays import HostArray
 from xpnet.checks import expanded
 from xpnet.data.mnist import FILES as MNIST_FILES
 from xpnet.errors import DataError
 
-HostArray = npt.NDArray[Any]
 PARTS = ("x_train", "y_train", "x_test", "y_test")
 SECONDS = 30  # without a byte, until the next mirror is tried
 MIB = 2**20

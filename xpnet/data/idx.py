@@ -10,11 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from xpnet.arrays import HostArray
 from xpnet.errors import DataError
-
-HostArray = npt.NDArray[Any]
 
 MOST_SAMPLES = 2**31 - 1  # rows are counted in int32
 

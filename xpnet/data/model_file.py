@@ -14,17 +14,16 @@ from secrets import token_hex
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from xpnet.activations import ACTIVATIONS
+from xpnet.arrays import HostArray
 from xpnet.errors import DataError, UsageError
 from xpnet.layers import Dense, Dropout, Layer, Noise, Rescale, Standardize
 from xpnet.network import Network
 from xpnet.normalization import NORMALIZATIONS
 
-HostArray = npt.NDArray[Any]
 FORMAT = 1
 LAYERS: dict[str, type[Layer]] = {
     layer.__name__: layer

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from xpnet.arrays import HostArray
 from xpnet.checks import expanded
 from xpnet.data import mnist
 from xpnet.data.downloads import PARTS, PUBLISHED, arrange, fetch
@@ -25,7 +25,6 @@ from xpnet.data.tables import as_whole, read_features, read_table
 from xpnet.errors import DataError
 from xpnet.random import Purpose, permutation, step_keys
 
-HostArray = npt.NDArray[Any]
 NAMED = ("mnist", *PUBLISHED)
 
 

@@ -10,14 +10,12 @@ import re
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from xpnet.arrays import HostArray
 from xpnet.errors import DataError
 
-HostArray = npt.NDArray[Any]
 SHOWN = 8  # names of columns in an error
 
 

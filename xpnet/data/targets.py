@@ -4,14 +4,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from xpnet.arrays import HostArray, to_numpy
 from xpnet.checks import choose
-from xpnet.device import to_numpy
 from xpnet.errors import DataError, UsageError
 from xpnet.losses import CLASSES
 
-HostArray = npt.NDArray[Any]
 Label = int | str
 
 

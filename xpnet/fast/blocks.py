@@ -11,9 +11,8 @@ from math import prod
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-HostArray = npt.NDArray[Any]
+from xpnet.arrays import HostArray
 
 BLOCK = 2**15  # elements of a long vector that go through all operations before the next
 

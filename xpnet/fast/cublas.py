@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from xpnet.cuda import tf32
+from xpnet.device.description import tf32
 
 WORKSPACE = 2**22  # bytes: what cuBLAS takes by itself on most devices
 NO, TRANSPOSED = 0, 1  # cublasOperation_t

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from xpnet.arrays import HostArray
 from xpnet.fast.blocks import aligned
 from xpnet.fast.plan import Plan
-from xpnet.fast.record import VARIABLE, HostArray, Node, variable
+from xpnet.fast.record import VARIABLE, Node, variable
 from xpnet.random import units_of
 
 AT_A_TIME = 2**17  # units

@@ -5,11 +5,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from xpnet.device import is_cupy
+from xpnet.arrays import HostArray, is_cupy
 from xpnet.fast.blocks import aligned
 from xpnet.fast.draws import Draws
 from xpnet.fast.plan import Plan, needed
-from xpnet.fast.record import VARIABLE, HostArray, constant, variable
+from xpnet.fast.record import VARIABLE, constant, variable
 from xpnet.fast.steps import Arrays, InPlaceStep, Step, Tables, warn_of_the_plain_path
 from xpnet.random import units_of
 

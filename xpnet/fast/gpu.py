@@ -16,13 +16,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from xpnet.arrays import Array
 from xpnet.fast.cublas import Cublas, CublasError, CupyProducts
 from xpnet.fast.indices import c_strides
 from xpnet.fast.program import Program, compiled
 from xpnet.fast.record import CONSTANT, VARIABLE, CannotRecordError, KernelArray, variable
 from xpnet.fast.schedule import Strides
 from xpnet.fast.steps import (
-    Array,
     Arrays,
     InPlaceStep,
     Step,

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from xpnet.arrays import HostArray
 from xpnet.fast.blocks import Call, address, aligned, in_blocks, is_elementwise
 from xpnet.fast.record import (
     CONSTANT,
@@ -26,7 +27,6 @@ from xpnet.fast.record import (
     VARIABLE,
     VIEW,
     CannotRecordError,
-    HostArray,
     Node,
     cast,
     concat,

@@ -12,12 +12,11 @@ from typing import Any
 
 import numpy as np
 
+from xpnet.arrays import Array
 from xpnet.fast.cublas import Cublas, CupyProducts
 from xpnet.fast.kernels import MAP, Source
 from xpnet.fast.record import Node
 from xpnet.fast.schedule import Matrix, Product, Schedule, Strides, read_by, written_by
-
-Array = Any
 
 
 @cache

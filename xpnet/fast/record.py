@@ -16,12 +16,10 @@ from math import prod
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from xpnet.device import namespace, remember
+from xpnet.arrays import HostArray, namespace, remember
 from xpnet.random import units_of
 
-HostArray = npt.NDArray[Any]
 Shape = tuple[int, ...]
 
 VARIABLE, CONSTANT, VIEW, OPERATION = "variable", "constant", "view", "operation"

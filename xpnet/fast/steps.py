@@ -4,10 +4,10 @@ import warnings
 from collections.abc import Callable, Collection, Sequence
 from typing import Any, Protocol
 
-from xpnet.cuda import first_line
+from xpnet.arrays import Array
+from xpnet.device.problems import first_line
 from xpnet.fast.record import CannotRecordError, Node, Recorded
 
-Array = Any
 Arrays = tuple[Array, ...]
 Step = Callable[..., tuple[Any, ...]]
 

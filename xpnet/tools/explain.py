@@ -14,13 +14,12 @@ from textwrap import wrap
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from xpnet.activations import ACTIVATIONS
+from xpnet.arrays import Array, Arrays, HostArray, namespace, on_device_of, put, to_numpy
 from xpnet.checks import construct
-from xpnet.device import namespace, on_device_of, put, to_numpy
 from xpnet.errors import UsageError
-from xpnet.layers import Array, Arrays, Dense
+from xpnet.layers import Dense
 from xpnet.losses import LOSSES, VALUES, Loss, dense_targets, loss_for
 from xpnet.model import Model
 from xpnet.network import Network
@@ -29,8 +28,6 @@ from xpnet.optimizers import SGD
 from xpnet.preparation import in_standard_units, prepare
 from xpnet.tools.gradcheck import central_differences
 from xpnet.train import train_step
-
-HostArray = npt.NDArray[Any]
 
 WIDTH = 80  # of a terminal
 MARGIN = 10  # in front of the numbers of an array

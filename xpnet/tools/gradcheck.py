@@ -19,19 +19,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from xpnet.arrays import Array, Arrays, HostArray, on_device_of, put, to_numpy
 from xpnet.checks import at_least, choose
-from xpnet.device import Device, on_device_of, put, to_numpy
+from xpnet.device.selection import Device
 from xpnet.errors import DataError, UsageError, XpnetError
-from xpnet.layers import Array, Arrays
 from xpnet.losses import Loss
 from xpnet.model import Model
 from xpnet.network import by_layer, named
 from xpnet.normalization import BatchNorm, LayerNorm
 from xpnet.random import Purpose, step_keys, uniform
 
-HostArray = npt.NDArray[Any]
 Function = Callable[[Arrays], Array]  # L, a number, of arrays by name
 Gradients = Callable[[Arrays], Arrays]  # ∂L/∂a of each of them, by the same names
 

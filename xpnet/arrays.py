@@ -1,0 +1,149 @@
+"""Arrays of any library: their types, namespace, device, and copies from and to NumPy.
+
+With `device` and `fast` the one place that names array libraries; each is imported when first
+wanted.
+"""
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from xpnet.device.forks import refuse_after_fork
+from xpnet.device.gpu_errors import failures, on_gpu
+from xpnet.errors import UsageError
+
+Array = Any  # an array of any array-API library
+Arrays = Mapping[str, Array]  # by name
+HostArray = npt.NDArray[Any]
+
+_namespaces: dict[type, Any] = {np.ndarray: np}
+_of_the_host: set[type] = set()
+_NOTHING = nullcontext()
+
+
+def namespace(x: Array) -> Any:
+    """The array-API namespace of `x`, remembered by its type.
+
+    NumPy conforms by itself; array-api-compat supplies what CuPy, PyTorch and JAX lack.
+
+    Raises
+    ------
+    UsageError
+        `x` is no array of a library that xpnet supports.
+    """
+    try:
+        return _namespaces[type(x)]
+    except KeyError:
+        pass
+    if isinstance(x, np.ndarray | np.generic):
+        xp: Any = np
+    else:
+        import array_api_compat as compat
+
+        lazy = compat.is_dask_array(x) or compat.is_ndonnx_array(x)
+        try:
+            xp = None if lazy else compat.array_namespace(x)
+        except TypeError:
+            xp = None
+        if xp is None or compat.is_pydata_sparse_array(x):
+            raise UsageError(
+                f"a {type(x).__module__}.{type(x).__qualname__} is no array that xpnet can "
+                "compute with; give one of NumPy, CuPy, PyTorch, JAX or array-api-strict"
+            )
+    _namespaces[type(x)] = xp
+    return xp
+
+
+def remember(kind: type, xp: Any) -> None:
+    """Let `namespace` give `xp` for this type, which stands for arrays of the host."""
+    _namespaces[kind] = xp
+    _of_the_host.add(kind)
+
+
+def device_of(x: Array) -> Any:
+    """The device of `x` in its own library's terms; None for a tracer of JAX."""
+    if isinstance(x, np.ndarray) or type(x) in _of_the_host:
+        return "cpu"
+    import array_api_compat as compat
+
+    return compat.device(x)
+
+
+def on_device_of(x: Array) -> AbstractContextManager[Any]:
+    """A context in which new arrays of `x`'s library are made on `x`'s device.
+
+    CuPy's functions work on the current device, whatever their arguments' devices; for the
+    other libraries there is nothing to do.
+    """
+    if not is_cupy(x):
+        return _NOTHING
+    refuse_after_fork()
+    return on_gpu(device_of(x))
+
+
+def put(array: HostArray, like: Array) -> Array:
+    """`array` of the host as an array of `like`'s library, on its device."""
+    if isinstance(like, np.ndarray):
+        return array
+    plain = array.flags.writeable and array.flags.aligned and array.flags.c_contiguous
+    if not (plain and array.dtype.isnative):  # PyTorch warns of a read-only one
+        array = np.array(array, dtype=array.dtype.newbyteorder("="), order="C")
+    return namespace(like).asarray(array, device=device_of(like))
+
+
+def to_numpy(x: Array) -> HostArray:
+    """`x` as a NumPy array; from a GPU a copy, for which the device is waited for."""
+    if isinstance(x, np.ndarray):
+        return x
+    if is_cupy(x):
+        refuse_after_fork()
+        with failures():
+            return x.get()  # type: ignore[no-any-return]
+    library = type(x).__module__.partition(".")[0]
+    if library == "torch":
+        return x.detach().cpu().numpy()  # type: ignore[no-any-return]
+    if library == "array_api_strict":
+        x = x.to_device(namespace(x).Device("CPU_DEVICE"))
+    return np.asarray(x)
+
+
+def frozen_copy(x: Array) -> Array:
+    """A copy of `x` where it is; of NumPy one that cannot be written to."""
+    copy = namespace(x).asarray(x, copy=True)
+    if isinstance(copy, np.ndarray):
+        copy.flags.writeable = False
+    return copy
+
+
+def require_same_device(x: Array, other: Array, name: str) -> None:
+    """Raise a UsageError where `other`, an array of x's library, lies on another device than x."""
+    if isinstance(x, np.ndarray) or type(other) is not type(x):
+        return
+    here, there = device_of(x), device_of(other)
+    if here is not None and there is not None and here != there:
+        raise UsageError(
+            f"x is on {_shown(here)} and {name} on {_shown(there)}; expected both on one device"
+        )
+
+
+def _shown(device: Any) -> str:
+    """A device's name; CuPy prints it as <CUDA Device 1>."""
+    return f"cuda:{device.id}" if hasattr(device, "id") else str(device)
+
+
+def without_history(x: Array) -> Array:
+    """`x`, cut off from PyTorch's record of how it was computed."""
+    return x.detach() if hasattr(x, "detach") else x
+
+
+def float_name(x: Array) -> str:
+    """The name of the floating-point type of `x`: "float32" or "float64"."""
+    return f"float{namespace(x).finfo(x.dtype).bits}"
+
+
+def is_cupy(x: Array) -> bool:
+    """Whether it is an array of CuPy."""
+    return type(x).__module__.partition(".")[0] == "cupy"

@@ -1,0 +1,9 @@
+"""Machinery that a learner can skip: which devices there are, and what goes wrong on a GPU.
+
+`selection` chooses a device, which `cuda` has probed; `gpu_errors` and `forks` explain failures;
+`transfers` guards against waiting for a GPU.
+"""
+
+from xpnet.device.selection import Device as Device
+from xpnet.device.selection import select as select
+from xpnet.device.transfers import no_transfers as no_transfers
