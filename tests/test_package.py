@@ -18,7 +18,7 @@ MODULES = sorted(
 ROWS = (
     "errors checks device arrays random special",
     "layers normalization activations losses initializers schedules metrics network optimizers",
-    "fast data inference model preparation evaluation train",
+    "fast data model preparation evaluation train",
     "tools cli __init__ __main__",
 )
 ORDER = [name for row in ROWS for name in row.split()]

@@ -144,6 +144,11 @@ def float_name(x: Array) -> str:
     return f"float{namespace(x).finfo(x.dtype).bits}"
 
 
+def is_numpy(x: Array) -> bool:
+    """Whether it is an array of NumPy, and of no subclass."""
+    return type(x) is np.ndarray
+
+
 def is_cupy(x: Array) -> bool:
     """Whether it is an array of CuPy."""
     return type(x).__module__.partition(".")[0] == "cupy"

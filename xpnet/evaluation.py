@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from xpnet import inference
 from xpnet.arrays import Array, Arrays, HostArray, namespace, on_device_of, to_numpy
 from xpnet.data.dataset import BLOCK, Dataset, blocks
 from xpnet.losses import Loss, Pinball, loss_for
@@ -20,7 +19,7 @@ from xpnet.metrics import (
     precision_recall_f1,
     r2,
 )
-from xpnet.model import Model, predicted_columns
+from xpnet.model import Model, infer_on_numpy, predicted_columns
 from xpnet.network import Network, join
 from xpnet.preparation import prepare
 
@@ -124,7 +123,7 @@ def outputs(
 ) -> Iterator[tuple[Array, Array, Array | None]]:
     """Logits, targets and weights of some rows, or of all, in blocks; nothing waits."""
     on_numpy = isinstance(data.x, np.ndarray)
-    infer = inference.prepare(network, params) if on_numpy else partial(network.infer, params)
+    infer = infer_on_numpy(network, params) if on_numpy else partial(network.infer, params)
     for x, t, w in _in_order(data) if rows is None else _gathered(data, rows):
         z = infer(x)
         yield _by_columns(z) if on_numpy else z, t, w

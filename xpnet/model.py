@@ -1,8 +1,9 @@
 """Model: a network with its arrays; and `mlp`, which makes one."""
 
-from collections.abc import Sequence
+import importlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from math import prod
 from os import PathLike
 from pathlib import Path
@@ -10,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from xpnet import inference
 from xpnet.activations import ACTIVATIONS, Activation
 from xpnet.arrays import (
     Array,
+    Arrays,
     HostArray,
     device_of,
     float_name,
@@ -111,9 +112,9 @@ class Model:
             return join([self.network.infer(params, x[i : i + rows, ...]) for i in starts])
 
     @cached_property
-    def _infer_on_numpy(self) -> inference.Map:
+    def _infer_on_numpy(self) -> Callable[[HostArray], HostArray]:
         """`Network.infer` with its arrays on NumPy, prepared at the first call."""
-        return inference.prepare(self.network, self.like(np.zeros(0)).params)
+        return infer_on_numpy(self.network, self.like(np.zeros(0)).params)
 
     def predict_proba(self, x: Any) -> Array:
         """The probability of each label (n, len(labels)), in kind; see `__call__`.
@@ -276,6 +277,22 @@ def predicted_columns(z: Array, multilabel: bool = False) -> Array:
     if z.shape[1] == 1:
         return xp.astype(z[:, 0] > 0, xp.int32)
     return z.argmax(axis=1) if xp is np else xp.argmax(z, axis=1)  # NumPy's function takes longer
+
+
+def fast_paths() -> Any:
+    """The module `xpnet.fast`; None where it was removed, for all works without it."""
+    try:
+        return importlib.import_module("xpnet.fast")
+    except ModuleNotFoundError as error:
+        if error.name != "xpnet.fast":
+            raise
+        return None
+
+
+def infer_on_numpy(network: Network, params: Sequence[Arrays]) -> Callable[[HostArray], HostArray]:
+    """`Network.infer` with these arrays of NumPy, as a function of samples; not to be changed."""
+    fast = fast_paths()
+    return fast.infer_on_numpy(network, params) if fast else partial(network.infer, params)
 
 
 def load(path: str | PathLike[str]) -> Model:

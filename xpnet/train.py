@@ -5,7 +5,6 @@ nothing waits: the order of the samples, the table of each step's scalars and th
 layers that draw go up before the first, and the sums of loss and hits come down after the last.
 """
 
-import importlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -33,7 +32,7 @@ from xpnet.device.gpu_errors import failures
 from xpnet.errors import DeviceFailedError, DivergedError, UsageError
 from xpnet.evaluation import counts_hits, outputs, sums
 from xpnet.losses import Loss, SoftmaxCrossEntropy, loss_for
-from xpnet.model import Model
+from xpnet.model import Model, fast_paths
 from xpnet.network import Network
 from xpnet.normalization import BatchNorm
 from xpnet.optimizers import (
@@ -307,7 +306,7 @@ def fit(
         same up to rounding; what rounding does grows in a long run, by this path or any other.
     capture : bool, optional
         On a GPU, whether the fast path launches its steps as CUDA graphs, many together; by default
-        where they are short (`fast.gpu.LONG_STEP`).
+        where they are short (`fast.cuda.step.LONG_STEP`).
     initial : Result, optional
         Go on from where this fit ended, with its weights, optimizer state, numbers of steps and
         epochs, history and best model; `model` has to be of its network.  The schedule, and an
@@ -543,7 +542,7 @@ class _Run:
     def advancing(self) -> tuple[Advance, bool]:
         """`advance` on the run's data, and whether it changes arrays in place."""
         constants = self.data.x, self.data.t, self.data.w
-        fast = _fast() if self.fast else None
+        fast = fast_paths() if self.fast else None
         if fast is not None and fast.can_fuse(
             constants, *self.network.layers, self.loss, self.optimizer
         ):
@@ -652,7 +651,7 @@ class _Run:
         """
         rows = self.validation_rows if len(self.validation_rows) else self.rows[:FEW]
         constants = self.data.x, self.data.t, None
-        fast = _fast() if self.fast and not isinstance(self.data.x, np.ndarray) else None
+        fast = fast_paths() if self.fast and not isinstance(self.data.x, np.ndarray) else None
         if fast is None or not fast.can_fuse(constants, *self.network.layers, self.validation_loss):
             return partial(self.validate, rows)
         blocks, dtype = -(-len(rows) // BLOCK), self.model.dtype
@@ -730,16 +729,6 @@ def _plateau(schedule: Schedule) -> ReduceOnPlateau | None:
 def _moved(progress: Progress, like: Array) -> Progress:
     """The same, where `like` is."""
     return progress.with_arrays(tuple(put(to_numpy(a), like) for a in progress.arrays))
-
-
-def _fast() -> Any:
-    """The fast paths, where they are installed."""
-    try:
-        return importlib.import_module("xpnet.fast")
-    except ModuleNotFoundError as error:
-        if error.name != "xpnet.fast":
-            raise
-        return None
 
 
 def _continued(model: Model, initial: Result) -> Model:

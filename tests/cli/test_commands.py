@@ -1146,7 +1146,7 @@ def test_evaluate_and_predict_take_threads_too(
         return self.forward(params, x)[0]
 
     monkeypatch.setattr(Network, "infer", infer)
-    monkeypatch.setattr("xpnet.inference.KNOWN", set())  # so that it is called
+    monkeypatch.setattr("xpnet.fast.inference.KNOWN", set())  # so that it is called
     mlp(4, 3).save("model.safetensors")
     np.save("x.npy", X)
     model = [] if "evaluate" in command else ["--model", "model.safetensors"]

@@ -10,7 +10,7 @@ import pytest
 import xpnet
 from xpnet.cli import run
 from xpnet.data.sources import load
-from xpnet.fast import gpu
+from xpnet.fast.cuda import step as gpu
 from xpnet.tools import bench
 
 ROWS = ["training step", "its matrix products", "prediction, 10,000", "its matrix products",

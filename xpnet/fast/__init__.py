@@ -1,15 +1,54 @@
-"""Fast paths: the same numbers as the core's, to rounding, in less time.
+"""Machinery that a learner can skip: the core's numbers, to rounding, in less time.
 
-None is needed: without this folder xpnet is slower.  Both begin with what the core does, written
-down once (`record`).
+None of it is needed: without this folder xpnet is slower.  Training steps are recorded once, by
+calling the core's own code (`record`), and become either calls of NumPy on arrays that exist
+already (`host`), or CUDA kernels and products by cuBLAS (`cuda`).  `inference` is the fast way to
+predict on NumPy.
 
-On NumPy (`fused`) it becomes a list of calls on arrays that are there already (`plan`), long
-vectors block by block (`blocks`), random numbers drawn ahead (`draws`).
-
-On CuPy (`gpu`) it becomes kernels: which there are (`schedule`), their source (`kernels`,
-`expressions`, `indices`), matrix products beside them (`cublas`), and all of a step on the device's
-memory (`program`), launched one after another or as a CUDA graph.
+Its modules are imported when they are first needed.
 """
 
-from xpnet.fast.fused import can_fuse as can_fuse
-from xpnet.fast.fused import fuse as fuse
+from collections.abc import Callable, Collection, Sequence
+from typing import Any
+
+from xpnet.arrays import Array, Arrays, HostArray, is_cupy, is_numpy
+from xpnet.network import Network
+
+
+def can_fuse(constants: tuple[Any, ...], *parts: Any) -> bool:
+    """Whether steps on these arrays, of these layers, losses and optimizers, can be recorded.
+
+    Arrays of NumPy and CuPy can, and what is of xpnet's own classes: others may do what no
+    recording sees, such as drawing numbers.
+    """
+    arrays = [a for a in constants if a is not None]
+    return (all(map(is_numpy, arrays)) or all(map(is_cupy, arrays))) and all(
+        type(part).__module__.partition(".")[0] == "xpnet" for part in parts
+    )
+
+
+def fuse(
+    step: Callable[..., tuple[Any, ...]],
+    constants: tuple[Any, ...],
+    unchanged: Collection[int] = (),
+    capture: bool | None = None,
+    quiet: bool = False,
+) -> Callable[..., tuple[Array, ...]]:
+    """The same step, faster, called with arrays, tables and i; see `steps.InPlaceStep`.
+
+    On arrays of CuPy `cuda.step.CudaStep`, which `capture` and `quiet` are for.
+    """
+    if all(is_numpy(a) for a in constants if a is not None):
+        from xpnet.fast.host.step import HostStep
+
+        return HostStep(step, constants, unchanged)
+    from xpnet.fast.cuda.step import CudaStep
+
+    return CudaStep(step, constants, unchanged, capture, quiet)
+
+
+def infer_on_numpy(network: Network, params: Sequence[Arrays]) -> Callable[[HostArray], HostArray]:
+    """`network.infer` with these arrays, as a function of samples; see `inference.prepare`."""
+    from xpnet.fast.inference import prepare
+
+    return prepare(network, params)

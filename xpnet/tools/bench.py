@@ -31,7 +31,7 @@ from xpnet.data.sources import load
 BLOCK_SECONDS = 0.03
 WARM_UP = 0.1  # part of a block that runs before the clock does, to wake threads and fill caches
 MANY = 10_000
-TOGETHER = 16  # steps that a GPU launches together (`fast.gpu`, which may be absent)
+TOGETHER = 16  # steps that a GPU launches together (`fast.cuda.step`, which may be absent)
 
 Steps = Callable[[int], int | None]
 """Does so many calls and waits for the last; if it had to do another number, it gives that."""

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 
 from xpnet.arrays import Array
-from xpnet.fast.cublas import Cublas, CupyProducts
-from xpnet.fast.kernels import MAP, Source
+from xpnet.fast.cuda.cublas import Cublas, CupyProducts
+from xpnet.fast.cuda.kernels import MAP, Source
+from xpnet.fast.cuda.schedule import Matrix, Product, Schedule, Strides, read_by, written_by
 from xpnet.fast.record import Node
-from xpnet.fast.schedule import Matrix, Product, Schedule, Strides, read_by, written_by
 
 
 @cache

@@ -19,10 +19,11 @@ from test_repertoire import anything, targets
 import xpnet
 from xpnet.activations import ACTIVATIONS
 from xpnet.arrays import namespace
-from xpnet.fast import blocks, draws, record
-from xpnet.fast.draws import Draws
-from xpnet.fast.fused import Fused, can_fuse
-from xpnet.fast.plan import Plan
+from xpnet.fast import can_fuse, record
+from xpnet.fast.host import blocks, draws
+from xpnet.fast.host.draws import Draws
+from xpnet.fast.host.plan import Plan
+from xpnet.fast.host.step import HostStep
 from xpnet.fast.record import CannotRecordError, Node, Recorded, constant, variable
 from xpnet.layers import Dropout, Layer
 from xpnet.losses import LOSSES, SoftmaxCrossEntropy
@@ -180,8 +181,8 @@ def fused(model: Any, optimizer: str = "nesterov", n: int = 64, **options: Any) 
     """A function that makes one step after the other, and what it calls."""
     kept: dict[str, Any] = {}
 
-    def watch(*arguments: Any) -> Fused:
-        kept["fused"] = Fused(*arguments[:3])
+    def watch(*arguments: Any) -> HostStep:
+        kept["fused"] = HostStep(*arguments[:3])
         return kept["fused"]
 
     x = RNG.integers(0, 256, size=(4 * n, model.network.fan_in), dtype=np.uint8)
@@ -323,7 +324,7 @@ def increased(a: Any) -> Any:
     ],
 )
 def test_whatever_recording_lacks_falls_back(change: Callable[[Any], Any]) -> None:
-    fast = Fused(lambda constants, arrays, rows: (change(arrays[0]),), ())
+    fast = HostStep(lambda constants, arrays, rows: (change(arrays[0]),), ())
     start = np.linspace(-1.0, 2.0, 27).reshape(3, 3, 3)
     with pytest.warns(RuntimeWarning, match="no fast path"):
         (found,) = fast((start,), replace_rows(np.zeros(1)), 0)
@@ -587,7 +588,7 @@ def test_any_program_gives_the_same_step_after_step(
     arrays = (*(rng.normal(size=12) for _ in range(3)), rng.normal(size=(3, 4)))
     orders = rng.integers(0, 9, size=(4, 3))
     tables = [replace_rows(order) for order in orders]
-    fast, ours, theirs = Fused(step, (data,)), arrays, arrays
+    fast, ours, theirs = HostStep(step, (data,)), arrays, arrays
     for table, order in zip(tables, orders, strict=True):
         with np.errstate(all="ignore"):
             ours, theirs = fast(ours, table, 0), step((data,), theirs, order)
@@ -608,7 +609,7 @@ def replace_rows(order: np.ndarray) -> Any:
 
 
 def test_arrays_may_change_places() -> None:
-    fast = Fused(lambda constants, arrays, rows: (arrays[1], arrays[0], arrays[2] + 1), ())
+    fast = HostStep(lambda constants, arrays, rows: (arrays[1], arrays[0], arrays[2] + 1), ())
     arrays = np.zeros(3), np.ones(3), np.zeros(())
     for count in range(1, 4):
         arrays = fast(arrays, replace_rows(np.zeros(1)), 0)
@@ -625,7 +626,7 @@ def test_arrays_may_change_places() -> None:
     ],
 )
 def test_elements_may_change_places(move: Callable[[Any], Any]) -> None:
-    fast = Fused(lambda constants, arrays, rows: (move(arrays[0]),), ())
+    fast = HostStep(lambda constants, arrays, rows: (move(arrays[0]),), ())
     start = np.arange(9.0).reshape(3, 3)
     (found,) = fast((start,), replace_rows(np.zeros(1)), 0)
     assert np.array_equal(found, move(start))
@@ -635,14 +636,16 @@ def test_arrays_may_change_places_without_a_plan() -> None:
     def step(constants: Any, arrays: Any, rows: Any) -> tuple[Any, ...]:
         return arrays[1], arrays[0], namespace(arrays[2]).sort(arrays[2])
 
-    fast = Fused(step, ())
+    fast = HostStep(step, ())
     with pytest.warns(RuntimeWarning, match="no fast path"):
         arrays = fast((np.zeros(3), np.ones(3), np.arange(3)), replace_rows(np.zeros(1)), 0)
     assert [a.tolist() for a in arrays] == [[1, 1, 1], [0, 0, 0], [0, 1, 2]]
 
 
 def test_what_does_not_change_is_a_constant_until_it_is_given_anew() -> None:
-    fast = Fused(lambda constants, arrays, rows: (arrays[0] * (2 * arrays[1]), arrays[1]), (), {1})
+    fast = HostStep(
+        lambda constants, arrays, rows: (arrays[0] * (2 * arrays[1]), arrays[1]), (), {1}
+    )
     rows, ones = replace_rows(np.zeros(1)), np.ones(3)
     first = fast((ones, ones), rows, 0)
     assert first[0].tolist() == [2, 2, 2]
@@ -698,7 +701,7 @@ def test_parts_of_one_memory_have_blocks_of_their_own(monkeypatch: pytest.Monkey
     arrays = np.arange(20.0), np.arange(20.0, 40.0)
     expected = step((), arrays, None)
     for ours, theirs in zip(
-        Fused(step, ())(arrays, replace_rows(np.zeros(1)), 0), expected, strict=True
+        HostStep(step, ())(arrays, replace_rows(np.zeros(1)), 0), expected, strict=True
     ):
         assert np.array_equal(ours, theirs)
 
@@ -719,7 +722,7 @@ def test_parts_of_one_memory_have_blocks_of_their_own(monkeypatch: pytest.Monkey
 def test_what_blocks_read_is_there(step: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(blocks, "BLOCK", 2)
     arrays, rows = (np.arange(24.0) - 7, np.arange(12.0)), np.arange(24)[::-1]
-    fast = Fused(lambda constants, arrays, rows: step(*arrays, rows), ())
+    fast = HostStep(lambda constants, arrays, rows: step(*arrays, rows), ())
     found = fast(arrays, replace_rows(rows), 0)
     for ours, theirs in zip(found, step(*arrays, rows), strict=True):
         assert np.array_equal(ours, theirs)
@@ -736,7 +739,7 @@ def test_blocks_of_elements_of_two_sizes_are_kept_apart(monkeypatch: pytest.Monk
         return x, positive, first + xp.sum(x + positive)
 
     arrays = np.arange(24.0) - 7, np.zeros(24), np.zeros(())
-    found = Fused(lambda constants, arrays, rows: step(*arrays), ())(
+    found = HostStep(lambda constants, arrays, rows: step(*arrays), ())(
         arrays, replace_rows(np.zeros(1)), 0
     )
     for ours, theirs in zip(found, step(*arrays), strict=True):

@@ -31,8 +31,8 @@ from xpnet.data.sources import load as load_data
 from xpnet.device.transfers import no_transfers
 from xpnet.errors import DataError, DeviceFailedError, DivergedError, TransferError, UsageError
 from xpnet.evaluation import evaluate
-from xpnet.fast.cublas import CublasError
-from xpnet.fast.expressions import FUNCTIONS
+from xpnet.fast.cuda.cublas import CublasError
+from xpnet.fast.cuda.expressions import FUNCTIONS
 from xpnet.layers import Dense
 from xpnet.losses import LOSSES
 from xpnet.model import Model, load, mlp
@@ -395,8 +395,8 @@ def test_a_graph_is_launched_for_many_steps(cupy: Any, monkeypatch: pytest.Monke
 
 def watch_graphs(cupy: Any, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The steps of each graph that is launched from now on."""
-    gpu = importlib.import_module("xpnet.fast.gpu")
-    made, launched = gpu.FusedOnGPU._graph, []
+    gpu = importlib.import_module("xpnet.fast.cuda.step")
+    made, launched = gpu.CudaStep._graph, []
 
     def watched(self: Any, prepared: Any, count: int) -> Any:
         graph = made(self, prepared, count)
@@ -404,7 +404,7 @@ def watch_graphs(cupy: Any, monkeypatch: pytest.MonkeyPatch) -> list[int]:
             launched.append(count)
         return graph
 
-    monkeypatch.setattr(gpu.FusedOnGPU, "_graph", watched)
+    monkeypatch.setattr(gpu.CudaStep, "_graph", watched)
     return launched
 
 
@@ -416,7 +416,7 @@ def test_long_steps_are_not_captured_unless_one_asks(
     assert launched == []
     PLAIN.trained(cupy.asarray(IMAGES))
     assert launched
-    monkeypatch.setattr("xpnet.fast.gpu.LONG_STEP", 100)
+    monkeypatch.setattr("xpnet.fast.cuda.step.LONG_STEP", 100)
     launched.clear()
     PLAIN.trained(cupy.asarray(IMAGES))
     assert launched == []
@@ -432,7 +432,7 @@ def test_where_cublas_cannot_be_called_steps_are_fused(
     def refuse(self: Any) -> None:
         raise CublasError("libcublas.so.99: no such file")
 
-    monkeypatch.setattr("xpnet.fast.cublas.Cublas.__init__", refuse)
+    monkeypatch.setattr("xpnet.fast.cuda.cublas.Cublas.__init__", refuse)
     with pytest.warns(RuntimeWarning, match="not captured in CUDA graphs .*so.99") as caught:
         ours = PLAIN.trained(cupy.asarray(IMAGES))
     assert len(caught) == 1
@@ -541,7 +541,7 @@ def tables(cupy: Any, rows: int, per_step: int, first: float = 1.0) -> Tables:
 @pytest.mark.parametrize("capture", [False, True])
 def test_steps_follow_the_tables_that_they_are_given(cupy: Any, capture: bool) -> None:
     """New numbers, other sizes, other steps; and arrays that are not those of the last step."""
-    gpu = importlib.import_module("xpnet.fast.gpu")
+    gpu = importlib.import_module("xpnet.fast.cuda.step")
     x = cupy.arange(100.0).reshape(50, 2)
 
     def step(constants: Any, arrays: Any, rows: Any, scalars: Any, keys: Any) -> Any:
@@ -549,7 +549,7 @@ def test_steps_follow_the_tables_that_they_are_given(cupy: Any, capture: bool) -
         batch = xp.take(constants[0], rows, axis=0)
         return (arrays[0] + scalars[0] * xp.sum(batch, axis=0),)
 
-    fused = gpu.FusedOnGPU(step, (x,), (), capture, False)
+    fused = gpu.CudaStep(step, (x,), (), capture, False)
     arrays: Any = (cupy.zeros(2),)
     for given in (
         tables(cupy, 50, 7), tables(cupy, 50, 7, 5.0), tables(cupy, 50, 26), tables(cupy, 50, 30),
@@ -568,8 +568,8 @@ def test_steps_follow_the_tables_that_they_are_given(cupy: Any, capture: bool) -
 
 def test_arrays_may_change_places(cupy: Any) -> None:
     """Which no kernel does: that step is called as it is written."""
-    gpu = importlib.import_module("xpnet.fast.gpu")
-    fused = gpu.FusedOnGPU(lambda _, arrays, *__: (arrays[1], arrays[0]), (), (), True, False)
+    gpu = importlib.import_module("xpnet.fast.cuda.step")
+    fused = gpu.CudaStep(lambda _, arrays, *__: (arrays[1], arrays[0]), (), (), True, False)
     arrays = cupy.zeros(3), cupy.ones(3)
     with pytest.warns(RuntimeWarning, match="a result that is not computed"):
         arrays = fused(arrays, tables(cupy, 4, 2), 0)
@@ -582,7 +582,7 @@ def test_memory_that_lacks_is_no_reason_for_the_plain_path(
     def fail(*_: Any) -> None:
         raise cupy.cuda.memory.OutOfMemoryError(512, 0)
 
-    monkeypatch.setattr("xpnet.fast.gpu.Program", fail)
+    monkeypatch.setattr("xpnet.fast.cuda.step.Program", fail)
     with pytest.raises(
         DeviceFailedError, match=r"epoch 1, steps 1 to 10: no memory .*--batch-size"
     ):

@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from xpnet.fast.expressions import (
+from xpnet.fast.cuda.expressions import (
     FLOAT16,
     HEADER,
     TYPES,
@@ -33,7 +33,7 @@ from xpnet.fast.expressions import (
     indented,
     refuse_float16,
 )
-from xpnet.fast.indices import ZERO, Index, c_strides, flat, named
+from xpnet.fast.cuda.indices import ZERO, Index, c_strides, flat, named
 from xpnet.fast.record import OPERATION, CannotRecordError, Node, Shape
 
 MAP, ROWS, COLUMNS = "map", "rows", "columns"

@@ -17,11 +17,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from xpnet.arrays import Array
-from xpnet.fast.cublas import Cublas, CublasError, CupyProducts
-from xpnet.fast.indices import c_strides
-from xpnet.fast.program import Program, compiled
+from xpnet.fast.cuda.cublas import Cublas, CublasError, CupyProducts
+from xpnet.fast.cuda.indices import c_strides
+from xpnet.fast.cuda.program import Program, compiled
+from xpnet.fast.cuda.schedule import Strides
 from xpnet.fast.record import CONSTANT, VARIABLE, CannotRecordError, KernelArray, variable
-from xpnet.fast.schedule import Strides
 from xpnet.fast.steps import (
     Arrays,
     InPlaceStep,
@@ -49,7 +49,7 @@ class Prepared(NamedTuple):
     graphs: dict[int, Any]
 
 
-class FusedOnGPU(InPlaceStep):
+class CudaStep(InPlaceStep):
     """A step on CuPy, as few launches.
 
     Parameters

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from xpnet.fast.indices import ZERO, Index, base_index, c_strides, divide, flat, named
+from xpnet.fast.cuda.indices import ZERO, Index, base_index, c_strides, divide, flat, named
 from xpnet.fast.record import CONSTANT, VIEW, CannotRecordError, Node, cast, concat, stack
 
 STEP = "step"  # the number of the step, in an index

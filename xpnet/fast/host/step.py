@@ -1,29 +1,17 @@
-"""Fusing: steps of the core as plans, which change their arrays in place."""
+"""`HostStep`: a step of the core as a plan, which changes its arrays in place."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from xpnet.arrays import HostArray, is_cupy
-from xpnet.fast.blocks import aligned
-from xpnet.fast.draws import Draws
-from xpnet.fast.plan import Plan, needed
+from xpnet.arrays import HostArray
+from xpnet.fast.host.blocks import aligned
+from xpnet.fast.host.draws import Draws
+from xpnet.fast.host.plan import Plan, needed
 from xpnet.fast.record import VARIABLE, constant, variable
 from xpnet.fast.steps import Arrays, InPlaceStep, Step, Tables, warn_of_the_plain_path
 from xpnet.random import units_of
-
-
-def can_fuse(constants: tuple[Any, ...], *parts: Any) -> bool:
-    """Whether steps on these arrays, of these layers, losses and optimizers, can be recorded.
-
-    Arrays of NumPy and CuPy can, and what is of xpnet's own classes: others may do what no
-    recording sees, such as drawing numbers.
-    """
-    arrays = [a for a in constants if a is not None]
-    return (all(type(a) is np.ndarray for a in arrays) or all(is_cupy(a) for a in arrays)) and all(
-        type(part).__module__.partition(".")[0] == "xpnet" for part in parts
-    )
 
 
 class Prepared(NamedTuple):
@@ -34,7 +22,7 @@ class Prepared(NamedTuple):
     draws: list[tuple[Draws, HostArray]]
 
 
-class Fused(InPlaceStep):
+class HostStep(InPlaceStep):
     """A step on NumPy, and the plans for the shapes that it is called with."""
 
     def __init__(
@@ -103,21 +91,3 @@ class Fused(InPlaceStep):
             warn_of_the_plain_path(error)
             return None
         return Prepared(plan, places, draws)
-
-
-def fuse(
-    step: Step,
-    constants: tuple[Any, ...],
-    unchanged: Collection[int] = (),
-    capture: bool | None = None,
-    quiet: bool = False,
-) -> Callable[..., Arrays]:
-    """The same step, faster, called with arrays, tables and i; see `Fused`.
-
-    On arrays of CuPy `gpu.FusedOnGPU`, which `capture` and `quiet` are for.
-    """
-    if all(type(a) is np.ndarray for a in constants if a is not None):
-        return Fused(step, constants, unchanged)
-    from xpnet.fast.gpu import FusedOnGPU
-
-    return FusedOnGPU(step, constants, unchanged, capture, quiet)

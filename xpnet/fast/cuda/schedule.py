@@ -12,9 +12,9 @@ from math import prod
 
 import numpy as np
 
-from xpnet.fast.expressions import MisalignedError
-from xpnet.fast.indices import Index, base_index, c_strides, divide, flat, named
-from xpnet.fast.kernels import (
+from xpnet.fast.cuda.expressions import MisalignedError
+from xpnet.fast.cuda.indices import Index, base_index, c_strides, divide, flat, named
+from xpnet.fast.cuda.kernels import (
     COLUMNS,
     MAP,
     ROWS,
@@ -24,7 +24,7 @@ from xpnet.fast.kernels import (
     is_reduction,
     reduced_axis,
 )
-from xpnet.fast.plan import needed
+from xpnet.fast.host.plan import needed
 from xpnet.fast.record import (
     CONSTANT,
     OPERATION,

@@ -19,13 +19,13 @@ import xpnet
 from xpnet.activations import ACTIVATIONS, Activation
 from xpnet.arrays import namespace
 from xpnet.data.dataset import Dataset
-from xpnet.fast.cublas import Cublas, CublasError, CupyProducts
-from xpnet.fast.expressions import call
-from xpnet.fast.indices import Index, base_index, divide, named
-from xpnet.fast.kernels import COLUMNS, MAP, ROWS, Source
-from xpnet.fast.program import Program
+from xpnet.fast.cuda.cublas import Cublas, CublasError, CupyProducts
+from xpnet.fast.cuda.expressions import call
+from xpnet.fast.cuda.indices import Index, base_index, divide, named
+from xpnet.fast.cuda.kernels import COLUMNS, MAP, ROWS, Source
+from xpnet.fast.cuda.program import Program
+from xpnet.fast.cuda.schedule import Product, Schedule
 from xpnet.fast.record import VIEW, CannotRecordError, KernelArray, Node, Recorded, variable
-from xpnet.fast.schedule import Product, Schedule
 from xpnet.layers import Dense, Dropout, Noise, Standardize
 from xpnet.losses import LOSSES, Loss, Pinball
 from xpnet.normalization import NORMALIZATIONS

@@ -16,7 +16,7 @@ from helpers import difference
 import xpnet
 from xpnet.activations import ACTIVATIONS, ReLU
 from xpnet.arrays import Arrays
-from xpnet.inference import BLOCK, _scaled, prepare
+from xpnet.fast.inference import BLOCK, _scaled, prepare
 from xpnet.layers import Dense, Layer, Standardize
 from xpnet.model import Model
 from xpnet.network import Network
@@ -105,7 +105,8 @@ def test_two_hidden_layers_are_folded(monkeypatch: pytest.MonkeyPatch) -> None:
     """Their products have no pass for a bias; nor one that is too large for it."""
     rows = []
     monkeypatch.setattr(
-        "xpnet.inference._dense", lambda W, b, kind, least: rows.append((b is None, least.shape))
+        "xpnet.fast.inference._dense",
+        lambda W, b, kind, least: rows.append((b is None, least.shape)),
     )
     model = trained(x=PIXELS.astype(np.float32) - 128)
     prepare(model.network, model.params)

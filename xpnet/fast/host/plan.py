@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from xpnet.arrays import HostArray
-from xpnet.fast.blocks import Call, address, aligned, in_blocks, is_elementwise
+from xpnet.fast.host.blocks import Call, address, aligned, in_blocks, is_elementwise
 from xpnet.fast.record import (
     CONSTANT,
     OPERATION,
