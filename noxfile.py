@@ -76,10 +76,12 @@ def bench(session: nox.Session) -> None:
         # Whoever is not to be had is named in the tables.
         session.install(peer, success_codes=[0, 1])
     session.run("xpnet", "bench")
-    session.run("python", "scripts/bench_step.py", *(["--rounds", "2"] * bool(session.posargs)))
-    session.run("python", "scripts/bench_memory.py")
+    session.run(
+        "python", "scripts/benchmarks/bench_step.py", *(["--rounds", "2"] * bool(session.posargs))
+    )
+    session.run("python", "scripts/benchmarks/bench_memory.py")
     for script in ("bench_peers.py", "bench_predict.py", "bench_start.py"):
-        session.run("python", f"scripts/{script}", *session.posargs)
+        session.run("python", f"scripts/benchmarks/{script}", *session.posargs)
 
 
 @nox.session
@@ -91,7 +93,7 @@ def cuda(session: nox.Session) -> None:
     tests = ("-m", "pytest", "-q", "-m", "cuda or emulator")
     if str(session.run("python", "-c", code, silent=True)).strip() == "works":
         session.run("python", *tests)
-        session.run("python", "scripts/bench_gpu.py", *session.posargs)
+        session.run("python", "scripts/benchmarks/bench_gpu.py", *session.posargs)
         return
     session.run("pytest", "-q", "tests/test_device.py", "tests/test_kernels.py")
     if not EMULATOR.is_dir():

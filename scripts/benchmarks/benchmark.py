@@ -62,7 +62,7 @@ def pinned(threads: int) -> Iterator[None]:
 
 def environment(threads: int, **more: str) -> dict[str, str]:
     """The variables of a process that computes with so many threads."""
-    here = str(Path(__file__).parent.parent)  # this xpnet, not another that is installed
+    here = str(Path(__file__).parents[2])  # this xpnet, not another that is installed
     path = os.pathsep.join(filter(None, (here, os.environ.get("PYTHONPATH"))))
     counts = dict.fromkeys(OPENMP, str(threads))
     flags = f"--xla_cpu_multi_thread_eigen={str(threads > 1).lower()}"

@@ -1,6 +1,6 @@
 """What predicting costs, 10,000 images at once or one alone, beside other libraries.
 
-    python scripts/bench_predict.py [--threads 1,2] [--rounds 20]
+    python scripts/benchmarks/bench_predict.py [--threads 1,2] [--rounds 20]
 
 The network is 784-128-10 with ReLU in float32, trained a little on MNIST, on the CPU; images come
 as bytes, or as floats of 0 to 255.  Every side has the same weights, is a process of its own, with

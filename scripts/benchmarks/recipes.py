@@ -1,6 +1,6 @@
 """How soon a recipe reaches 98 % (or 97 %) on MNIST: what the defaults of `train` were chosen by.
 
-    python scripts/recipes.py [--epochs 3,4] [--batch-sizes 128] [--optimizers nesterov]
+    python scripts/benchmarks/recipes.py [--epochs 3,4] [--batch-sizes 128] [--optimizers nesterov]
                               [--learning-rates 0.1,0.12,0.15] [--weight-decays 0.0005,0.001]
 
 784-128-10 on all 60,000 images, nothing held out; the 10,000 test images are used at the end of

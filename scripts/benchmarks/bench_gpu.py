@@ -1,6 +1,6 @@
 """What a training step costs on a GPU: as written, fused and captured, beside other libraries.
 
-    python scripts/bench_gpu.py [--batch-sizes 32,128,512,2048,8192] [--rounds 20]
+    python scripts/benchmarks/bench_gpu.py [--batch-sizes 32,128,512,2048,8192] [--rounds 20]
 
 Networks are 784-128-10 and 784-2500-2000-1500-1000-500-10, in float32 on MNIST, which lies on the
 device as bytes (for PyTorch and JAX as floats scaled beforehand); softmax with cross-entropy, ReLU,

@@ -1,6 +1,6 @@
 """From the start of a process to a trained network: MNIST at 97 % and at 98 %, beside others.
 
-    python scripts/bench_start.py [--seeds 5] [--threads 1] [--bars 97,98]
+    python scripts/benchmarks/bench_start.py [--seeds 5] [--threads 1] [--bars 97,98]
 
 Each run is a process of its own: it starts the interpreter, imports what it needs, reads the four
 gzipped files of MNIST, trains 784-128-10 (ReLU, float32, on the CPU) on all 60,000 images by a
@@ -62,7 +62,7 @@ def mnist(limit):
 
     import numpy as np
 
-    folder, arrays = Path(__file__).parent.parent / "xpnet" / "data" / "mnist", []
+    folder, arrays = Path(__file__).parents[2] / "xpnet" / "data" / "mnist", []
     for part in ("train", "t10k"):
         for kind, header in (("images-idx3", 16), ("labels-idx1", 8)):
             content = zlib.decompress((folder / f"{part}-{kind}-ubyte.gz").read_bytes(), 31)

@@ -12,21 +12,32 @@ from helpers import SCRIPTS
 SMALL = {
     "accuracy.py": ["--seeds", "2", "--epochs", "1", "--limit", "1000"],
     "notebook.py": ["--only", "b", "--seeds", "2", "--iterations", "20", "--device", "cpu"],
-    "bench_step.py": ["--batch-sizes", "32,64", "--optimizers", "nesterov", "--rounds", "2"],
-    "bench_peers.py": ["--quick", "--peers", "products,xpnet"],
-    "bench_memory.py": ["--hidden", "128", "--optimizers", "sgd,adam"],
-    "bench_start.py": ["--quick", "--peers", "xpnet,NumPy by hand"],
-    "bench_predict.py": ["--quick", "--peers", "products,xpnet"],
-    "recipes.py": ["--seeds", "2", "--epochs", "1,2", "--limit", "1000"],
+    "benchmarks/bench_step.py": [
+        "--batch-sizes",
+        "32,64",
+        "--optimizers",
+        "nesterov",
+        "--rounds",
+        "2",
+    ],
+    "benchmarks/bench_peers.py": ["--quick", "--peers", "products,xpnet"],
+    "benchmarks/bench_memory.py": ["--hidden", "128", "--optimizers", "sgd,adam"],
+    "benchmarks/bench_start.py": ["--quick", "--peers", "xpnet,NumPy by hand"],
+    "benchmarks/bench_predict.py": ["--quick", "--peers", "products,xpnet"],
+    "benchmarks/recipes.py": ["--seeds", "2", "--epochs", "1,2", "--limit", "1000"],
     "scikit_learn.py": ["--only", "regression,multilabel", "--seeds", "2"],
 }
 
-SHARED = {"benchmark.py", "by_hand.py"}  # what some of them import
-ON_A_GPU = {"bench_gpu.py"}
+SHARED = {"benchmarks/benchmark.py", "benchmarks/by_hand.py"}  # what some of them import
+ON_A_GPU = {"benchmarks/bench_gpu.py"}
 
 
 def test_every_script_has_a_small_mode() -> None:
-    assert {path.name for path in SCRIPTS.glob("*.py")} == {*SMALL, *SHARED, *ON_A_GPU}
+    assert {str(path.relative_to(SCRIPTS)) for path in SCRIPTS.rglob("*.py")} == {
+        *SMALL,
+        *SHARED,
+        *ON_A_GPU,
+    }
 
 
 @pytest.mark.parametrize("script", SMALL)
@@ -51,7 +62,7 @@ def test_a_script_says_what_it_is_for(script: str) -> None:
 
 
 def test_the_benchmark_of_a_gpu_says_why_there_is_none() -> None:
-    command = [sys.executable, str(SCRIPTS / "bench_gpu.py")]
+    command = [sys.executable, str(SCRIPTS / "benchmarks/bench_gpu.py")]
     env = os.environ | {"CUDA_VISIBLE_DEVICES": ""}
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=env)
     if not done.returncode:
@@ -63,7 +74,7 @@ def test_the_benchmark_of_a_gpu_says_why_there_is_none() -> None:
 
 @pytest.mark.emulator
 def test_the_readme_has_the_counts_that_the_benchmark_prints() -> None:
-    command = [sys.executable, str(SCRIPTS / "bench_gpu.py"), "--batch-sizes", "128"]
+    command = [sys.executable, str(SCRIPTS / "benchmarks/bench_gpu.py"), "--batch-sizes", "128"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     rows = [line for line in done.stdout.splitlines() if line.startswith("|")]
     assert len(rows) == 5

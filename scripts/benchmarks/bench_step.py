@@ -1,6 +1,6 @@
 """What a training step costs, beside the best step by hand and its matrix products alone.
 
-    python scripts/bench_step.py [--batch-sizes 32,128,512,1024] [--optimizers nesterov,adam]
+    python scripts/benchmarks/bench_step.py [--batch-sizes 32,128] [--optimizers nesterov,adam]
 
 The network is 784-128-10 with ReLU in float32 on MNIST (`--hidden`, `--activation`, `--dropout`
 change it), on the CPU.  Three sides take turns, block by block in random order:

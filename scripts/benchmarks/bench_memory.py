@@ -1,6 +1,6 @@
 """How much memory training takes, beside what it has to remember.
 
-    python scripts/bench_memory.py [--hidden 2500,2000,1500,1000,500] [--batch-size 128]
+    python scripts/benchmarks/bench_memory.py [--hidden 2500,2000,1500,1000,500] [--batch-size 128]
 
 `fit` trains 784-...-10 in float32 on 1,280 random images for two epochs, with a sixth of them for
 validation: each optimizer in a process of its own.  Measured is by how much the most memory that

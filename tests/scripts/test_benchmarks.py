@@ -17,6 +17,7 @@ from helpers import SCRIPTS
 import xpnet
 from xpnet.optimizers import Optimizer
 
+BENCHMARKS = SCRIPTS / "benchmarks"
 RNG = np.random.default_rng(0)
 X = RNG.integers(0, 256, size=(300, 20)).astype(np.uint8)
 Y = RNG.integers(0, 10, size=300).astype(np.int32)
@@ -29,11 +30,11 @@ OPTIMIZERS: dict[str, Optimizer] = {
 
 def script(name: str) -> Iterator[ModuleType]:
     """A module of the scripts, which import one another."""
-    sys.path.insert(0, str(SCRIPTS))
+    sys.path.insert(0, str(BENCHMARKS))
     try:
         yield importlib.import_module(name)
     finally:
-        sys.path.remove(str(SCRIPTS))
+        sys.path.remove(str(BENCHMARKS))
 
 
 @pytest.fixture
@@ -52,7 +53,7 @@ def start() -> Iterator[ModuleType]:
 
 
 def run(name: str, *arguments: str) -> str:
-    command = [sys.executable, str(SCRIPTS / name), *arguments]
+    command = [sys.executable, str(BENCHMARKS / name), *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
@@ -99,7 +100,7 @@ def test_a_peer_is_asked_in_turn_and_who_fails_is_named(
 ) -> None:
     program = tmp_path / "program.py"
     program.write_text(
-        f"import sys; sys.path.insert(0, {str(SCRIPTS)!r})\n"
+        f"import sys; sys.path.insert(0, {str(BENCHMARKS)!r})\n"
         "import os\n"
         "from benchmark import serve\n"
         "name = sys.argv[sys.argv.index('--peer') + 1]\n"

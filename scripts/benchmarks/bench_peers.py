@@ -1,6 +1,6 @@
 """What a training step costs, beside other libraries.
 
-    python scripts/bench_peers.py [--threads 1,2] [--batch-sizes 32,128,512,1024] [--rounds 20]
+    python scripts/benchmarks/bench_peers.py [--threads 1,2] [--batch-sizes 32,128] [--rounds 20]
 
 The network is 784-128-10 in float32 on MNIST, on the CPU; softmax with cross-entropy; ReLU and
 Adam, or sigmoid and plain gradient descent.  Every side is a process of its own, with so many
