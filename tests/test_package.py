@@ -18,7 +18,7 @@ MODULES = sorted(
 ROWS = (
     "errors checks device arrays random special",
     "layers normalization activations losses initializers schedules metrics network optimizers",
-    "fast data model preparation evaluation train",
+    "train fast data model builder fitting",
     "tools cli __init__ __main__",
 )
 ORDER = [name for row in ROWS for name in row.split()]
@@ -199,8 +199,8 @@ def test_help_takes_no_numpy(arguments: str) -> None:
 def test_training_from_the_command_line_takes_what_it_needs(tmp_path: Path) -> None:
     options = ["--limit", "100", "--epochs", "1", "--output", str(tmp_path / "run"), "-q"]
     code = f"from xpnet.cli import run; assert run({['train', *options]}) == 0"
-    after = loaded(code, depth=2)
-    assert {"numpy", "threadpoolctl", "safetensors", "xpnet.train"} <= after
+    after = loaded(code, depth=3)
+    assert {"numpy", "threadpoolctl", "safetensors", "xpnet.fitting.training"} <= after
     unused = {"array_api_compat", "rich", "cupy", "torch", "jax", "pooch"}
     unused |= {"numpy.ma", "importlib.metadata"}  # 10 and 15 ms
     assert not after & (unused | {"xpnet.tools.gradcheck", "xpnet.tools.explain"})

@@ -14,6 +14,7 @@ from xpnet import schedules
 from xpnet.activations import ACTIVATIONS
 from xpnet.arrays import to_numpy
 from xpnet.cli import run
+from xpnet.fitting.training import fit
 from xpnet.initializers import INITIALIZERS
 from xpnet.layers import Dense
 from xpnet.losses import LOSSES, Loss
@@ -22,7 +23,7 @@ from xpnet.normalization import NORMALIZATIONS, BatchNorm, LayerNorm
 from xpnet.optimizers import AVERAGES, OPTIMIZERS, SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop
 from xpnet.schedules import SCHEDULES, Schedule
 from xpnet.tools.gradcheck import check
-from xpnet.train import fit, train_step
+from xpnet.train import train_step
 
 # Any network
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from xpnet.builder import mlp as mlp
     from xpnet.device.selection import Device as Device
     from xpnet.device.selection import select as select
     from xpnet.errors import DataError as DataError
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
     from xpnet.errors import DivergedError as DivergedError
     from xpnet.errors import UsageError as UsageError
     from xpnet.errors import XpnetError as XpnetError
-    from xpnet.evaluation import evaluate as evaluate
+    from xpnet.fitting.evaluation import evaluate as evaluate
+    from xpnet.fitting.results import Result as Result
+    from xpnet.fitting.training import fit as fit
     from xpnet.losses import AbsoluteError as AbsoluteError
     from xpnet.losses import BinaryCrossEntropy as BinaryCrossEntropy
     from xpnet.losses import BinaryFocal as BinaryFocal
@@ -37,7 +40,6 @@ if TYPE_CHECKING:
     from xpnet.losses import SquaredError as SquaredError
     from xpnet.model import Model as Model
     from xpnet.model import load as load
-    from xpnet.model import mlp as mlp
     from xpnet.network import Network as Network
     from xpnet.optimizers import SGD as SGD
     from xpnet.optimizers import Adagrad as Adagrad
@@ -45,8 +47,6 @@ if TYPE_CHECKING:
     from xpnet.optimizers import AdamW as AdamW
     from xpnet.optimizers import Lion as Lion
     from xpnet.optimizers import RMSprop as RMSprop
-    from xpnet.train import Result as Result
-    from xpnet.train import fit as fit
     from xpnet.train import train_step as train_step
 
 _MODULES = {
@@ -70,17 +70,17 @@ _MODULES = {
     "Pinball": "losses",
     "Poisson": "losses",
     "RMSprop": "optimizers",
-    "Result": "train",
+    "Result": "fitting.results",
     "SGD": "optimizers",
     "SoftmaxCrossEntropy": "losses",
     "SoftmaxSquaredError": "losses",
     "SquaredError": "losses",
     "UsageError": "errors",
     "XpnetError": "errors",
-    "evaluate": "evaluation",
-    "fit": "train",
+    "evaluate": "fitting.evaluation",
+    "fit": "fitting.training",
     "load": "model",
-    "mlp": "model",
+    "mlp": "builder",
     "select": "device",
     "train_step": "train",
 }

@@ -31,7 +31,7 @@ class DeviceFailedError(XpnetError, RuntimeError):
 
     Attributes
     ----------
-    result : xpnet.train.Result or None
+    result : xpnet.Result or None
         In training the best model and the history up to the last whole epoch.
     """
 
@@ -49,7 +49,7 @@ class DivergedError(XpnetError, ArithmeticError):
 
     Attributes
     ----------
-    result : xpnet.train.Result
+    result : xpnet.Result
         The last good model and the history up to it.
     """
 

@@ -150,7 +150,7 @@ class Rescale(Layer):
     While training, y = x and dx = dy, for the targets are standardised instead: with the mean and
     the deviation of each column over the training samples, which are this layer's buffers,
 
-        t' = (t - mean) / scale        (`preparation.in_standard_units`)
+        t' = (t - mean) / scale        (`fitting.scaling.in_standard_units`)
 
     and when predicting the same is undone: y_ij = mean_j + scale_j x_ij.  So one learning rate
     suits targets of any unit.  Before training it is the identity.

@@ -130,7 +130,7 @@ def xpnet_fit(case: Case) -> Steps:
 
 def xpnet_train_step(case: Case) -> Steps:
     import xpnet
-    from xpnet.preparation import standardize
+    from xpnet.fitting.scaling import standardize
 
     x, y = images()
     model, optimizer = xpnet_model(case)

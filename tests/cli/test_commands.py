@@ -23,16 +23,18 @@ import pytest
 from helpers import SCRIPTS, idx_folder
 from threadpoolctl import threadpool_info, threadpool_limits
 
+from xpnet.builder import mlp
 from xpnet.cli import COMMANDS, parser, run
 from xpnet.cli.parser import ARGUMENTS, option
 from xpnet.cli.report import Report
 from xpnet.data import sources
 from xpnet.device import selection
-from xpnet.evaluation import Evaluation, evaluate
+from xpnet.fitting.evaluation import Evaluation, evaluate
+from xpnet.fitting.results import Epoch, Result
+from xpnet.fitting.training import fit
 from xpnet.losses import SquaredError
-from xpnet.model import load, mlp
+from xpnet.model import load
 from xpnet.network import Network
-from xpnet.train import Epoch, Result, fit
 
 POSIX = pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals and terminals")
 NOTEBOOK = SCRIPTS / "notebook.py"
@@ -1033,7 +1035,7 @@ def test_ctrl_c_on_a_terminal_ends_the_progress() -> None:
 
 
 @pytest.mark.parametrize(
-    "place", ["data.sources.load", "device.selection.select", "evaluation.evaluate"]
+    "place", ["data.sources.load", "device.selection.select", "fitting.evaluation.evaluate"]
 )
 def test_ctrl_c_anywhere_exits_130_in_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], place: str
@@ -1124,8 +1126,8 @@ def test_the_blas_takes_as_many_threads_as_run_json_says(
 
         return see
 
-    monkeypatch.setattr("xpnet.train.fit", seeing(fit))
-    monkeypatch.setattr("xpnet.evaluation.evaluate", seeing(evaluate))
+    monkeypatch.setattr("xpnet.fitting.training.fit", seeing(fit))
+    monkeypatch.setattr("xpnet.fitting.evaluation.evaluate", seeing(evaluate))
     with threadpool_limits(2, user_api="blas"):
         assert train("-q", "--epochs", "1", *options.split()) == 0
         assert blas_threads() == 2

@@ -9,10 +9,11 @@ from threading import Barrier
 
 import pytest
 
+from xpnet.builder import mlp
 from xpnet.cli import run_folder as run
 from xpnet.errors import DataError, UsageError
-from xpnet.model import load, mlp
-from xpnet.train import Epoch
+from xpnet.fitting.results import Epoch
+from xpnet.model import load
 
 
 @pytest.fixture(autouse=True)

@@ -13,9 +13,10 @@ import pytest
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
+from xpnet.builder import mlp
 from xpnet.data.model_file import FORMAT, read_arrays, write_arrays, write_atomically
 from xpnet.errors import DataError
-from xpnet.model import Model, load, mlp
+from xpnet.model import Model, load
 
 
 def model(**changes) -> Model:

@@ -17,11 +17,11 @@ import xpnet
 from xpnet.activations import ACTIVATIONS, ReLU
 from xpnet.arrays import Arrays
 from xpnet.fast.inference import BLOCK, _scaled, prepare
+from xpnet.fitting.scaling import standardize
 from xpnet.layers import Dense, Layer, Standardize
 from xpnet.model import Model
 from xpnet.network import Network
 from xpnet.normalization import LayerNorm
-from xpnet.preparation import standardize
 
 LIMIT = 32  # times eps
 WIDTH = 20

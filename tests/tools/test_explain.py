@@ -8,15 +8,16 @@ import pytest
 from helpers import Library
 
 from xpnet.activations import ACTIVATIONS
+from xpnet.builder import mlp
 from xpnet.data.sources import load
 from xpnet.errors import UsageError
+from xpnet.fitting.scaling import standardize
+from xpnet.fitting.training import fit
 from xpnet.layers import Dense, Dropout, Standardize
 from xpnet.losses import LOSSES, SoftmaxSquaredError
-from xpnet.model import Model, mlp
-from xpnet.preparation import standardize
+from xpnet.model import Model
 from xpnet.tools.explain import Explanation, explain, tiny
 from xpnet.tools.gradcheck import check
-from xpnet.train import fit
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.normal(size=(3, 5)), np.asarray([2, 0, 3])

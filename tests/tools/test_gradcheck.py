@@ -9,10 +9,11 @@ import pytest
 from helpers import SCRIPTS, difference
 
 from xpnet.activations import ACTIVATIONS, Sigmoid
+from xpnet.builder import mlp
 from xpnet.device.selection import select
 from xpnet.errors import DataError, UsageError
 from xpnet.losses import LOSSES, SoftmaxCrossEntropy, SoftmaxSquaredError
-from xpnet.model import Model, mlp
+from xpnet.model import Model
 from xpnet.tools import gradcheck
 from xpnet.tools.gradcheck import (
     REFERENCES,

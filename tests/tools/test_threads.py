@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from xpnet.model import mlp
+from xpnet.builder import mlp
 from xpnet.tools import threads
 
 NETWORK = mlp(784, 128, 10).network

@@ -66,9 +66,9 @@ def gradcheck_command(
     formula's direction and the right one.
     """
     begin()
+    from xpnet.builder import mlp
     from xpnet.device.selection import select
     from xpnet.losses import LOSSES
-    from xpnet.model import mlp
     from xpnet.tools.gradcheck import REFERENCES, check, check_file, summary, table, verdict
 
     if file is not None:
@@ -136,8 +136,8 @@ def explain_command(
     from xpnet.cli.tasks import choose_task
     from xpnet.data.sources import load as load_data
     from xpnet.device.selection import select
+    from xpnet.fitting.scaling import prepare, scale
     from xpnet.losses import LOSSES
-    from xpnet.preparation import prepare, scale
     from xpnet.tools.explain import explain
     from xpnet.tools.explain import tiny as tiny_network
 

@@ -102,7 +102,7 @@ def build(
     **options: Any,
 ) -> "Model":
     """The network for these samples, with initial weights; `options` as for `mlp`."""
-    from xpnet.model import mlp
+    from xpnet.builder import mlp
 
     shape = samples.x_train.shape[1:]
     model = mlp(

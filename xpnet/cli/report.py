@@ -10,10 +10,10 @@ from xpnet.cli import run_folder as runs
 from xpnet.cli.tasks import Task
 from xpnet.data.sources import Samples
 from xpnet.device.selection import Device
-from xpnet.evaluation import Evaluation
+from xpnet.fitting.evaluation import Evaluation
+from xpnet.fitting.results import Epoch, Result
 from xpnet.losses import Loss, name_of
 from xpnet.model import Model
-from xpnet.train import Epoch, Result
 
 LINES = 20  # where epochs are short
 SECONDS_BETWEEN_LINES = 5.0

@@ -19,8 +19,8 @@ from xpnet.checks import expanded
 from xpnet.data.model_file import write_atomically
 from xpnet.data.sources import NAMED
 from xpnet.errors import DataError, UsageError
+from xpnet.fitting.results import Epoch
 from xpnet.model import Model
-from xpnet.train import Epoch
 
 MODEL, HISTORY, MANIFEST = "model.safetensors", "history.csv", "run.json"
 

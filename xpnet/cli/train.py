@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from xpnet.cli.tasks import Task
     from xpnet.data.sources import Samples
     from xpnet.device.selection import Device
-    from xpnet.train import Epoch, Result
+    from xpnet.fitting.results import Epoch, Result
 
 FEWEST_EPOCHS, FEWEST_STEPS = 10, 1000
 SECONDS_BETWEEN_WRITES = 1.0  # where epochs are shorter: putting files on a disk takes longer
@@ -171,8 +171,8 @@ def train(
     from xpnet.data.sources import load as load_data
     from xpnet.data.tables import names_of
     from xpnet.device.selection import select, versions
-    from xpnet.evaluation import evaluate
-    from xpnet.train import default_optimizer, fit
+    from xpnet.fitting.evaluation import evaluate
+    from xpnet.fitting.training import default_optimizer, fit
 
     validation = 1 / 6 if validation is None else validation
     chosen = select(device, strict_device)

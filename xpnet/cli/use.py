@@ -60,7 +60,7 @@ def evaluate_command(
     from xpnet.data.dataset import BLOCK
     from xpnet.data.sources import load as load_data
     from xpnet.device.selection import select
-    from xpnet.evaluation import evaluate
+    from xpnet.fitting.evaluation import evaluate
     from xpnet.losses import LOSSES
 
     own = data is None or (run is not None and runs.source_of(data) == run.source)

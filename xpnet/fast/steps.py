@@ -13,7 +13,7 @@ Step = Callable[..., tuple[Any, ...]]
 
 
 class Tables(Protocol):
-    """What the steps of an epoch are given (`train.Tables`)."""
+    """What the steps of an epoch are given (`fitting.steps.Tables`)."""
 
     rows: Array
     scalars: Array

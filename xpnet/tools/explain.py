@@ -19,13 +19,13 @@ from xpnet.activations import ACTIVATIONS
 from xpnet.arrays import Array, Arrays, HostArray, namespace, on_device_of, put, to_numpy
 from xpnet.checks import construct
 from xpnet.errors import UsageError
+from xpnet.fitting.scaling import in_standard_units, prepare
 from xpnet.layers import Dense
 from xpnet.losses import LOSSES, VALUES, Loss, dense_targets, loss_for
 from xpnet.model import Model
 from xpnet.network import Network
 from xpnet.normalization import BatchNorm, LayerNorm
 from xpnet.optimizers import SGD
-from xpnet.preparation import in_standard_units, prepare
 from xpnet.tools.gradcheck import central_differences
 from xpnet.train import train_step
 

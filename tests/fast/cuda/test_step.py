@@ -25,23 +25,26 @@ import xpnet
 from xpnet import cli
 from xpnet.activations import ACTIVATIONS
 from xpnet.arrays import namespace, to_numpy
+from xpnet.builder import mlp
 from xpnet.checks import construct
 from xpnet.data.dataset import BLOCK
 from xpnet.data.sources import load as load_data
 from xpnet.device.transfers import no_transfers
 from xpnet.errors import DataError, DeviceFailedError, DivergedError, TransferError, UsageError
-from xpnet.evaluation import evaluate
 from xpnet.fast.cuda.cublas import CublasError
 from xpnet.fast.cuda.expressions import FUNCTIONS
+from xpnet.fitting.evaluation import evaluate
+from xpnet.fitting.results import Result
+from xpnet.fitting.scaling import prepare
+from xpnet.fitting.steps import Tables
+from xpnet.fitting.training import default_optimizer, fit
 from xpnet.layers import Dense
 from xpnet.losses import LOSSES
-from xpnet.model import Model, load, mlp
+from xpnet.model import Model, load
 from xpnet.network import Network
 from xpnet.optimizers import OPTIMIZERS
-from xpnet.preparation import prepare
 from xpnet.random import mask_units, threefry
 from xpnet.schedules import SCHEDULES
-from xpnet.train import Result, Tables, default_optimizer, fit
 
 pytestmark = pytest.mark.cuda
 
@@ -330,8 +333,8 @@ def test_train_gives_the_history_of_the_cpu(
 
         return watching
 
-    monkeypatch.setattr("xpnet.train.fit", watched(fit))
-    monkeypatch.setattr("xpnet.evaluation.evaluate", watched(evaluate))
+    monkeypatch.setattr("xpnet.fitting.training.fit", watched(fit))
+    monkeypatch.setattr("xpnet.fitting.evaluation.evaluate", watched(evaluate))
     options = ["--limit", "2048", "--epochs", "1", "--dtype", dtype, "--validation", "500", "-q"]
     for device in ("cpu", "cuda"):
         output = ["--device", device, "--output", str(tmp_path / device)]
@@ -647,8 +650,9 @@ def test_a_run_that_fails_keeps_what_it_has(cupy: Any, tmp_path: Path) -> None:
     code = """
 import sys
 import cupy
-from xpnet import cli, train
-fit = train.fit
+from xpnet import cli
+from xpnet.fitting import training
+fit = training.fit
 def fail(*arguments, on_epoch, **options):
     def then_fill(epoch, result):
         on_epoch(epoch, result)
@@ -657,7 +661,7 @@ def fail(*arguments, on_epoch, **options):
             pool.free_all_blocks()
             pool.set_limit(pool.total_bytes())
     return fit(*arguments, on_epoch=then_fill, **options)
-train.fit = fail
+training.fit = fail
 options = ["--limit", "512", "--validation", "100", "--epochs", "4", "--no-fast"]
 sys.exit(cli.run(["train", "--device", "cuda", "--output", "run", "-q", *options]))
 """

@@ -25,11 +25,13 @@ from xpnet.fast.host.draws import Draws
 from xpnet.fast.host.plan import Plan
 from xpnet.fast.host.step import HostStep
 from xpnet.fast.record import CannotRecordError, Node, Recorded, constant, variable
+from xpnet.fitting.results import Result
+from xpnet.fitting.steps import Tables
+from xpnet.fitting.training import fit
 from xpnet.layers import Dropout, Layer
 from xpnet.losses import LOSSES, SoftmaxCrossEntropy
 from xpnet.optimizers import AVERAGES, OPTIMIZERS, Adam, Lion
 from xpnet.random import mask_units
-from xpnet.train import Result, Tables, fit
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(50, 5))

@@ -8,8 +8,8 @@ import xpnet
 from xpnet.arrays import to_numpy
 from xpnet.data.dataset import Dataset
 from xpnet.errors import DataError
+from xpnet.fitting.scaling import in_standard_units, prepare, rescale, start_at_mean
 from xpnet.losses import Pinball
-from xpnet.preparation import in_standard_units, prepare, rescale, start_at_mean
 
 RNG = np.random.default_rng(0)
 X, T = RNG.normal(size=(50, 3)), 100 + 7 * RNG.normal(size=(50, 2))

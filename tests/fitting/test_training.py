@@ -13,12 +13,14 @@ from xpnet.activations import LeakyReLU, ReLU
 from xpnet.arrays import namespace, to_numpy
 from xpnet.data.dataset import split
 from xpnet.data.targets import class_weights
-from xpnet.evaluation import evaluate
+from xpnet.fitting.evaluation import evaluate
+from xpnet.fitting.results import Epoch, Result
+from xpnet.fitting.training import fit
 from xpnet.losses import LOSSES, OUTPUTS, BinaryCrossEntropy, Pinball, SoftmaxCrossEntropy
 from xpnet.metrics import interval
 from xpnet.optimizers import OPTIMIZERS
 from xpnet.schedules import Constant, ReduceOnPlateau
-from xpnet.train import Epoch, Result, fit, train_step
+from xpnet.train import train_step
 
 
 def blobs(n: int = 200, classes: int = 3, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

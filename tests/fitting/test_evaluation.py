@@ -7,10 +7,10 @@ from helpers import Library, difference
 import xpnet
 from xpnet.arrays import to_numpy
 from xpnet.data.dataset import BLOCK, Dataset
-from xpnet.evaluation import evaluate, outputs
+from xpnet.fitting.evaluation import evaluate, outputs
+from xpnet.fitting.scaling import standardize
 from xpnet.losses import AbsoluteError, Hinge, SquaredError
 from xpnet.metrics import calibration_error
-from xpnet.preparation import standardize
 
 RNG = np.random.default_rng(0)
 N = 2500  # more than two blocks

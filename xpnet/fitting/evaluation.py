@@ -9,6 +9,7 @@ import numpy as np
 
 from xpnet.arrays import Array, Arrays, HostArray, namespace, on_device_of, to_numpy
 from xpnet.data.dataset import BLOCK, Dataset, blocks
+from xpnet.fitting.scaling import prepare
 from xpnet.losses import Loss, Pinball, loss_for
 from xpnet.metrics import (
     balanced_accuracy,
@@ -21,7 +22,6 @@ from xpnet.metrics import (
 )
 from xpnet.model import Model, infer_on_numpy, predicted_columns
 from xpnet.network import Network, join
-from xpnet.preparation import prepare
 
 
 @dataclass(frozen=True)
@@ -59,9 +59,9 @@ def evaluate(model: Model, x: Any, y: Any, loss: str | Loss | None = None) -> Ev
     ----------
     model : Model
     x, y : arrays or lists
-        As for `train.fit`.
+        As for `fit`.
     loss : str or Loss, optional
-        By name or made to measure, as for `train.fit`; by default the one in `losses.OUTPUTS`:
+        By name or made to measure, as for `fit`; by default the one in `losses.OUTPUTS`:
         cross-entropy in nats, squared error in the targets' units, or that of counts.
 
     Raises

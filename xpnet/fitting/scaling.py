@@ -31,7 +31,7 @@ def prepare(model: Model, x: Any, y: Any, loss: Loss | None = None) -> tuple[Dat
     ----------
     model : Model
     x, y : arrays or lists
-        As for `train.fit`.
+        As for `fit`.
     loss : Loss, optional
         What the targets are for; by default the one that fits the model's output.
 
