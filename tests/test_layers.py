@@ -1,5 +1,8 @@
 """Each layer by itself; their derivatives are tested with the network's."""
 
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
 import pytest
 from helpers import Library, difference
@@ -7,6 +10,7 @@ from helpers import Library, difference
 from xpnet.arrays import to_numpy
 from xpnet.errors import UsageError
 from xpnet.layers import Dense, Dropout, Layer, Noise, Rescale, Standardize, one_hot
+from xpnet.network import Network
 from xpnet.normalization import BatchNorm, LayerNorm
 from xpnet.random import normal_units
 
@@ -124,14 +128,40 @@ def test_noise_outside_is_refused(deviation: float) -> None:
         Noise(deviation)
 
 
-def test_max_norm_shortens_the_weights_into_a_unit(xp: Library) -> None:
-    W, b = xp.array([[3.0, 0.3], [4.0, 0.4]]), xp.array([9.0, 9.0])
-    after = Dense(2, 2, max_norm=1.0).constrain({"W": W, "b": b})
-    assert difference(after["W"], [[0.6, 0.3], [0.8, 0.4]]) < xp.tolerance(1e-15)
-    assert after["b"] is b
-    assert Dense(2, 2).constrain({"W": W, "b": b})["W"] is W
-    zero = Dense(2, 2, max_norm=1.0).constrain({"W": W * 0, "b": b})
-    assert not np.any(to_numpy(zero["W"]))
+@dataclass(frozen=True)
+class Double(Layer):
+    """A layer of one's own, with the two members that it must have."""
+
+    def forward(self, p: Any, x: Any) -> tuple[Any, None]:
+        return 2 * x, None
+
+    def backward(self, p: Any, cache: None, dy: Any) -> tuple[Any, dict[str, Any]]:
+        return 2 * dy, {}
+
+
+def test_a_layer_needs_forward_and_backward_alone(xp: Library) -> None:
+    layer = Double()
+    assert (layer.shapes, layer.buffers, layer.decayed, layer.draws) == ({}, {}, (), False)
+    network = Network(3, (Dense(3, 2), layer, Dense(2, 1)))
+    theta, x = xp.array(np.linspace(-1, 1, network.size)), xp.array(np.ones((4, 3)))
+    params = network.unpack(theta)
+    z, caches = network.forward(params, x)
+    dx, _ = network.backward(params, caches, z)
+    plain = Network(3, (Dense(3, 2), Dense(2, 1)))
+    twice = [params[0], {**params[2], "W": 2 * params[2]["W"]}]
+    expected, kept = plain.forward(twice, x)
+    assert difference(z, expected) < xp.tolerance(1e-15)
+    assert difference(network.infer(params, x), expected) < xp.tolerance(1e-15)
+    assert difference(dx, plain.backward(twice, kept, z)[0]) < xp.tolerance(1e-15)
+
+
+def test_a_layer_without_a_derivative_is_none() -> None:
+    class NoBackward(Layer):
+        def forward(self, p: Any, x: Any) -> tuple[Any, None]:
+            return x, None
+
+    with pytest.raises(TypeError, match="backward"):
+        NoBackward()  # type: ignore[abstract]
 
 
 @pytest.mark.parametrize("bound", [-1.0, float("nan"), float("inf")])

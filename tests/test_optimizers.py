@@ -8,6 +8,8 @@ from helpers import Library, difference
 
 from xpnet.arrays import to_numpy
 from xpnet.errors import UsageError
+from xpnet.layers import Dense
+from xpnet.network import Network
 from xpnet.optimizers import (
     AVERAGES,
     OPTIMIZERS,
@@ -22,6 +24,7 @@ from xpnet.optimizers import (
     TailAverage,
     clip_by_norm,
     for_steps_of,
+    project,
 )
 
 DECAYED = 7
@@ -279,3 +282,29 @@ def test_parameters_outside_are_refused() -> None:
     ):  # fmt: skip
         with pytest.raises(UsageError, match="expected"):
             make()
+
+
+def test_max_norm_shortens_the_weights_into_a_unit(xp: Library) -> None:
+    """Each of two bounded layers is shortened to its bound, and nothing else changes."""
+    network = Network(2, (Dense(2, 2, max_norm=1.0), Dense(2, 2), Dense(2, 1, max_norm=0.5)))
+    W, b = [[3.0, 0.3], [4.0, 0.4]], [9.0, 9.0]
+    arrays = [{"W": W, "b": b}, {"W": W, "b": b}, {"W": [[0.0], [2.0]], "b": [9.0]}]
+    params = [{name: xp.array(a) for name, a in p.items()} for p in arrays]
+    after = network.unpack(project(network, network.pack(params)))
+    expected = [
+        {**params[0], "W": [[0.6, 0.3], [0.8, 0.4]]}, params[1],
+        {**params[2], "W": [[0.0], [0.5]]},
+    ]  # fmt: skip
+    for found, wanted in zip(after, expected, strict=True):
+        for name, a in wanted.items():
+            assert difference(found[name], a) < xp.tolerance(1e-15)
+
+
+def test_weights_of_0_stay_0_within_a_bound() -> None:
+    network = Network(2, (Dense(2, 2, max_norm=1.0),))
+    assert not np.any(project(network, np.zeros(network.size)))
+
+
+def test_without_a_bound_nothing_is_done() -> None:
+    network, theta = Network(2, (Dense(2, 2),)), np.ones(6)
+    assert project(network, theta) is theta

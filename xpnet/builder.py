@@ -163,7 +163,7 @@ def _initial_arrays(
     for i, layer in enumerate(network.layers):
         p: dict[str, Array] = {}
         for name, shape in (*layer.shapes.items(), *layer.buffers.items()):
-            p[name] = np.ones(shape) if name in layer.begins_at_1 else np.zeros(shape)
+            p[name] = np.full(shape, layer.initial.get(name, 0.0))
         if isinstance(layer, Dense):
             key = step_keys(seed, Purpose.WEIGHTS, i, range(1))[0]
             p["W"] = initial_weights(names[dense.index(i)], key, layer.fan_in, layer.fan_out)

@@ -12,6 +12,7 @@ All derivatives come from one rule.  Where a number a reaches the loss L through
 so a layer needs dy from the layer behind it, and its own ∂y/∂a: nothing else of the network.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -25,31 +26,37 @@ Shapes = Mapping[str, tuple[int, ...]]
 
 
 @dataclass(frozen=True)
-class Layer:
+class Layer(ABC):
     """A map y = f(p, x), where p holds every array that the layer reads besides x.
+
+    A layer defines `forward` and `backward`; every other member has a default.
 
     Attributes
     ----------
     draws : bool
         Whether `forward` reads a random key, `p["key"]`: an int32 array (3,), the two words of the
         key and the number of the batch's first row (`random.mask_units`).
-    begins_at_1 : tuple of str
-        The arrays that are 1 before training; biases and other arrays are 0 (weights are drawn).
+    initial : mapping of str to float
+        What an array is before training, if it is not 0 (the weights of `Dense` are drawn).
     """
 
     draws: ClassVar[bool] = False
-    begins_at_1: ClassVar[tuple[str, ...]] = ()
+    initial: ClassVar[Mapping[str, float]] = {}
 
     def __post_init__(self) -> None:
         to_python_numbers(self)
 
-    @property
-    def formulas(self) -> Mapping[str, str]:
-        """y, dx and the gradient dA of each trainable array A, in a line each (`explain`).
+    @abstractmethod
+    def forward(self, p: Arrays, x: Array) -> tuple[Array, Any]:
+        """Return y while training, and the cache for `backward`."""
 
-        xᵀ is x transposed; ∘ multiplies element by element.
-        """
-        raise NotImplementedError
+    @abstractmethod
+    def backward(self, p: Arrays, cache: Any, dy: Array) -> tuple[Array, Arrays]:
+        """Return ∂L/∂x, and ∂L/∂a for each trainable array a."""
+
+    def infer(self, p: Arrays, x: Array) -> Array:
+        """Return y when predicting."""
+        return self.forward(p, x)[0]
 
     @property
     def shapes(self) -> Shapes:
@@ -76,30 +83,17 @@ class Layer:
         """
         return fan_in
 
-    def forward(self, p: Arrays, x: Array) -> tuple[Array, Any]:
-        """The map while training: y, and the cache for `backward`."""
-        raise NotImplementedError
-
-    def backward(self, p: Arrays, cache: Any, dy: Array) -> tuple[Array, Arrays]:
-        """∂L/∂x, and ∂L/∂a for each trainable array a."""
-        raise NotImplementedError
-
     def refresh(self, p: Arrays, cache: Any) -> Arrays:
         """The next values of the buffers, after a step whose `forward` gave this cache."""
         return {name: p[name] for name in self.buffers}
 
     @property
-    def constrained(self) -> bool:
-        """Whether `constrain` has anything to do."""
-        return False
+    def formulas(self) -> Mapping[str, str]:
+        """y, dx and the gradient dA of each trainable array A, as `xpnet explain` prints them.
 
-    def constrain(self, p: Arrays) -> Arrays:
-        """The trainable arrays, brought back within their bounds after a step."""
-        return {name: p[name] for name in self.shapes}
-
-    def infer(self, p: Arrays, x: Array) -> Array:
-        """The map when predicting."""
-        return self.forward(p, x)[0]
+        xᵀ is x transposed; ∘ multiplies element by element.
+        """
+        return {}
 
 
 @dataclass(frozen=True)
@@ -123,7 +117,7 @@ class Standardize(Layer):
 
     columns: int
 
-    begins_at_1: ClassVar[tuple[str, ...]] = ("scale",)
+    initial: ClassVar[Mapping[str, float]] = {"scale": 1.0}
     formulas: ClassVar[Mapping[str, str]] = {"y": "(x - mean) / scale", "dx": "dy / scale"}
 
     @property
@@ -166,7 +160,7 @@ class Rescale(Layer):
 
     columns: int
 
-    begins_at_1: ClassVar[tuple[str, ...]] = ("scale",)
+    initial: ClassVar[Mapping[str, float]] = {"scale": 1.0}
     formulas: ClassVar[Mapping[str, str]] = {"y": "x", "dx": "dy"}
 
     @property
@@ -199,12 +193,8 @@ class Dense(Layer):
 
     The cache is x.
 
-    With `max_norm` c, after each step the weights W_j into a unit are shortened to c if they are
-    longer: W_j ← W_j min(1, c / ‖W_j‖).
-
-    Sources: Rumelhart, Hinton & Williams (1986), *Learning representations by back-propagating
-    errors*, equations 1, 6 and 7, for a batch; for c Srivastava, Hinton, Krizhevsky, Sutskever &
-    Salakhutdinov (2014), *Dropout*, section 5.1.
+    Source: Rumelhart, Hinton & Williams (1986), *Learning representations by back-propagating
+    errors*, equations 1, 6 and 7, for a batch.
 
     Parameters
     ----------
@@ -213,7 +203,8 @@ class Dense(Layer):
     bias : bool, default True
         Whether there is a b.
     max_norm : float, default 0.0
-        c; 0 for no bound.
+        The greatest length of the weights into a unit after a step (`optimizers.project`); 0 for
+        no bound.
 
     Raises
     ------
@@ -259,18 +250,6 @@ class Dense(Layer):
         if self.bias:
             grads["b"] = namespace(dy).sum(dy, axis=0)
         return dy @ p["W"].T, grads
-
-    @property
-    def constrained(self) -> bool:
-        return self.max_norm > 0
-
-    def constrain(self, p: Arrays) -> Arrays:
-        if not self.constrained:
-            return super().constrain(p)
-        xp, W = namespace(p["W"]), p["W"]
-        norm = xp.sqrt(xp.sum(W * W, axis=0, keepdims=True))
-        shortened = W * (self.max_norm / xp.maximum(norm, xp.full_like(norm, self.max_norm)))
-        return {**super().constrain(p), "W": shortened}
 
 
 @dataclass(frozen=True)

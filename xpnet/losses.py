@@ -6,6 +6,7 @@ z's shape; with m = 1, and for `Pinball`, also (n,).  w (n,) weighs the samples;
 as all ones.  The mean is over n, so weights should have a mean of one (`fit` sees to that).
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -90,7 +91,7 @@ def _indicator(condition: Array, like: Array) -> Array:
 
 
 @dataclass(frozen=True)
-class Loss:
+class Loss(ABC):
     """A mean error of logits; `output` names the map from logits to probabilities.
 
     Attributes
@@ -104,19 +105,19 @@ class Loss:
     """
 
     output: ClassVar[str]
-    formulas: ClassVar[Mapping[str, str]]
+    formulas: ClassVar[Mapping[str, str]] = {}
     spreads: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         to_python_numbers(self)
 
+    @abstractmethod
     def forward(self, z: Array, t: Array, w: Array | None = None) -> tuple[Array, Any]:
-        """L, a 0-d array, and the cache for `backward`."""
-        raise NotImplementedError
+        """Return L, a 0-d array, and the cache for `backward`."""
 
+    @abstractmethod
     def backward(self, cache: Any) -> Array:
-        """∂L/∂z (n, m)."""
-        raise NotImplementedError
+        """Return ∂L/∂z (n, m)."""
 
     def probabilities(self, z: Array) -> Array:
         """What the logits stand for."""

@@ -107,19 +107,22 @@ class Network:
         return tuple(i for i, layer in enumerate(self.layers) if layer.draws)
 
     def unpack(
-        self, theta: Array, buffers: Array, keys: Array | None = None
+        self, theta: Array, buffers: Array | None = None, keys: Array | None = None
     ) -> list[dict[str, Array]]:
         """The arrays of each layer by name: views of the vectors, where slices are views.
 
         Parameters
         ----------
         theta : floating-point array (size,)
-        buffers : floating-point array (buffer_size,)
+        buffers : floating-point array (buffer_size,), optional
+            Left out, the arrays that are not trained are left out.
         keys : int32 array (len(drawing), 3), optional
             The key of each layer that draws; not needed when predicting.
         """
         params: list[dict[str, Array]] = [{} for _ in self.layers]
         for slots, vector in ((self.slots, theta), (self.buffer_slots, buffers)):
+            if vector is None:
+                continue
             start = 0
             for i, name, shape in slots:
                 stop = start + prod(shape)
@@ -171,14 +174,10 @@ class Network:
         return self.pack_buffers([layer.refresh(p, cache) for layer, p, cache in layers])
 
     @cached_property
-    def constrained(self) -> bool:
-        """Whether some layer bounds its weights."""
-        return any(layer.constrained for layer in self.layers)
-
-    def constrain(self, theta: Array, buffers: Array) -> Array:
-        """`theta` after a step, back within the bounds of each layer."""
-        params = self.unpack(theta, buffers)
-        return self.pack([a.constrain(p) for a, p in zip(self.layers, params, strict=True)])
+    def bounds(self) -> tuple[tuple[int, float], ...]:
+        """The number of each layer whose weights are bounded, and its bound (`Dense.max_norm`)."""
+        bounds = [getattr(layer, "max_norm", 0.0) for layer in self.layers]
+        return tuple((i, bound) for i, bound in enumerate(bounds) if bound)
 
     def infer(self, params: Sequence[Arrays], x: Array) -> Array:
         """The logits when predicting."""

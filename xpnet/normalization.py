@@ -56,7 +56,7 @@ class BatchNorm(Layer):
     eps: float = 1e-5
     rate: float = 0.1
 
-    begins_at_1: ClassVar[tuple[str, ...]] = ("gamma", "var")
+    initial: ClassVar[Mapping[str, float]] = {"gamma": 1.0, "var": 1.0}
     formulas: ClassVar[Mapping[str, str]] = {
         "y": "γ h + β,  h = (x - mean_i x_i) r,  r = (var_i x_i + ε)^(-1/2)",
         "dx": "r (g - mean_i g_i - h mean_i(g_i h_i)),  g = dy γ",
@@ -138,7 +138,7 @@ class LayerNorm(Layer):
     columns: int
     eps: float = 1e-5
 
-    begins_at_1: ClassVar[tuple[str, ...]] = ("gamma",)
+    initial: ClassVar[Mapping[str, float]] = {"gamma": 1.0}
     formulas: ClassVar[Mapping[str, str]] = {
         "y": "γ h + β,  h = (x - mean_j x_j) r,  r = (var_j x_j + ε)^(-1/2)",
         "dx": "r (g - mean_j g_j - h mean_j(g_j h_j)),  g = dy γ",

@@ -14,6 +14,7 @@ Source: Loshchilov & Hutter (2019), *Decoupled weight decay regularization*, alg
 with η λ for the product of schedule and decay, as in torch.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from math import sqrt
@@ -21,6 +22,7 @@ from math import sqrt
 from xpnet.arrays import Array, namespace
 from xpnet.checks import to_python_numbers
 from xpnet.errors import UsageError
+from xpnet.network import Network
 from xpnet.special import sign
 
 State = tuple[Array, ...]
@@ -48,7 +50,7 @@ def add_decay(g: Array, theta: Array, decay: float, decayed: int) -> Array:
 
 
 @dataclass(frozen=True)
-class Optimizer:
+class Optimizer(ABC):
     """A rule for the next θ.
 
     Parameters
@@ -78,8 +80,8 @@ class Optimizer:
             raise UsageError(f"weight decay {self.weight_decay}: expected 0 or more")
 
     def init(self, theta: Array) -> State:
-        """The state before the first step."""
-        raise NotImplementedError
+        """Return the state before the first step."""
+        return ()
 
     def scalars(self, factor: float, t: int) -> tuple[float, ...]:
         """The numbers that step t = 1, 2, ... needs, where the schedule gives `factor`."""
@@ -102,9 +104,9 @@ class Optimizer:
             g = add_decay(g, theta, self.weight_decay, decayed)
         return self.descend(theta, g, state, scalars)
 
+    @abstractmethod
     def descend(self, theta: Array, g: Array, state: State, scalars: Array) -> tuple[Array, State]:
-        """The rule itself: the next θ and state, decay apart."""
-        raise NotImplementedError
+        """Return the next θ and state, decay apart: the rule itself."""
 
 
 @dataclass(frozen=True)
@@ -413,6 +415,25 @@ def for_steps_of(samples: int, optimizer: Optimizer) -> Optimizer:
     part = min(samples / 128, 1.0)
     factor = part if isinstance(optimizer, SGD) else sqrt(part)
     return replace(optimizer, learning_rate=optimizer.learning_rate * factor)
+
+
+def project(network: Network, theta: Array) -> Array:
+    """Shorten the weights W_j into a unit to the bound c of its layer, if they are longer.
+
+        W_j ← W_j min(1, c / ‖W_j‖)
+
+    Source: Srivastava, Hinton, Krizhevsky, Sutskever & Salakhutdinov (2014), *Dropout*, section
+    5.1; c is `Dense.max_norm`.
+    """
+    if not network.bounds:
+        return theta
+    params = network.unpack(theta)
+    for i, c in network.bounds:
+        W = params[i]["W"]
+        xp = namespace(W)
+        norm = xp.sqrt(xp.sum(W * W, axis=0, keepdims=True))
+        params[i]["W"] = W * (c / xp.maximum(norm, xp.full_like(norm, c)))
+    return network.pack(params)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@
 from xpnet.arrays import Array
 from xpnet.losses import Loss
 from xpnet.network import Network
-from xpnet.optimizers import Optimizer, State, clip_by_norm
+from xpnet.optimizers import Optimizer, State, clip_by_norm, project
 
 Batch = tuple[Array, Array, Array | None]  # x, t, w
 
@@ -46,7 +46,7 @@ def train_step(
         The next ones, and the loss of this batch before the update, a 0-d array.
     """
     g, next_buffers, value = gradient(network, loss, theta, buffers, batch, keys)
-    theta, state = update(network, optimizer, theta, g, state, buffers, scalars, clip_norm)
+    theta, state = update(network, optimizer, theta, g, state, scalars, clip_norm)
     return theta, state, next_buffers, value
 
 
@@ -70,12 +70,11 @@ def update(
     theta: Array,
     g: Array,
     state: State,
-    buffers: Array,
     scalars: Array,
     clip_norm: float | None,
 ) -> tuple[Array, State]:
-    """The next θ, within its bounds, and state; see `train_step`."""
+    """Return the next θ, within its bounds, and state; see `train_step`."""
     if clip_norm is not None:
         g = clip_by_norm(g, float(clip_norm))
     theta, state = optimizer.update(theta, g, state, scalars, network.decayed_size)
-    return (network.constrain(theta, buffers) if network.constrained else theta), state
+    return project(network, theta), state

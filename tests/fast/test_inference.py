@@ -268,6 +268,9 @@ class Centre(Layer):
     def forward(self, p: Arrays, x: np.ndarray) -> tuple[np.ndarray, None]:
         return x - x.mean(axis=0), None
 
+    def backward(self, p: Arrays, cache: None, dy: np.ndarray) -> tuple[np.ndarray, Arrays]:
+        return dy - dy.mean(axis=0), {}
+
 
 @pytest.mark.parametrize(
     "layers",

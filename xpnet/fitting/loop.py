@@ -235,9 +235,7 @@ class _Run:
                     None if keys is None else keys[j, ...],
                 )  # fmt: skip
                 g, value = g + part * g_j, value + part * value_j
-            theta, state = update(
-                network, self.optimizer, theta, g, state, buffers, scalars, self.clip_norm
-            )
+            theta, state = update(network, self.optimizer, theta, g, state, scalars, self.clip_norm)
         if average:
             average[0] = average[0] + a * (theta - average[0])
             if network.refreshing:

@@ -28,8 +28,9 @@ from xpnet.fast.cuda.schedule import Product, Schedule
 from xpnet.fast.record import VIEW, CannotRecordError, KernelArray, Node, Recorded, variable
 from xpnet.layers import Dense, Dropout, Noise, Standardize
 from xpnet.losses import LOSSES, Loss, Pinball
+from xpnet.network import Network
 from xpnet.normalization import NORMALIZATIONS
-from xpnet.optimizers import OPTIMIZERS, Optimizer, clip_by_norm
+from xpnet.optimizers import OPTIMIZERS, Optimizer, clip_by_norm, project
 from xpnet.random import normal_units
 from xpnet.train import train_step
 
@@ -464,14 +465,8 @@ def test_noise_is_what_numpy_draws(shape: tuple[int, int], dtype: str) -> None:
 @dtypes
 @shapes
 def test_weights_are_kept_within_their_bound(shape: tuple[int, int], dtype: str) -> None:
-    layer = Dense(*shape, max_norm=0.5)
-
-    def step(W: Any, b: Any) -> Any:
-        xp = namespace(W)
-        after = layer.constrain({"W": W, "b": b})
-        return (xp.concat([xp.reshape(a, (-1,)) for a in (after["W"], after["b"])]),)
-
-    assert_the_same(step, normal(*shape, dtype=dtype), normal(shape[1], dtype=dtype))
+    network = Network(shape[0], (Dense(*shape, max_norm=0.5),))
+    assert_the_same(lambda theta: (project(network, theta),), normal(network.size, dtype=dtype))
 
 
 @cuda
