@@ -170,12 +170,12 @@ def test_a_max_norm_outside_is_refused(bound: float) -> None:
         Dense(2, 2, max_norm=bound)
 
 
-def test_rescale_is_the_identity_while_training(xp: Library) -> None:
+def test_rescale_maps_deviations_to_the_units_of_the_targets(xp: Library) -> None:
     p = {"mean": xp.array([1.0, 2.0]), "scale": xp.array([3.0, 4.0])}
     x = xp.array([[1.0, -1.0]])
-    assert Rescale(2).forward(p, x)[0] is x
-    assert Rescale(2).backward(p, None, x)[0] is x
+    assert to_numpy(Rescale(2).forward(p, x)[0]).tolist() == [[4.0, -2.0]]
     assert to_numpy(Rescale(2).infer(p, x)).tolist() == [[4.0, -2.0]]
+    assert to_numpy(Rescale(2).backward(p, None, x)[0]).tolist() == [[3.0, -4.0]]
 
 
 @pytest.mark.parametrize("layer", [Standardize(2), Rescale(2), BatchNorm(2), LayerNorm(2)])

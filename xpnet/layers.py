@@ -139,15 +139,16 @@ class Standardize(Layer):
 
 @dataclass(frozen=True)
 class Rescale(Layer):
-    """The last layer of a regression: from units of standard deviations to those of the targets.
+    """The last layer of a regression: y_ij = mean_j + scale_j x_ij.
 
-    While training, y = x and dx = dy, for the targets are standardised instead: with the mean and
-    the deviation of each column over the training samples, which are this layer's buffers,
+    The constants are buffers: the mean and the standard deviation of each column of the targets
+    over the training samples (`data.constants`); before, mean 0 and scale 1 make it the identity.
+    So the layers before it compute in units of standard deviations, whatever those of the targets.
 
-        t' = (t - mean) / scale        (`fitting.scaling.in_standard_units`)
+        ∂y_ij/∂x_ij = scale_j         dx_ij = dy_ij scale_j
 
-    and when predicting the same is undone: y_ij = mean_j + scale_j x_ij.  So one learning rate
-    suits targets of any unit.  Before training it is the identity.
+    `fit` leaves this layer out and standardises the targets instead, t' = (t - mean) / scale: the
+    same model, and one learning rate suits targets of any unit.
 
     Source: LeCun, Bottou, Orr & Müller (1998), *Efficient BackProp*, section 4.3, applied to the
     other end.
@@ -161,7 +162,7 @@ class Rescale(Layer):
     columns: int
 
     initial: ClassVar[Mapping[str, float]] = {"scale": 1.0}
-    formulas: ClassVar[Mapping[str, str]] = {"y": "x", "dx": "dy"}
+    formulas: ClassVar[Mapping[str, str]] = {"y": "mean + scale x", "dx": "dy scale"}
 
     @property
     def buffers(self) -> Shapes:
@@ -171,13 +172,10 @@ class Rescale(Layer):
         return require_width(self, fan_in, self.columns)
 
     def forward(self, p: Arrays, x: Array) -> tuple[Array, None]:
-        return x, None
+        return p["mean"] + p["scale"] * x, None
 
     def backward(self, p: Arrays, cache: None, dy: Array) -> tuple[Array, Arrays]:
-        return dy, {}
-
-    def infer(self, p: Arrays, x: Array) -> Array:
-        return p["mean"] + p["scale"] * x
+        return dy * p["scale"], {}
 
 
 @dataclass(frozen=True)

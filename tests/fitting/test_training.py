@@ -11,16 +11,17 @@ from helpers import Library, difference
 import xpnet
 from xpnet.activations import LeakyReLU, ReLU
 from xpnet.arrays import namespace, to_numpy
-from xpnet.data.dataset import split
+from xpnet.data.dataset import Dataset, split
 from xpnet.data.targets import class_weights
 from xpnet.fitting.evaluation import evaluate
 from xpnet.fitting.results import Epoch, Result
+from xpnet.fitting.scaling import in_standard_units
 from xpnet.fitting.training import fit
 from xpnet.losses import LOSSES, OUTPUTS, BinaryCrossEntropy, Pinball, SoftmaxCrossEntropy
 from xpnet.metrics import interval
 from xpnet.optimizers import OPTIMIZERS
 from xpnet.schedules import Constant, ReduceOnPlateau
-from xpnet.train import train_step
+from xpnet.train import gradient, train_step
 
 
 def blobs(n: int = 200, classes: int = 3, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -641,6 +642,28 @@ def test_targets_of_any_unit_are_learnt_alike(unit: float) -> None:
     assert scaled.history[-1].loss == pytest.approx(plain.history[-1].loss, rel=1e-6)
     assert difference(scaled.model(X), unit * (5 + plain.model(X))) < 1e-6
     assert evaluate(scaled.model, X, 5 * unit + unit * t).metrics["r2"] > 0.9
+
+
+def test_a_step_on_a_fitted_regression_minimises_what_the_model_predicts() -> None:
+    """`train_step` takes raw targets, in whatever unit; `fit` trains in standard units."""
+    rng = np.random.default_rng(0)
+    x, t = rng.normal(size=(40, 3)), 1000 + 30 * rng.normal(size=(40, 1))
+    model = xpnet.mlp(3, 4, 1, output="identity", dtype="float64")
+    model = xpnet.fit(model, x, t, epochs=2, validation=0.0).model
+    network, loss, optimizer = model.network, xpnet.SquaredError(), xpnet.SGD(0.1 / 30**2)
+    scalars = np.asarray(optimizer.scalars(1.0, 1))
+    theta, _, _, value = xpnet.train_step(
+        network, loss, optimizer, model.theta, (), model.buffers, (x, t, None), scalars
+    )
+    assert value == pytest.approx(np.mean((model.predict(x) - t[:, 0]) ** 2), rel=1e-12)
+    scale = float(model.params[-1]["scale"][0])
+    inner, data = in_standard_units(model, Dataset(x, t))
+    g, _, standard = gradient(
+        inner.network, loss, inner.theta, inner.buffers, (x, data.t, None), None
+    )
+    assert value == pytest.approx(scale**2 * standard, rel=1e-12)
+    moved = model.theta - optimizer.learning_rate * scale**2 * g
+    assert np.max(np.abs(theta - moved)) < 1e-12
 
 
 def test_counts() -> None:

@@ -30,7 +30,7 @@ from xpnet.fitting.results import Epoch, Progress, Result
 from xpnet.fitting.steps import Advance, Arrays, Tables, _advance
 from xpnet.losses import Loss
 from xpnet.model import Model, fast_paths
-from xpnet.network import Network
+from xpnet.network import Network, join
 from xpnet.optimizers import (
     Average,
     Optimizer,
@@ -115,7 +115,7 @@ class _Run:
                 if isinstance(theta, np.ndarray):  # a GPU's error shall leave the last best one
                     result = replace(result, model=self.model)  # which is not held as well
                 with self.failing(result, f"after epoch {epoch.epoch}"):
-                    model = replace(self.model, theta=kept(theta), buffers=kept(buffers))
+                    model = self.model_of(kept(theta), kept(buffers))
                 result = replace(result, model=model, best_epoch=epoch.epoch)
                 del model
             result = replace(result, history=(*result.history, epoch), progress=progress)
@@ -142,7 +142,8 @@ class _Run:
     def begin(self, initial: Result | None) -> tuple[Result, Progress]:
         """The result so far, and where it goes on."""
         if initial is None or initial.progress is None:
-            theta, buffers = self.model.theta, self.model.buffers
+            theta = self.model.theta
+            buffers = self.model.buffers[: self.network.buffer_size]
             progress = Progress(theta, buffers, self.optimizer, self.optimizer.init(theta))
             result = Result(self.model)
         else:
@@ -159,6 +160,12 @@ class _Run:
             return result, replace(progress, average=None)
         start = progress.average or (progress.theta, progress.buffers)
         return result, replace(progress, average=start)
+
+    def model_of(self, theta: Array, buffers: Array) -> Model:
+        """The model with these arrays, and with the last scaling, if it has one."""
+        rest = self.model.buffers[self.network.buffer_size :]
+        whole = join([buffers, rest]) if rest.shape[0] else buffers
+        return replace(self.model, theta=theta, buffers=whole)
 
     def factors(self, done: int, history: Sequence[Epoch]) -> list[float]:
         """The factor of the learning rate at each step of the next epoch."""
@@ -214,7 +221,7 @@ class _Run:
         Arrays in, arrays out: the sum of losses so far, and those of `Progress.arrays`.  `rows`,
         `scalars` and `keys` are those of one step of `Tables`.
         """
-        network, dataset, n = self.model.network, Dataset(*data), rows.shape[0]
+        network, dataset, n = self.network, Dataset(*data), rows.shape[0]
         total, theta, buffers, *rest = arrays
         average, state = (rest[:2], tuple(rest[2:])) if self.average else ([], tuple(rest))
         if average:
@@ -306,7 +313,7 @@ class _Run:
     ) -> Arrays:
         """What `validate` finds in these rows, added to what was found; as `advance`."""
         *before, theta, buffers = arrays
-        params = self.network.unpack(theta, buffers[: self.network.buffer_size])
+        params = self.network.unpack(theta, buffers)
         x, t, w = Dataset(*data).gather(rows)
         z = self.network.infer(params, x)
         found = sums([(z, t, w)], self.validation_loss, self.model.multilabel)
@@ -314,7 +321,7 @@ class _Run:
 
     def validate(self, rows: HostArray, theta: Array, buffers: Array) -> Sequence[Array]:
         """The sums of losses and of hits over these rows, as it is written."""
-        params = self.network.unpack(theta, buffers[: self.network.buffer_size])
+        params = self.network.unpack(theta, buffers)
         found = outputs(self.network, params, replace(self.data, w=None), rows)
         return sums(found, self.validation_loss, self.model.multilabel)
 

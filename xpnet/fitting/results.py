@@ -51,7 +51,7 @@ class Progress:
     Attributes
     ----------
     theta, buffers : floating-point arrays
-        After the last step.
+        After the last step; buffers without those of a last `Rescale`, which stay.
     optimizer : Optimizer
     state : tuple of arrays
         The optimizer's.
