@@ -95,14 +95,14 @@ def cuda(session: nox.Session) -> None:
         session.run("python", *tests)
         session.run("python", "scripts/benchmarks/bench_gpu.py", *session.posargs)
         return
-    session.run("pytest", "-q", "tests/test_device.py", "tests/test_kernels.py")
+    session.run("pytest", "-q", "tests/device", "tests/fast/cuda/test_kernels.py")
     if not EMULATOR.is_dir():
         session.warn("no CUDA device, and no emulator: the CUDA tests were not run")
         return
     session.run(str(EMULATOR / "install"), session.virtualenv.location, external=True)
     run = (str(EMULATOR / "run"), "python")
     session.run(*run, *tests, external=True)
-    paths = ("tests/test_cuda.py", "tests/test_kernels.py")
+    paths = ("tests/fast/cuda",)
     # Nothing is done before it is waited for, so that what is read too early is seen; and then
     # without a pool, so that what is read or written past the end of an array is seen.
     session.run(*run, *tests, *paths, external=True, env={"CUDAEMU_ASYNC": "lazy"})

@@ -114,3 +114,28 @@ def test_arrays_of_two_devices_are_refused(name: str) -> None:
     w = strict.ones(4, device=second)
     with pytest.raises(UsageError, match=f"x is on .* and {name} on .*; expected both on one"):
         xpnet.fit(xpnet.mlp(3, 2), x, y, sample_weight=w if name != "y" else None)
+
+
+@pytest.mark.parametrize("n", [1, 8, 9, 16, 17, 65])
+def test_any_number_of_arrays_is_joined(xp: Library, n: int) -> None:
+    arrays = [xp.array(np.arange(i, i + 2.0)) for i in range(n)]
+    joined = namespace(arrays[0]).concat(arrays)
+    assert to_numpy(joined).tolist() == [a for i in range(n) for a in (i, i + 1.0)]
+
+
+def test_sign_has_three_values_and_nan(xp: Library) -> None:
+    x = xp.array([-2.5, -0.0, 0.0, 1e-30, np.inf, np.nan])
+    np.testing.assert_array_equal(to_numpy(namespace(x).sign(x)), [-1, 0, 0, 1, 1, np.nan])
+
+
+def test_arrays_that_say_how_they_are_computed_with_need_no_wrapper() -> None:
+    """The standard's own protocol: a namespace, and a device."""
+
+    class Conforming:
+        device = "here"
+
+        def __array_namespace__(self) -> str:
+            return "a namespace"
+
+    assert namespace(Conforming()) == "a namespace"
+    assert device_of(Conforming()) == "here"

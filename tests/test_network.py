@@ -12,7 +12,7 @@ from xpnet.arrays import to_numpy
 from xpnet.errors import UsageError
 from xpnet.layers import Dense, Dropout, Noise, Rescale, Standardize
 from xpnet.losses import Loss, SoftmaxCrossEntropy
-from xpnet.network import Network, join
+from xpnet.network import Network
 from xpnet.normalization import BatchNorm, LayerNorm
 
 LAYERS = {
@@ -188,12 +188,6 @@ def test_pack_is_the_inverse_of_unpack(xp: Library) -> None:
     for i, name, shape in network.slots:
         assert tuple(params[i][name].shape) == shape
     assert sum(prod(a.shape) for p in params for a in p.values()) == network.size + 10
-
-
-@pytest.mark.parametrize("n", [1, 8, 9, 16, 17, 65])
-def test_any_number_of_arrays_is_joined(xp: Library, n: int) -> None:
-    arrays = [xp.array(np.arange(i, i + 2.0)) for i in range(n)]
-    assert difference(join(arrays), np.ravel([[i, i + 1.0] for i in range(n)])) == 0
 
 
 def test_a_step_refreshes_and_bounds_what_it_should(xp: Library) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 from helpers import Library
 
 from xpnet.arrays import to_numpy
-from xpnet.special import normal_cdf, sigmoid, sign, softplus, within
+from xpnet.special import normal_cdf, sigmoid, softplus, within
 
 
 def test_sigmoid_keeps_its_relative_precision_far_below_0(xp: Library) -> None:
@@ -37,11 +37,6 @@ def test_softplus_neither_overflows_nor_cancels(xp: Library) -> None:
     y = to_numpy(softplus(xp.array([[-1e4, -30.0, 0.0, 30.0, 1e4]])))[0]
     exact = [0.0, math.log1p(math.exp(-30)), math.log(2), 30 + math.log1p(math.exp(-30)), 1e4]
     np.testing.assert_allclose(y, exact, rtol=10 * np.finfo(y.dtype).eps)
-
-
-def test_sign_has_three_values_and_nan(xp: Library) -> None:
-    y = to_numpy(sign(xp.array([-2.5, -0.0, 0.0, 1e-30, np.inf, np.nan])))
-    np.testing.assert_array_equal(y, [-1, 0, 0, 1, 1, np.nan])
 
 
 def test_within_is_the_nearer_of_its_bounds(xp: Library) -> None:

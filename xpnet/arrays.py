@@ -13,21 +13,25 @@ import numpy.typing as npt
 
 from xpnet.device.forks import refuse_after_fork
 from xpnet.device.gpu_errors import failures, on_gpu
+from xpnet.device.standard import without_transfers
 from xpnet.errors import UsageError
 
 Array = Any  # an array of any array-API library
 Arrays = Mapping[str, Array]  # by name
 HostArray = npt.NDArray[Any]
 
+WRAPPED = {"cupy", "torch", "jax", "jaxlib", "dask", "ndonnx", "sparse"}
+"""Libraries whose arrays array-api-compat wraps, or recognizes so that they can be refused."""
+
 _namespaces: dict[type, Any] = {np.ndarray: np}
-_of_the_host: set[type] = set()
 _NOTHING = nullcontext()
 
 
 def namespace(x: Array) -> Any:
-    """The array-API namespace of `x`, remembered by its type.
+    """Return the array-API namespace of `x`, remembered by its type.
 
-    NumPy conforms by itself; array-api-compat supplies what CuPy, PyTorch and JAX lack.
+    NumPy conforms by itself, and so do arrays that say so (`__array_namespace__`); array-api-compat
+    supplies what CuPy, PyTorch and JAX lack.
 
     Raises
     ------
@@ -40,33 +44,46 @@ def namespace(x: Array) -> Any:
         pass
     if isinstance(x, np.ndarray | np.generic):
         xp: Any = np
+    elif _conforms(x):
+        xp = x.__array_namespace__()
     else:
-        import array_api_compat as compat
-
-        lazy = compat.is_dask_array(x) or compat.is_ndonnx_array(x)
-        try:
-            xp = None if lazy else compat.array_namespace(x)
-        except TypeError:
-            xp = None
-        if xp is None or compat.is_pydata_sparse_array(x):
-            raise UsageError(
-                f"a {type(x).__module__}.{type(x).__qualname__} is no array that xpnet can "
-                "compute with; give one of NumPy, CuPy, PyTorch, JAX or array-api-strict"
-            )
+        xp = _wrapped_namespace(x)
     _namespaces[type(x)] = xp
     return xp
 
 
-def remember(kind: type, xp: Any) -> None:
-    """Let `namespace` give `xp` for this type, which stands for arrays of the host."""
-    _namespaces[kind] = xp
-    _of_the_host.add(kind)
+def _conforms(x: Array) -> bool:
+    """Whether the library of `x` follows the standard by itself."""
+    return hasattr(x, "__array_namespace__") and _library(x) not in WRAPPED
+
+
+def _library(x: Array) -> str:
+    return type(x).__module__.partition(".")[0]
+
+
+def _wrapped_namespace(x: Array) -> Any:
+    """Return the namespace that array-api-compat has for `x`."""
+    import array_api_compat as compat
+
+    lazy = compat.is_dask_array(x) or compat.is_ndonnx_array(x)
+    try:
+        xp = None if lazy else compat.array_namespace(x)
+    except TypeError:
+        xp = None
+    if xp is None or compat.is_pydata_sparse_array(x):
+        raise UsageError(
+            f"a {type(x).__module__}.{type(x).__qualname__} is no array that xpnet can "
+            "compute with; give one of NumPy, CuPy, PyTorch, JAX or array-api-strict"
+        )
+    return without_transfers(xp) if is_cupy(x) else xp
 
 
 def device_of(x: Array) -> Any:
-    """The device of `x` in its own library's terms; None for a tracer of JAX."""
-    if isinstance(x, np.ndarray) or type(x) in _of_the_host:
+    """Return the device of `x` in its own library's terms; None for a tracer of JAX."""
+    if isinstance(x, np.ndarray):
         return "cpu"
+    if _conforms(x):
+        return x.device
     import array_api_compat as compat
 
     return compat.device(x)
@@ -102,7 +119,7 @@ def to_numpy(x: Array) -> HostArray:
         refuse_after_fork()
         with failures():
             return x.get()  # type: ignore[no-any-return]
-    library = type(x).__module__.partition(".")[0]
+    library = _library(x)
     if library == "torch":
         return x.detach().cpu().numpy()  # type: ignore[no-any-return]
     if library == "array_api_strict":
@@ -151,4 +168,4 @@ def is_numpy(x: Array) -> bool:
 
 def is_cupy(x: Array) -> bool:
     """Whether it is an array of CuPy."""
-    return type(x).__module__.partition(".")[0] == "cupy"
+    return _library(x) == "cupy"

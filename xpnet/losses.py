@@ -15,7 +15,7 @@ from xpnet.arrays import Array, namespace
 from xpnet.checks import construct, to_python_numbers
 from xpnet.errors import UsageError
 from xpnet.layers import one_hot
-from xpnet.special import sigmoid, sign, softplus, within
+from xpnet.special import sigmoid, softplus, within
 
 
 def log_softmax(z: Array) -> Array:
@@ -331,7 +331,7 @@ class AbsoluteError(Loss):
 
     def backward(self, cache: Any) -> Array:
         d, w = cache
-        return _weighted(sign(d) / _size(d), w)
+        return _weighted(namespace(d).sign(d) / _size(d), w)
 
     def kinks(self, z: Array, t: Array) -> Array:
         return z - dense_targets(t, z)

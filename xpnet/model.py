@@ -29,7 +29,7 @@ from xpnet.data.targets import Label
 from xpnet.device.selection import Device, select
 from xpnet.errors import DataError, UsageError
 from xpnet.losses import OUTPUTS, PROBABILITIES, VALUES
-from xpnet.network import Network, by_layer, join, named
+from xpnet.network import Network, by_layer, named
 
 MOST_AT_ONCE = 2**24  # numbers that go through a network together: 64 MB of float32
 
@@ -102,7 +102,8 @@ class Model:
             if x.shape[0] <= rows:
                 return self.network.infer(params, x)
             starts = range(0, x.shape[0], rows)
-            return join([self.network.infer(params, x[i : i + rows, ...]) for i in starts])
+            parts = [self.network.infer(params, x[i : i + rows, ...]) for i in starts]
+            return namespace(x).concat(parts)
 
     @cached_property
     def _infer_on_numpy(self) -> Callable[[HostArray], HostArray]:

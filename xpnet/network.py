@@ -143,7 +143,8 @@ class Network:
 
     def _pack(self, slots: tuple[Slot, ...], arrays: Sequence[Arrays]) -> Array:
         flat = [arrays[i][name] for i, name, _ in slots]
-        return join([namespace(a).reshape(a, (-1,)) for a in flat])
+        xp = namespace(flat[0])
+        return xp.concat([xp.reshape(a, (-1,)) for a in flat])
 
     def forward(self, params: Sequence[Arrays], x: Array) -> tuple[Array, list[Any]]:
         """The logits while training, and each layer's cache."""
@@ -184,15 +185,6 @@ class Network:
         for layer, p in zip(self.layers, params, strict=True):
             x = layer.infer(p, x)
         return x
-
-
-def join(arrays: Sequence[Array]) -> Array:
-    """The arrays one after the other, along their first axis."""
-    xp, joined = namespace(arrays[0]), list(arrays)
-    # By eights: to join more, a GPU's library may first upload a table of their addresses.
-    while len(joined) > 8:
-        joined = [xp.concat(joined[i : i + 8]) for i in range(0, len(joined), 8)]
-    return xp.concat(joined)
 
 
 def named(slots: Sequence[Slot], params: Sequence[Mapping[str, Array]]) -> dict[str, Array]:

@@ -23,7 +23,6 @@ from xpnet.arrays import Array, namespace
 from xpnet.checks import to_python_numbers
 from xpnet.errors import UsageError
 from xpnet.network import Network
-from xpnet.special import sign
 
 State = tuple[Array, ...]
 
@@ -374,7 +373,7 @@ class Lion(Optimizer):
         (m,) = state
         c = self.beta1 * m + (1 - self.beta1) * g
         m = self.beta2 * m + (1 - self.beta2) * g
-        return theta - scalars[0] * sign(c), (m,)
+        return theta - scalars[0] * namespace(c).sign(c), (m,)
 
 
 def _check_below_1(**numbers: float) -> None:

@@ -15,6 +15,7 @@ where the batch lies.
 """
 
 from enum import IntEnum
+from functools import singledispatch
 from math import pi
 from typing import Any
 
@@ -153,10 +154,12 @@ def _block_words(key: Array, n: int, blocks: int) -> tuple[Array, Array]:
     return threefry(key, rows, block, rounds=13)
 
 
+@singledispatch
 def mask_units(key: Array, n: int, width: int) -> Array:
     """16 random bits for each unit of each row of a batch, where the key lies.
 
-    A block of two words serves four units.
+    A block of two words serves four units.  Arrays of other types may be given another function
+    that draws the same bits (`functools.singledispatch`).
 
     Parameters
     ----------
@@ -170,8 +173,7 @@ def mask_units(key: Array, n: int, width: int) -> Array:
     int32 array (n, width)
         From 0 to 65535.
     """
-    drawn_ahead = getattr(namespace(key), "mask_units", None)  # by a fast path
-    return drawn_ahead(key, n, width) if drawn_ahead else units_of(key, n, width)
+    return units_of(key, n, width)
 
 
 def units_of(key: Array, n: int, width: int) -> Array:

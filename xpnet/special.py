@@ -29,16 +29,6 @@ def within(x: Array, bound: float) -> Array:
     return xp.minimum(xp.maximum(x, -high), high)
 
 
-def sign(x: Array) -> Array:
-    """1, 0 or -1; NaN for NaN.
-
-    The one of array-api-compat puts NaN in by a mask, for which CuPy waits.
-    """
-    xp = namespace(x)
-    one = xp.ones_like(x)
-    return xp.where(x > 0, one, xp.where(x < 0, -one, x))
-
-
 # Cody's coefficients: erf x = x N/D of x² for |x| <= 15/32; e^x² erfc x = N/D of x up to 4, and
 # (1/√π - z N/D) / x beyond, of z = 1/x².  Each (numerator, denominator), highest power first.
 _ERF_SMALL = (

@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from xpnet.arrays import HostArray, namespace, remember
-from xpnet.random import units_of
+from xpnet.arrays import HostArray, namespace
+from xpnet.random import mask_units, units_of
 
 Shape = tuple[int, ...]
 
@@ -130,8 +130,7 @@ class Recorded:
         return _view(lambda array: array[whole], self)
 
     def __array_namespace__(self, api_version: str | None = None) -> "Namespace":
-        found: Namespace = namespace(self)
-        return found
+        return NAMESPACE
 
     def __neg__(self) -> "Recorded":
         return _record(np.negative, self)
@@ -214,10 +213,6 @@ class Namespace:
         total = self.sum(x, axis=axis, keepdims=keepdims)
         return total / (prod(x.shape) // prod(total.shape))
 
-    def mask_units(self, key: Recorded, n: int, width: int) -> Recorded:
-        """Random units that depend on the key alone, and so are drawn ahead (`draws`)."""
-        return Recorded(Node(VARIABLE, (n, width), np.dtype(np.int32), units_of, (key.node,)))
-
     def arange(self, stop: int, dtype: Any, device: Any = None) -> Recorded:
         return constant(np.arange(stop, dtype=dtype))
 
@@ -233,7 +228,10 @@ class Namespace:
 
 
 class KernelArray(Recorded):
-    """A stand-in for an array of a GPU, of which kernels are made (`kernels`)."""
+    """A stand-in for an array of a GPU, of which kernels are made (`cuda.kernels`)."""
+
+    def __array_namespace__(self, api_version: str | None = None) -> Namespace:
+        return KERNEL_NAMESPACE
 
     def __matmul__(self, other: Recorded) -> Recorded:
         """A product of one type, as cuBLAS takes it."""
@@ -245,9 +243,7 @@ class KernelArray(Recorded):
 
 
 class KernelNamespace(Namespace):
-    """The same functions as kernels want them: plainly, and drawing where it is needed."""
-
-    mask_units = None  # type: ignore[assignment]
+    """The same functions as kernels want them: plainly."""
 
     def where(self, condition: Recorded, x1: Recorded, x2: Recorded) -> Recorded:
         return _record(np.where, condition, x1, x2)
@@ -272,10 +268,17 @@ class KernelNamespace(Namespace):
         return self.astype(x, dtype)
 
 
-NAMESPACE = Namespace()
-remember(Recorded, NAMESPACE)
-remember(KernelArray, KernelNamespace())
+NAMESPACE, KERNEL_NAMESPACE = Namespace(), KernelNamespace()
 _OF_TYPES = ("isdtype", "finfo", "iinfo")
+
+
+@mask_units.register
+def _drawn_ahead(key: Recorded, n: int, width: int) -> Recorded:
+    """Random units that depend on the key alone, and so are drawn ahead (`host.draws`)."""
+    return Recorded(Node(VARIABLE, (n, width), np.dtype(np.int32), units_of, (key.node,)))
+
+
+mask_units.register(KernelArray, units_of)  # kernels draw them where they need them
 
 
 def cast(x: HostArray, dtype: np.dtype[Any]) -> HostArray:

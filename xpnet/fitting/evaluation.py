@@ -21,7 +21,7 @@ from xpnet.metrics import (
     r2,
 )
 from xpnet.model import Model, infer_on_numpy, predicted_columns
-from xpnet.network import Network, join
+from xpnet.network import Network
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def evaluate(model: Model, x: Any, y: Any, loss: str | Loss | None = None) -> Ev
     n = data.x.shape[0]
     with on_device_of(data.x):
         found = list(outputs(model.network, model.params, data))
-        z = join([z for z, _, _ in found])
+        z = namespace(data.t).concat([z for z, _, _ in found])
         total, *hits = sums(found, loss, model.multilabel)
         xp, measured = namespace(z), _measure(model, loss, z, data.t)
         numbers = xp.stack([total, *hits, *(xp.astype(a, z.dtype) for a in measured.values())])

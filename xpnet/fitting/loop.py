@@ -30,7 +30,7 @@ from xpnet.fitting.results import Epoch, Progress, Result
 from xpnet.fitting.steps import Advance, Arrays, Tables, _advance
 from xpnet.losses import Loss
 from xpnet.model import Model, fast_paths
-from xpnet.network import Network, join
+from xpnet.network import Network
 from xpnet.optimizers import (
     Average,
     Optimizer,
@@ -164,7 +164,7 @@ class _Run:
     def model_of(self, theta: Array, buffers: Array) -> Model:
         """The model with these arrays, and with the last scaling, if it has one."""
         rest = self.model.buffers[self.network.buffer_size :]
-        whole = join([buffers, rest]) if rest.shape[0] else buffers
+        whole = namespace(rest).concat([buffers, rest]) if rest.shape[0] else buffers
         return replace(self.model, theta=theta, buffers=whole)
 
     def factors(self, done: int, history: Sequence[Epoch]) -> list[float]:

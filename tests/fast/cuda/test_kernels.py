@@ -497,11 +497,12 @@ def test_nan_and_infinity_go_on(dtype: str, where: int) -> None:
     def step(x: Any) -> Any:
         xp = namespace(x)
         y, _ = xpnet.activations.ReLU().forward({}, x)
-        return y, xp.max(x), xp.sum(y)
+        return y, xp.max(x), xp.sum(y), xp.sign(x)
 
-    y, most, total = on_device(step, x)
+    y, most, total, signs = on_device(step, x)
     assert np.isnan(y[where])
     assert np.isnan(y).sum() == 1
+    np.testing.assert_array_equal(signs, np.sign(x))
     assert np.isnan(most)
     assert np.isnan(total)
     x[where] = -np.inf

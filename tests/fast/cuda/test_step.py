@@ -806,7 +806,7 @@ def test_within_the_guard_what_waits_names_its_line(cupy: Any, name: str) -> Non
     with pytest.raises(TransferError) as caught, no_transfers():
         WAITING[name](cupy, x)
     assert "within no_transfers, at " in str(caught.value)
-    assert "test_cuda.py:" in str(caught.value)
+    assert "test_step.py:" in str(caught.value)
     WAITING[name](cupy, x)  # outside it does what it did
 
 

@@ -35,12 +35,13 @@ FUNCTIONS = {
     np.exp: "exp", np.expm1: "expm1", np.log: "log", np.log1p: "log1p", np.sqrt: "sqrt",
     np.tanh: "tanh", np.cos: "cos", np.sin: "sin", np.power: "pow", np.absolute: "fabs",
 }  # fmt: skip
-WITHIN = {np.maximum: "maximum", np.minimum: "minimum"}
+TEMPLATES = {np.maximum: "maximum", np.minimum: "minimum", np.sign: "sign"}
 PLAIN_NUMBERS = (0.0, 0.5, 1.0, 2.0)  # that stand in the source; others are arguments
 
 HEADER = """\
 template <class T> __device__ T maximum(T a, T b) { return a >= b || a != a ? a : b; }
 template <class T> __device__ T minimum(T a, T b) { return a <= b || a != a ? a : b; }
+template <class T> __device__ T sign(T a) { return a > 0 ? 1 : a < 0 ? -1 : a; }
 """
 FLOAT16 = """
 __device__ float number_of_float16(unsigned short bits) {
@@ -329,8 +330,8 @@ def call(function: np.ufunc, given: Sequence[str], dtype: np.dtype[Any]) -> str:
             kind, word = TYPES[dtype.name], TYPES[f"u{dtype.name}"]
             return f"({kind})(({word}){a} {INFIX[function]} ({word}){b})"
         return f"{a} {INFIX[function]} {b}"
-    if function in WITHIN:
-        return f"{WITHIN[function]}<{TYPES[dtype.name]}>({', '.join(given)})"
+    if function in TEMPLATES:
+        return f"{TEMPLATES[function]}<{TYPES[dtype.name]}>({', '.join(given)})"
     if function is np.square:
         return f"{given[0]} * {given[0]}"
     if function is np.negative:
