@@ -211,7 +211,7 @@ def test_the_names_in_the_help_are_those_that_there_are(names: str) -> None:
     modules = {
         "DATA": "data.sources",
         "TASKS": "cli.tasks",
-        "REFERENCES": "tools.gradcheck",
+        "REFERENCES": "tools.derivatives",
     } | PARTS
     table = "NAMED" if names == "DATA" else names
     there = getattr(import_module(f"xpnet.{modules[names]}"), table)

@@ -19,7 +19,7 @@ from xpnet.initializers import INITIALIZERS
 from xpnet.losses import LOSSES
 from xpnet.optimizers import AVERAGES, OPTIMIZERS
 from xpnet.schedules import SCHEDULES
-from xpnet.tools.gradcheck import check_file
+from xpnet.tools.formula_file import check_file
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 

@@ -69,7 +69,10 @@ def gradcheck_command(
     from xpnet.builder import mlp
     from xpnet.device.selection import select
     from xpnet.losses import LOSSES
-    from xpnet.tools.gradcheck import REFERENCES, check, check_file, summary, table, verdict
+    from xpnet.tools.comparison_report import summary, table, verdict
+    from xpnet.tools.derivatives import REFERENCES
+    from xpnet.tools.formula_file import check_file
+    from xpnet.tools.gradcheck import check
 
     if file is not None:
         if choose("reference", against, REFERENCES) != "differences":

@@ -26,7 +26,7 @@ from xpnet.model import Model
 from xpnet.network import Network
 from xpnet.normalization import BatchNorm, LayerNorm
 from xpnet.optimizers import SGD
-from xpnet.tools.gradcheck import central_differences
+from xpnet.tools.derivatives import central_differences
 from xpnet.train import train_step
 
 WIDTH = 80  # of a terminal
