@@ -1,7 +1,7 @@
 """What the benchmarks share; no script of its own.
 
-`measure`, `machine` and `table` are those of `xpnet.tools.bench`.  `Peer` is a program that is
-measured in a process of its own, and `serve` its other end.
+`measure`, `machine` and `table` are those of `xpnet.tools` (`timing`, `machine_description`,
+`bench`).  `Peer` is a program that is measured in a process of its own, and `serve` its other end.
 """
 
 import argparse
@@ -18,20 +18,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from xpnet.tools.bench import (  # noqa: F401 (for the scripts)
+from xpnet.tools.bench import microseconds, products, table  # noqa: F401 (for the scripts)
+from xpnet.tools.machine_description import machine, version  # noqa: F401 (for the scripts)
+from xpnet.tools.timing import (  # noqa: F401 (for the scripts)
     BLOCK_SECONDS,
     Steps,
     Times,
     block,
     calls_for,
-    machine,
     measure,
-    microseconds,
-    products,
     repeat,
     step_by_step,
-    table,
-    version,
 )
 
 OPENMP = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")

@@ -27,7 +27,8 @@ def bench_command(
     shape = widths(hidden)
     begin("mnist", threads)
     from xpnet.device.selection import select
-    from xpnet.tools.bench import bench, compare_devices, machine, table
+    from xpnet.tools.bench import bench, compare_devices, table
+    from xpnet.tools.machine_description import machine
     from xpnet.tools.threads import limited
 
     if device is not None and not compare:

@@ -8,175 +8,20 @@ whatever else the machine does meets all alike: read the ratios, and the minimum
 when nothing disturbs.
 """
 
-import importlib.metadata
-import os
-import platform
-import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from functools import partial
 from itertools import pairwise
-from pathlib import Path
-from statistics import median
-from threading import Semaphore, Thread
-from time import perf_counter, process_time
 from typing import Any
 
 import numpy as np
 
 import xpnet
 from xpnet.data.sources import load
+from xpnet.tools.timing import BLOCK_SECONDS, Steps, measure, repeat, step_by_step
 
-BLOCK_SECONDS = 0.03
-WARM_UP = 0.1  # part of a block that runs before the clock does, to wake threads and fill caches
 MANY = 10_000
 TOGETHER = 16  # steps that a GPU launches together (`fast.cuda.step`, which may be absent)
-
-Steps = Callable[[int], int | None]
-"""Does so many calls and waits for the last; if it had to do another number, it gives that."""
-
-
-@dataclass(frozen=True)
-class Times:
-    """Microseconds per call, one of each block.
-
-    Attributes
-    ----------
-    wall : list of float
-        As on a clock at the wall.
-    cpu : list of float
-        Of all threads of the process together.
-    """
-
-    wall: list[float] = field(default_factory=list)
-    cpu: list[float] = field(default_factory=list)
-
-    @property
-    def min(self) -> float:
-        """Of the block that was disturbed least."""
-        return min(self.wall)
-
-    @property
-    def median(self) -> float:
-        """What one meets."""
-        return median(self.wall)
-
-    @property
-    def cores(self) -> float:
-        """How many cores were at work, in the mean."""
-        return sum(self.cpu) / sum(self.wall)
-
-    def add(self, wall: float, cpu: float) -> None:
-        """One more block."""
-        self.wall.append(wall)
-        self.cpu.append(cpu)
-
-
-def repeat(function: Callable[[], Any]) -> Steps:
-    """Calls of a function, one after another."""
-
-    def steps(calls: int) -> None:
-        for _ in range(calls):
-            function()
-
-    return steps
-
-
-def block(steps: Steps, calls: int) -> tuple[float, float]:
-    """Microseconds per call, and those of the CPU, after a short warm-up."""
-    steps(max(1, round(calls * WARM_UP)))
-    cpu, start = process_time(), perf_counter()
-    done = steps(calls) or calls
-    seconds = perf_counter() - start
-    return seconds / done * 1e6, (process_time() - cpu) / done * 1e6
-
-
-def calls_for(steps: Steps, seconds: float = BLOCK_SECONDS) -> int:
-    """How many calls make a block of this length."""
-    calls = 1
-    while True:
-        wall, _ = block(steps, calls)
-        if wall * calls >= seconds * 1e6 / 4:
-            return max(1, round(seconds * 1e6 / wall))
-        calls *= 2
-
-
-def measure(
-    sides: Mapping[str, Steps], rounds: int, seconds: float = BLOCK_SECONDS
-) -> dict[str, Times]:
-    """The blocks of each side, taken in turns.
-
-    Parameters
-    ----------
-    sides : mapping of name to steps
-    rounds : int
-        Blocks of each.
-    seconds : float
-        What a block should last.
-    """
-    calls = {name: calls_for(side, seconds) for name, side in sides.items()}
-    times = {name: Times() for name in sides}
-    for _ in range(rounds):
-        for name in random.sample(list(sides), len(sides)):
-            times[name].add(*block(sides[name], calls[name]))
-    return times
-
-
-class _EndedError(Exception):
-    pass
-
-
-@contextmanager
-def step_by_step(train: Callable[[Callable[..., None]], Any]) -> Iterator[Steps]:
-    """The steps of a training loop that is not ours, some at a time.
-
-    Parameters
-    ----------
-    train : callable
-        Trains for long, and calls the function that it is given after every step.  It runs in a
-        thread of its own, which waits wherever the steps that were asked for are done.
-    """
-    go, done = Semaphore(0), Semaphore(0)
-    left, errors, over = 0, list[BaseException](), False
-
-    def on_step(*_: Any, **__: Any) -> None:
-        nonlocal left
-        left -= 1
-        if left <= 0:
-            done.release()
-            go.acquire()
-            if over:
-                raise _EndedError
-
-    def run() -> None:
-        go.acquire()
-        try:
-            if not over:
-                train(on_step)
-                raise RuntimeError("the training ended")
-        except _EndedError:
-            pass
-        except BaseException as error:
-            errors.append(error)
-            done.release()
-
-    def steps(calls: int) -> None:
-        nonlocal left
-        left = calls
-        go.release()
-        done.acquire()
-        if errors:
-            raise errors[0]
-
-    thread = Thread(target=run, daemon=True)
-    thread.start()
-    try:
-        yield steps
-    finally:
-        over = True
-        go.release()
-        thread.join()
 
 
 def products(*widths: int, batch_size: int, backward: bool = True) -> Callable[[], None]:
@@ -208,42 +53,6 @@ def products(*widths: int, batch_size: int, backward: bool = True) -> Callable[[
             matmul(a, b, out=out)
 
     return run
-
-
-def machine(*distributions: str) -> str:
-    """What was measured on, how busy it is, and versions: Python, NumPy, its BLAS, and others."""
-    from threadpoolctl import threadpool_info
-
-    affinity = getattr(os, "sched_getaffinity", None)
-    cores = len(affinity(0)) if affinity else os.cpu_count()
-    load = f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "unknown"
-    blas = [
-        " ".join(filter(None, (p["internal_api"], p["version"], p.get("architecture"))))
-        for p in threadpool_info()
-        if p["user_api"] == "blas"
-    ]
-    others = [f"{name} {version(name)}" for name in distributions if version(name)]
-    return ", ".join(
-        [f"{_processor()}, {cores} cores, load {load}; Python {platform.python_version()}",
-         f"NumPy {np.__version__}", *blas, *others]
-    )  # fmt: skip
-
-
-def version(distribution: str) -> str:
-    """The version of what is installed, or nothing."""
-    try:
-        return importlib.metadata.version(distribution)
-    except importlib.metadata.PackageNotFoundError:
-        return ""
-
-
-def _processor() -> str:
-    try:
-        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
-    except OSError:
-        text = ""
-    names = [line.partition(":")[2].strip() for line in text.splitlines() if "model name" in line]
-    return f"{names[0]} ({platform.machine()})" if names else platform.machine()
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
