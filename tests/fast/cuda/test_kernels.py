@@ -21,10 +21,11 @@ from xpnet.arrays import namespace
 from xpnet.data.dataset import Dataset
 from xpnet.fast.cuda.cublas import Cublas, CublasError, CupyProducts
 from xpnet.fast.cuda.expressions import call
+from xpnet.fast.cuda.groups import COLUMNS, MAP, ROWS
 from xpnet.fast.cuda.indices import Index, base_index, divide, named
-from xpnet.fast.cuda.kernels import COLUMNS, MAP, ROWS, Source
 from xpnet.fast.cuda.program import Program
 from xpnet.fast.cuda.schedule import Product, Schedule
+from xpnet.fast.cuda.source import Source
 from xpnet.fast.record import VIEW, CannotRecordError, KernelArray, Node, Recorded, variable
 from xpnet.layers import Dense, Dropout, Noise, Standardize
 from xpnet.losses import LOSSES, Loss, Pinball

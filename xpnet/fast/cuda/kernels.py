@@ -18,98 +18,13 @@ Sizes and floating-point settings are arguments: the source is the same for batc
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from math import prod
-from typing import Any
 
-import numpy as np
-
-from xpnet.fast.cuda.expressions import (
-    FLOAT16,
-    HEADER,
-    TYPES,
-    Expressions,
-    Scope,
-    indented,
-    refuse_float16,
-)
+from xpnet.fast.cuda.expressions import TYPES, Expressions, Scope, indented, refuse_float16
+from xpnet.fast.cuda.groups import COLUMNS, MAP, MOST_THREADS, ROWS, THREADS, TILE, WARP, Group
 from xpnet.fast.cuda.indices import ZERO, Index, c_strides, flat, named
-from xpnet.fast.record import OPERATION, CannotRecordError, Node, Shape
-
-MAP, ROWS, COLUMNS = "map", "rows", "columns"
-THREADS = 256  # of a block
-MOST_THREADS = 1024  # of one that goes over long columns
-WARP = 32
-TILE = 8  # columns of a block: 32 bytes of float32, which memory gives at a time
-MOST_BLOCKS = 1024
-
-
-@dataclass
-class Source:
-    """A kernel as text, and what it is called with.
-
-    Attributes
-    ----------
-    name, text : str
-    mode : str
-        The group's.
-    reads, writes : mapping of Node to set of Index
-        The stored arrays, and which of their elements.
-    arrays : list of Node
-        In the order of the arguments; then come sizes, and numbers.
-    sizes : list of int
-    numbers : list of number of NumPy
-    collected : list of dtype
-        Of the sums over everything, which need memory for a number from each block.
-    blocks, threads : int
-        How many it is launched with; the latter of a block.
-    """
-
-    name: str
-    text: str
-    mode: str
-    reads: dict[Node, set[Index]]
-    writes: dict[Node, set[Index]]
-    arrays: list[Node]
-    sizes: list[int]
-    numbers: list[Any]
-    collected: list[Any]
-    blocks: int
-    threads: int
-
-
-@dataclass(frozen=True)
-class Group:
-    """What one kernel computes.
-
-    Attributes
-    ----------
-    mode : {"map", "rows", "columns"}
-    shape : tuple of int
-        Of the elements that it goes over.
-    roots : tuple of Node
-        What it computes, in the order of their making.
-    """
-
-    mode: str
-    shape: Shape
-    roots: tuple[Node, ...]
-
-
-def is_reduction(node: Node) -> bool:
-    """Whether it is a sum or a maximum of elements."""
-    return node.kind == OPERATION and node.function in (np.sum, np.max)
-
-
-def reduced_axis(node: Node) -> int | None:
-    """The axis of a matrix over which a reduction goes; None if it is over everything."""
-    (operand,) = node.arguments
-    axis = node.keywords["axis"]
-    if axis is None or len(operand.shape) == 1:
-        return None
-    if len(operand.shape) != 2 or not isinstance(axis, int):
-        raise CannotRecordError(f"a reduction of {len(operand.shape)} axes over {axis}")
-    return axis % 2
+from xpnet.fast.cuda.reductions import begin, is_reduction, merged, reduced_axis, through_memory
+from xpnet.fast.cuda.source import Source, source_of
+from xpnet.fast.record import Node
 
 
 class Writer(Expressions):
@@ -204,7 +119,7 @@ class Writer(Expressions):
             body = self.by_lines(roots)
         if self.collected:
             body += self.finish([root for root in group.roots if self.is_last(root)])
-        return self.source(body)
+        return source_of(self, group, body, self.writes, self.collected)
 
     def by_one_thread(self, roots: Sequence[Node]) -> list[str]:
         """Numbers, by a single thread."""
@@ -350,107 +265,8 @@ class Writer(Expressions):
         final = [*self.scope.lines, *self.stores, "*finished = 0;"]
         return [*lines, "if (threadIdx.x == 0) {", *indented(final), "}"]
 
-    def extent(self, node: Node) -> int:
-        """From the first element of an array to its last, both counted."""
-        strides, _ = self.strides.get(node, (c_strides(node.shape), 0))
-        return 1 + sum((n - 1) * abs(s) for n, s in zip(node.shape, strides, strict=True))
-
-    def source(self, body: list[str]) -> Source:
-        """The kernel around its body."""
-        top = self.top.lines
-        if self.uses_step:
-            top = ["const Int step = *first + number;", *top]
-        group = self.group
-        written = set(self.writes)
-        pointers = [
-            f"{'' if node in written else 'const '}{TYPES[node.dtype.name]}* {name}"
-            for node, name in self.arrays.items()
-        ]
-        partial = [
-            f"{TYPES[root.dtype.name]}* p{number}"
-            for number, (root, _) in enumerate(self.collected)
-        ]
-        arguments = [
-            "const int* first", "int number", *pointers, *partial,
-            *(["unsigned* finished"] if partial else []),
-            *(f"Int {name}" for name in self.sizes.values()),
-            *(f"{TYPES[value.dtype.name]} {name}" for name, value in self.numbers.values()),
-        ]  # fmt: skip
-        most = MOST_THREADS if group.mode == COLUMNS else THREADS
-        name = "_".join([group.mode, *(_word(root) for root in group.roots)])[:60].strip("_")
-        extents = [self.extent(node) for node in self.arrays]
-        large = max([prod(group.shape), *extents]) >= 2**30
-        text = "\n".join(
-            [
-                f"typedef {'long long' if large else 'int'} Int;",
-                HEADER + (FLOAT16 if self.uses_float16 else ""),
-                f'extern "C" __global__ __launch_bounds__({most})',
-                f"void {name}({', '.join(arguments)}) {{",
-                *indented([*top, *body]),
-                "}\n",
-            ]
-        )
-        return Source(
-            name, text, group.mode, self.reads, self.writes, list(self.arrays), list(self.sizes),
-            [value for _, value in self.numbers.values()],
-            [root.dtype for root, _ in self.collected], blocks_of(group), threads_of(group),
-        )  # fmt: skip
-
-
-def blocks_of(group: Group) -> int:
-    """How many blocks a kernel is launched with."""
-    if not group.shape:
-        return 1
-    if group.mode == ROWS:
-        blocks = -(-group.shape[0] // (THREADS // WARP))
-    elif group.mode == COLUMNS:
-        blocks = -(-group.shape[1] // TILE)
-    else:
-        blocks = -(-prod(group.shape) // THREADS)
-    return max(1, min(blocks, MOST_BLOCKS))
-
-
-def threads_of(group: Group) -> int:
-    """How many threads a block has; many for few long columns, which wait for memory."""
-    return MOST_THREADS if group.mode == COLUMNS and group.shape[0] >= MOST_THREADS else THREADS
-
-
-def merged(root: Node, a: str, b: str) -> str:
-    """Two parts of a sum or maximum as one."""
-    return f"maximum({a}, {b})" if root.function is np.max else f"{a} + {b}"
-
-
-def begin(root: Node, name: str, declare: bool = True) -> str:
-    """A sum or maximum of nothing."""
-    refuse_float16(root.dtype)
-    start = "-__int_as_float(0x7f800000)" if root.function is np.max else "0"  # minus infinity
-    if root.function is np.max and root.dtype.kind != "f":
-        raise CannotRecordError(f"a maximum of {root.dtype}")
-    return f"{TYPES[root.dtype.name] + ' ' if declare else ''}{name} = {start}"
-
-
-def through_memory(root: Node, name: str, apart: int, place: str) -> list[str]:
-    """Merge what threads `apart` from one another have; afterwards all have what is at `place`."""
-    kind = TYPES[root.dtype.name]
-    mine, other = (f"(({kind}*)memory)[{where}]" for where in ("threadIdx.x", "threadIdx.x + s"))
-    return [
-        f"{mine} = {name};",
-        f"for (unsigned s = blockDim.x / 2; s >= {apart}; s /= 2) {{",
-        "    __syncthreads();",
-        f"    if (threadIdx.x < s) {mine} = {merged(root, mine, other)};",
-        "}",
-        "__syncthreads();",
-        f"{name} = (({kind}*)memory)[{place}];",
-        "__syncthreads();",
-    ]
-
 
 def each(name: str, length: str) -> str:
     """The head of a loop that goes over all elements with all threads."""
     first, every = "blockIdx.x * blockDim.x + threadIdx.x", "gridDim.x * blockDim.x"
     return f"for (Int {name} = {first}; {name} < {length}; {name} += {every})"
-
-
-def _word(node: Node) -> str:
-    name = getattr(node.function, "__name__", "copy")
-    return name if node.kind == OPERATION else "copy"

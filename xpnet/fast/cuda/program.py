@@ -14,8 +14,9 @@ import numpy as np
 
 from xpnet.arrays import Array
 from xpnet.fast.cuda.cublas import Cublas, CupyProducts
-from xpnet.fast.cuda.kernels import MAP, Source
+from xpnet.fast.cuda.groups import MAP
 from xpnet.fast.cuda.schedule import Matrix, Product, Schedule, Strides, read_by, written_by
+from xpnet.fast.cuda.source import Source
 from xpnet.fast.record import Node
 
 

@@ -13,17 +13,11 @@ from math import prod
 import numpy as np
 
 from xpnet.fast.cuda.expressions import MisalignedError
+from xpnet.fast.cuda.groups import COLUMNS, MAP, ROWS, Group
 from xpnet.fast.cuda.indices import Index, base_index, c_strides, divide, flat, named
-from xpnet.fast.cuda.kernels import (
-    COLUMNS,
-    MAP,
-    ROWS,
-    Group,
-    Source,
-    Writer,
-    is_reduction,
-    reduced_axis,
-)
+from xpnet.fast.cuda.kernels import Writer
+from xpnet.fast.cuda.reductions import is_reduction, reduced_axis
+from xpnet.fast.cuda.source import Source
 from xpnet.fast.host.plan import needed
 from xpnet.fast.record import (
     CONSTANT,
