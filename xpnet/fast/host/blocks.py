@@ -4,61 +4,16 @@ One operation after the other would fetch each vector from memory for each; a bl
 cache through all of them.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
-from math import prod
-from typing import Any, NamedTuple
 
 import numpy as np
 
 from xpnet.arrays import HostArray
+from xpnet.fast.host.calls import Call, is_elementwise
+from xpnet.fast.host.memory import address, aligned
 
 BLOCK = 2**15  # elements of a long vector that go through all operations before the next
-
-
-class Call(NamedTuple):
-    """A call of NumPy: a function, its arguments, and `out` where that is not one of them."""
-
-    function: Callable[..., Any]
-    arguments: tuple[Any, ...]
-    out: HostArray | None = None
-
-    @property
-    def bound(self) -> Callable[[], Any]:
-        """The call as a function without arguments."""
-        if self.out is None:
-            return partial(self.function, *self.arguments)
-        if not isinstance(self.function, np.ufunc) or self.function in (np.maximum, np.minimum):
-            return partial(self.function, *self.arguments, out=self.out)  # these want it named
-        return partial(self.function, *self.arguments, self.out)
-
-    @property
-    def arrays(self) -> list[HostArray]:
-        """All that it reads and writes."""
-        owner = getattr(self.function, "__self__", None)  # of a method
-        every = (*self.arguments, self.out, owner)
-        return [a for a in every if isinstance(a, np.ndarray)]
-
-
-def is_elementwise(function: Callable[..., Any]) -> bool:
-    """Whether element by element it makes one array of one or two."""
-    return isinstance(function, np.ufunc) and function is not np.matmul
-
-
-def address(array: HostArray) -> int:
-    """Where its first element is."""
-    return int(array.__array_interface__["data"][0])
-
-
-def aligned(shape: tuple[int, ...], dtype: Any) -> HostArray:
-    """A new array, at the beginning of a line of the processor's cache."""
-    dtype = np.dtype(dtype)
-    size = prod(shape) * dtype.itemsize
-    memory = np.empty(size + 64, dtype=np.uint8)
-    start = -address(memory) % 64
-    array: HostArray = memory[start : start + size].view(dtype).reshape(shape)
-    return array
 
 
 def in_blocks(

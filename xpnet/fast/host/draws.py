@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from xpnet.arrays import HostArray
-from xpnet.fast.host.blocks import aligned
+from xpnet.fast.host.memory import aligned
 from xpnet.fast.host.plan import Plan
 from xpnet.fast.record import VARIABLE, Node, variable
 from xpnet.random import units_of

@@ -20,7 +20,9 @@ from typing import Any
 import numpy as np
 
 from xpnet.arrays import HostArray
-from xpnet.fast.host.blocks import Call, address, aligned, in_blocks, is_elementwise
+from xpnet.fast.host.blocks import in_blocks
+from xpnet.fast.host.calls import Call, is_elementwise, maximum_of, sum_of
+from xpnet.fast.host.memory import address, aligned, overlap, owner, same
 from xpnet.fast.record import (
     CONSTANT,
     OPERATION,
@@ -36,7 +38,6 @@ from xpnet.fast.record import (
 Pairs = Sequence[tuple[Node, HostArray]]
 
 ALWAYS = 2**62  # a result is read after every operation
-FEW_COLUMNS = 32  # up to which NumPy's maximum of each row is slower than that of each column
 SMALL = 2**15  # elements up to which a constant is written out in full
 
 
@@ -97,7 +98,7 @@ class _Places:
     def _put(self, node: Node, array: HostArray) -> None:
         """The node is at `array`; and so its views."""
         self._at[node] = array
-        self._in.setdefault(id(_owner(array)), []).append(node)
+        self._in.setdefault(id(owner(array)), []).append(node)
         for view in self._views[node]:
             seen = view.function(array)
             if seen.size and not np.may_share_memory(seen, array):
@@ -177,27 +178,27 @@ class _Places:
             return False  # a view might have to be a copy
         for other in self._live(array, now):
             there = self._at[other]
-            if other in around or not _overlap(there, array):
+            if other in around or not overlap(there, array):
                 continue
             if self._last[other] > now:
                 if not (node.function in (concat, stack) and self._stays(other, node, array)):
                     return False
             elif other in node.arguments and not (
-                is_elementwise(node.function) and _same(there, array)
+                is_elementwise(node.function) and same(there, array)
             ):
                 return False
         return True
 
     def _live(self, array: HostArray, now: int) -> list[Node]:
         """The nodes in the same memory that are read then or later."""
-        there = self._in.get(id(_owner(array)), [])
+        there = self._in.get(id(owner(array)), [])
         there[:] = [node for node in there if self._last[node] >= now]  # the others are over
         return there
 
     def _stays(self, part: Node, whole: Node, array: HostArray) -> bool:
         """Whether a part is already where it belongs if the joined array is at `array`."""
         return any(
-            source is part and _same(self._at[part], _part(whole, i, array))
+            source is part and same(self._at[part], _part(whole, i, array))
             for i, source in enumerate(whole.sources)
         )
 
@@ -220,7 +221,7 @@ class _Places:
             self._settle(node, node.number)
             for i, part in enumerate(node.sources):
                 there, place = self._value(part), _part(node, i, self._at[node])
-                if place.size and not _same(there, place):
+                if place.size and not same(there, place):
                     yield Call(np.copyto, (place, there))
             return
         out = self._place(node)
@@ -232,9 +233,9 @@ class _Places:
         elif node.function is np.take:  # "clip" saves a copy; rows and labels were checked
             yield Call(arguments[0].take, (arguments[1], node.keywords["axis"], out, "clip"))
         elif node.function is np.sum:
-            yield _sum(arguments[0], node.keywords, out)
+            yield sum_of(arguments[0], node.keywords, out)
         elif node.function is np.max:
-            yield from _max(arguments[0], node.keywords, out)
+            yield from maximum_of(arguments[0], node.keywords, out)
         else:
             raise CannotRecordError(f"the function {node.function.__name__}")
 
@@ -267,9 +268,9 @@ class _Places:
     def _copies(self, results: Pairs) -> Iterator[Call]:
         """The results that are not where they should be."""
         moves = [(self._value(node), array) for node, array in results]
-        moves = [(there, array) for there, array in moves if not _same(there, array)]
+        moves = [(there, array) for there, array in moves if not same(there, array)]
         for i, (there, array) in enumerate(moves):
-            if any(_overlap(there, other) for _, other in moves):  # as if two were exchanged
+            if any(overlap(there, other) for _, other in moves):  # as if two were exchanged
                 saved = np.empty_like(there)
                 yield Call(np.copyto, (saved, there))
                 moves[i] = saved, array
@@ -324,44 +325,3 @@ def _part(whole: Node, i: int, array: HostArray) -> HostArray:
     sizes = [part.shape[axis] for part in whole.sources]
     start = sum(sizes[:i])
     return np.moveaxis(np.moveaxis(array, axis, 0)[start : start + sizes[i]], 0, axis)
-
-
-def _same(a: HostArray, b: HostArray) -> bool:
-    """Whether two arrays are the same memory, read alike."""
-    layout = (a.shape, a.strides, a.dtype) == (b.shape, b.strides, b.dtype)
-    return layout and address(a) == address(b)
-
-
-def _owner(array: HostArray) -> Any:
-    """The array whose memory it is part of."""
-    return array if array.base is None else array.base
-
-
-def _overlap(a: HostArray, b: HostArray) -> bool:
-    """Whether two arrays have an element in common; or may have, where that is hard to tell."""
-    if not np.may_share_memory(a, b):
-        return False
-    try:
-        return np.shares_memory(a, b, max_work=1000)  # type: ignore[arg-type]
-    except np.exceptions.TooHardError:
-        return True
-
-
-def _sum(x: HostArray, keywords: Any, out: HostArray) -> Call:
-    """Sums; of rows or columns as a product with ones, which is faster."""
-    axis = keywords["axis"]
-    if x.ndim == 2 and x.dtype == out.dtype and axis in (0, 1, -1):
-        ones = np.ones(x.shape[axis], dtype=x.dtype)
-        flat = out.reshape(-1)
-        return Call(np.matmul, (ones, x, flat) if axis == 0 else (x, ones, flat))
-    return Call(partial(np.add.reduce, **keywords), (x,), out)
-
-
-def _max(x: HostArray, keywords: Any, out: HostArray) -> Iterator[Call]:
-    """The greatest; of short rows by columns, which is faster."""
-    if x.ndim == 2 and keywords["axis"] in (1, -1) and x.shape[1] <= FEW_COLUMNS:
-        columns = aligned((x.shape[1], x.shape[0]), x.dtype)
-        yield Call(np.copyto, (columns, x.T))
-        yield Call(partial(np.maximum.reduce, axis=0), (columns,), out.reshape(-1))
-    else:
-        yield Call(partial(np.maximum.reduce, **keywords), (x,), out)

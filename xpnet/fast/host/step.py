@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from xpnet.arrays import HostArray
-from xpnet.fast.host.blocks import aligned
 from xpnet.fast.host.draws import Draws
+from xpnet.fast.host.memory import aligned
 from xpnet.fast.host.plan import Plan, needed
 from xpnet.fast.record import VARIABLE, constant, variable
 from xpnet.fast.steps import Arrays, InPlaceStep, Step, Tables, warn_of_the_plain_path
