@@ -250,6 +250,12 @@ def _checked(
                 f"{name}: training {what} of shape {train_part.shape[1:]} and test {what} of shape "
                 f"{test_part.shape[1:]}; expected the same"
             )
+    y_train, y_test = _check_labels(y_train, y_test, name)
+    return Samples(name, x_train, y_train, x_test, y_test, hashes, columns, labels)
+
+
+def _check_labels(y_train: HostArray, y_test: HostArray, name: str) -> tuple[HostArray, HostArray]:
+    """Give both parts one type; refuse a name that is in the test set alone."""
     kinds = {y_train.dtype.kind, y_test.dtype.kind}
     if "U" in kinds:
         unknown = y_test if len(kinds) == 2 else y_test[~np.isin(y_test, y_train)]
@@ -261,7 +267,7 @@ def _checked(
     elif "f" in kinds:
         dtype = np.result_type(y_train, y_test)
         y_train, y_test = y_train.astype(dtype), y_test.astype(dtype)
-    return Samples(name, x_train, y_train, x_test, y_test, hashes, columns, labels)
+    return y_train, y_test
 
 
 def _check_pair(x: HostArray, y: HostArray, name: str, part: str) -> tuple[HostArray, HostArray]:
