@@ -23,7 +23,11 @@ from xpnet.errors import DataError, UsageError
 from xpnet.tools import threads as blas
 
 if TYPE_CHECKING:
+    from xpnet.cli import run_folder as runs
+    from xpnet.data.sources import Samples
     from xpnet.device.selection import Device
+    from xpnet.fitting.evaluation import Evaluation
+    from xpnet.losses import Loss
     from xpnet.model import Model
 
 
@@ -53,43 +57,16 @@ def evaluate_command(
     loaded, path = load(model), Path(model)
     run = runs.read_manifest(path if path.is_dir() else path.parent)
     source = data or (run.source if run else "mnist")
-    target = target or (run.target if run else "label")
     begin(source)
     from xpnet.cli.report import shown
-    from xpnet.cli.tasks import loss_to_test
-    from xpnet.data.dataset import BLOCK
-    from xpnet.data.sources import load as load_data
     from xpnet.device.selection import select
-    from xpnet.fitting.evaluation import evaluate
-    from xpnet.losses import LOSSES
 
-    own = data is None or (run is not None and runs.source_of(data) == run.source)
-    try:
-        samples = load_data(source, target, data_dir, loaded.columns, whole=not own)
-    except DataError as error:
-        if data is None:
-            raise DataError(f"{error} (the data of that run; name other data by --data)") from None
-        raise
-    if own and run and run.hashes and run.hashes != samples.files:
-        print(
-            f"xpnet: warning: {source} has changed since this model was trained on it: some of the "
-            "samples that it is tested on may have been trained on",
-            file=sys.stderr,
-        )
-    spec = loss or (run.loss if run else None)
-    wanted = None if spec is None else construct("loss", spec, LOSSES)
-    measured = loss_to_test(loaded, wanted)
-    if loss is not None and measured != wanted:
-        what = f"the model's outputs are {loaded.output!r}"
-        if loaded.labels:
-            what = "a model of classes is tested by cross-entropy"
-        raise UsageError(f"--loss {loss} has no effect: {what}")
+    samples = _test_samples(loaded, run, source, data, target, data_dir)
+    measured = _loss_to_measure(loaded, run, loss)
     chosen = select(device, strict_device)
     start = perf_counter()
-    wanted_threads = threads or blas.suited(loaded.network, min(BLOCK, len(samples.x_test)))
     try:
-        with blas.limited(wanted_threads):
-            result = evaluate(loaded, chosen.put(samples.x_test), samples.y_test, measured)
+        result = _evaluated(loaded, samples, measured, chosen, threads)
     except (UsageError, DataError) as error:
         raise DataError(f"{source}: {error}") from None
     seconds = perf_counter() - start
@@ -106,6 +83,62 @@ def evaluate_command(
     for what, text in shown(loaded, result, measured):
         print(f"{what:<14} {text}")
     print(f"{'time':<14} {seconds:.2f} s, on {chosen}")
+
+
+def _test_samples(
+    model: "Model",
+    run: "runs.Run | None",
+    source: str,
+    data: str | None,
+    target: str | None,
+    folder: str | None,
+) -> "Samples":
+    """Load the data to test on; warn if it has changed since the run was trained on it."""
+    from xpnet.cli import run_folder as runs
+    from xpnet.data.sources import load
+
+    target = target or (run.target if run else "label")
+    own = data is None or (run is not None and runs.source_of(data) == run.source)
+    try:
+        samples = load(source, target, folder, model.columns, whole=not own)
+    except DataError as error:
+        if data is None:
+            raise DataError(f"{error} (the data of that run; name other data by --data)") from None
+        raise
+    if own and run and run.hashes and run.hashes != samples.files:
+        print(
+            f"xpnet: warning: {source} has changed since this model was trained on it: some of the "
+            "samples that it is tested on may have been trained on",
+            file=sys.stderr,
+        )
+    return samples
+
+
+def _loss_to_measure(model: "Model", run: "runs.Run | None", loss: str | None) -> "Loss":
+    """Return the loss that a model is tested by; refuse one that it cannot be tested by."""
+    from xpnet.cli.tasks import loss_to_test
+    from xpnet.losses import LOSSES
+
+    spec = loss or (run.loss if run else None)
+    wanted = None if spec is None else construct("loss", spec, LOSSES)
+    measured = loss_to_test(model, wanted)
+    if loss is not None and measured != wanted:
+        what = f"the model's outputs are {model.output!r}"
+        if model.labels:
+            what = "a model of classes is tested by cross-entropy"
+        raise UsageError(f"--loss {loss} has no effect: {what}")
+    return measured
+
+
+def _evaluated(
+    model: "Model", samples: "Samples", loss: "Loss", device: "Device", threads: int | None
+) -> "Evaluation":
+    """Evaluate a model on the test samples, on a device."""
+    from xpnet.data.dataset import BLOCK
+    from xpnet.fitting.evaluation import evaluate
+
+    with blas.limited(threads or blas.suited(model.network, min(BLOCK, len(samples.x_test)))):
+        return evaluate(model, device.put(samples.x_test), samples.y_test, loss)
 
 
 def predict(
