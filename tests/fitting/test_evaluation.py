@@ -7,7 +7,7 @@ from helpers import Library, difference
 import xpnet
 from xpnet.arrays import to_numpy
 from xpnet.data.dataset import BLOCK, Dataset
-from xpnet.fitting.evaluation import evaluate, outputs
+from xpnet.fitting.evaluation import evaluate, in_order, logits_of
 from xpnet.fitting.scaling import standardize
 from xpnet.losses import AbsoluteError, Hinge, SquaredError
 from xpnet.metrics import calibration_error
@@ -132,33 +132,30 @@ def test_evaluation_is_that_of_the_logits(classes: int, kind: str) -> None:
 
 def test_few_logits_of_a_row_lie_in_memory_column_by_column() -> None:
     """What is computed does not depend on it, but a softmax of ten columns takes half the time."""
-    data = Dataset(X, np.zeros(N, np.int32))
     for classes, by_columns in ((20, True), (21, False)):
         model = xpnet.mlp(4, classes)
-        for z, _, _ in outputs(model.network, model.params, data):
-            assert z.flags.f_contiguous == by_columns
-            assert z.flags.c_contiguous != by_columns
+        z = logits_of(model.network, model.params, X)(X)
+        assert z.flags.f_contiguous == by_columns
+        assert z.flags.c_contiguous != by_columns
 
 
-def test_outputs_are_of_the_rows_that_are_asked_for(xp: Library) -> None:
-    """Of all without rows; each with its target and its weight."""
+def test_blocks_in_order_are_all_samples(xp: Library) -> None:
+    """Each sample once, with its logits, its target and its weight."""
     model = xpnet.mlp(4, 8, 3, dtype=xp.dtype)
     t, w = RNG.integers(0, 3, size=N).astype(np.int32), RNG.uniform(size=N)
     data = Dataset(xp.array(X), xp.array(t), xp.array(w))
     model = model.like(data.x)
     expected = to_numpy(model.network.infer(model.params, data.x))
-    for rows in (None, RNG.permutation(N)[: BLOCK + 1], np.arange(5)):
-        chosen = np.arange(N) if rows is None else rows
-        found = list(outputs(model.network, model.params, data, rows))
-        assert all(z.shape[0] <= BLOCK for z, _, _ in found)
-        for parts, right in zip(zip(*found, strict=True), (expected, t, w), strict=True):
-            got = np.concatenate([to_numpy(part) for part in parts])
-            assert difference(got, right[chosen]) < xp.tolerance(1e-12)
+    logits = logits_of(model.network, model.params, data.x)
+    found = [(logits(x), t, w) for x, t, w in in_order(data)]
+    assert all(z.shape[0] <= BLOCK for z, _, _ in found)
+    for parts, right in zip(zip(*found, strict=True), (expected, t, w), strict=True):
+        got = np.concatenate([to_numpy(part) for part in parts])
+        assert difference(got, right) < xp.tolerance(1e-12)
 
 
 def test_nothing_is_gathered_where_all_rows_are_meant() -> None:
     data = Dataset(X, np.zeros(N, np.int32), np.ones(N))
-    model = xpnet.mlp(4, 3, dtype="float64")
-    for _, t, w in outputs(model.network, model.params, data):
+    for _, t, w in in_order(data):
         assert np.shares_memory(t, data.t)
         assert np.shares_memory(w, data.w)

@@ -13,6 +13,7 @@ from xpnet.activations import LeakyReLU, ReLU
 from xpnet.arrays import namespace, to_numpy
 from xpnet.data.dataset import Dataset, split
 from xpnet.data.targets import class_weights
+from xpnet.fast.steps import leaves
 from xpnet.fitting.evaluation import evaluate
 from xpnet.fitting.results import Epoch, Result
 from xpnet.fitting.scaling import in_standard_units
@@ -64,7 +65,7 @@ def test_settings_that_are_numbers_of_numpy_leave_float32(optimizer: str, number
         optimizer=replace(rule, **numbers), clip_norm=number(1), label_smoothing=number(0.1),
     )  # fmt: skip
     assert result.progress is not None
-    assert {str(a.dtype) for a in result.progress.arrays} == {"float32"}
+    assert {str(a.dtype) for a in leaves(result.progress.state)} == {"float32"}
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
@@ -392,7 +393,7 @@ def test_going_on_is_as_if_it_had_not_stopped(options: dict) -> None:
     assert [replace(e, seconds=0) for e in rest.history] == [
         replace(e, seconds=0) for e in whole.history
     ]
-    assert np.array_equal(rest.progress.theta, whole.progress.theta)
+    assert np.array_equal(rest.progress.state.theta, whole.progress.state.theta)
     assert (rest.progress.steps, rest.progress.epochs) == (whole.progress.steps, 5)
 
 
@@ -408,7 +409,7 @@ def test_going_on_the_schedule_and_the_last_part_are_of_what_is_added() -> None:
     fresh = fit(model(), X, Y, epochs=4, **options)
     rates = [[e.learning_rate for e in r.history] for r in (first, plain, fresh)]
     assert rates[1] == rates[0] + rates[2]
-    assert plain.progress.average is None
+    assert not plain.progress.state.average
     last = fit(first.model, X, Y, epochs=4, initial=first, average="last:0.5", **options)
     assert difference(last.model.theta, np.mean(thetas[-2:], axis=0)) < 1e-14
 
@@ -523,7 +524,7 @@ def test_averaged_weights_are_given_back_and_validated() -> None:
     )  # fmt: skip
     last = fit(model(), X, Y, average="last:0.5", **(options | {"batch_size": 1000}))
     assert difference(last.model.theta, np.mean(thetas[-2:], axis=0)) < 1e-14
-    assert np.array_equal(last.progress.theta, thetas[-1])
+    assert np.array_equal(last.progress.state.theta, thetas[-1])
 
 
 def test_running_statistics_are_averaged_with_the_weights() -> None:

@@ -11,7 +11,7 @@ Its modules are imported when they are first needed.
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
-from xpnet.arrays import Array, Arrays, HostArray, is_cupy, is_numpy
+from xpnet.arrays import Arrays, HostArray, is_cupy, is_numpy
 from xpnet.network import Network
 
 
@@ -28,13 +28,13 @@ def can_fuse(constants: tuple[Any, ...], *parts: Any) -> bool:
 
 
 def fuse(
-    step: Callable[..., tuple[Any, ...]],
+    step: Callable[..., Any],
     constants: tuple[Any, ...],
-    unchanged: Collection[int] = (),
+    unchanged: Collection[str] = (),
     capture: bool | None = None,
     quiet: bool = False,
-) -> Callable[..., tuple[Array, ...]]:
-    """The same step, faster, called with arrays, tables and i; see `steps.InPlaceStep`.
+) -> Any:
+    """The same step, faster, called with a state, tables and i; see `steps.InPlaceStep`.
 
     On arrays of CuPy `cuda.step.CudaStep`, which `capture` and `quiet` are for.
     """

@@ -1,15 +1,15 @@
-"""Steps that write over their arrays: what those on NumPy (`fused`) and on CuPy (`gpu`) share."""
+"""Steps that write over their arrays: what those of `host` and `cuda` share."""
 
 import warnings
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any, Protocol
 
-from xpnet.arrays import Array
+from xpnet.arrays import Array, frozen_copy
 from xpnet.device.problems import first_line
 from xpnet.fast.record import CannotRecordError, Node, Recorded
 
-Arrays = tuple[Array, ...]
-Step = Callable[..., tuple[Any, ...]]
+State = Any  # a tuple of arrays and of such tuples, named or not
+Step = Callable[..., State]
 
 
 class Tables(Protocol):
@@ -24,29 +24,77 @@ class Tables(Protocol):
         """The arguments of step i."""
 
 
+def leaves(state: State) -> Iterator[Array]:
+    """The arrays of a state, in their order."""
+    for part in state:
+        if isinstance(part, tuple):
+            yield from leaves(part)
+        else:
+            yield part
+
+
+def rebuilt(like: State, arrays: Iterator[Array]) -> State:
+    """The state of these arrays, with the tuples of `like`."""
+    parts = [rebuilt(part, arrays) if isinstance(part, tuple) else next(arrays) for part in like]
+    return type(like)(*parts) if hasattr(like, "_fields") else tuple(parts)
+
+
 class InPlaceStep:
     """A step, and the arrays that it writes over.
 
     Parameters
     ----------
     step : callable
-        step(constants, arrays, *arguments) gives the next arrays, of the same shapes and types, by
-        array code alone.
+        step(constants, state, *arguments) gives the next state, of arrays of the same shapes and
+        types, by array code alone.
     constants : tuple of array or None
         What never changes.
-    unchanged : collection of int
-        Which of the arrays the step gives back as they are.
+    unchanged : collection of str
+        Fields of the state that the step gives back as they are, each an array.
+
+    Attributes
+    ----------
+    in_place : bool
+        Whether a step writes over the state that it is given.
+    kept : state or None
+        What `keep` copied last.
     """
 
-    def __init__(
-        self, step: Step, constants: tuple[Array | None, ...], unchanged: Collection[int]
-    ) -> None:
-        self._step, self._constants, self._unchanged = step, constants, unchanged
-        self._arrays: Arrays = ()
+    in_place = True
 
-    def _news(self, arrays: Sequence[Array]) -> list[tuple[int, Array, Array]]:
+    def __init__(
+        self, step: Step, constants: tuple[Array | None, ...], unchanged: Collection[str]
+    ) -> None:
+        self._step, self._constants, self._names = step, constants, unchanged
+        self._arrays: tuple[Array, ...] = ()
+        self._unchanged: set[int] = set()  # places in `_arrays`
+        self._state: State = None  # of `_arrays`
+        self.kept: State = None
+
+    def snapshot(self, state: State) -> State:
+        """A copy, which later steps do not overwrite."""
+        return rebuilt(state, map(frozen_copy, leaves(state)))
+
+    def keep(self, state: State) -> None:
+        """Take a snapshot in the place of the last one."""
+        self.kept = self.snapshot(state)
+
+    def _adopt(self, state: State, arrays: Sequence[Array]) -> None:
+        """Let these be the arrays that steps write over, for states such as this."""
+        self._arrays, self._state = tuple(arrays), rebuilt(state, iter(arrays))
+        places = {id(a): i for i, a in enumerate(self._arrays)}
+        self._unchanged = {places[id(getattr(self._state, name))] for name in self._names}
+
+    def _after(
+        self, constants: Sequence[Any], before: Sequence[Any], arguments: Sequence[Any]
+    ) -> list[Recorded]:
+        """What a step makes of recorded arrays."""
+        state = rebuilt(self._state, iter(before))
+        return [*leaves(self._step(constants, state, *arguments))]
+
+    def _news(self, state: State) -> list[tuple[int, Array, Array]]:
         """Which of our arrays are not those given: their numbers, they, and what to write there."""
-        ours = {id(a) for a in self._arrays}
+        arrays, ours = leaves(state), {id(a) for a in self._arrays}
         return [
             (i, mine, given.copy() if id(given) in ours else given)  # some may change places
             for i, (mine, given) in enumerate(zip(self._arrays, arrays, strict=True))

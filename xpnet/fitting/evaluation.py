@@ -1,6 +1,6 @@
 """Evaluation: how good a model is on some samples."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from xpnet.arrays import Array, Arrays, HostArray, namespace, on_device_of, to_numpy
-from xpnet.data.dataset import BLOCK, Dataset, blocks
+from xpnet.data.dataset import BLOCK, Dataset
 from xpnet.fitting.scaling import prepare
 from xpnet.losses import Loss, Pinball, loss_for
 from xpnet.metrics import (
@@ -73,11 +73,15 @@ def evaluate(model: Model, x: Any, y: Any, loss: str | Loss | None = None) -> Ev
     data, model = prepare(model, x, y, loss)
     n = data.x.shape[0]
     with on_device_of(data.x):
-        found = list(outputs(model.network, model.params, data))
-        z = namespace(data.t).concat([z for z, _, _ in found])
-        total, *hits = sums(found, loss, model.multilabel)
-        xp, measured = namespace(z), _measure(model, loss, z, data.t)
-        numbers = xp.stack([total, *hits, *(xp.astype(a, z.dtype) for a in measured.values())])
+        logits = logits_of(model.network, model.params, data.x)
+        found = [(logits(x), t, w) for x, t, w in in_order(data)]
+        xp = namespace(data.t)
+        z = xp.concat([z for z, _, _ in found])
+        tallies = [tally(*block, loss, model.multilabel) for block in found]
+        total, *hits = (sum(parts) for parts in zip(*tallies, strict=True))
+        measured = _measure(model, loss, z, data.t)
+        rest = [xp.astype(a, z.dtype) for a in (*hits, *measured.values())]
+        numbers = xp.stack([xp.asarray(total), *rest])
         # Here, once, the device is waited for.
         total, *rest = to_numpy(numbers).tolist()
     values = dict(zip(measured, rest[len(hits) :], strict=True))
@@ -118,23 +122,16 @@ def _measure(model: Model, loss: Loss, z: Array, t: Array) -> dict[str, Array]:
     }
 
 
-def outputs(
-    network: Network, params: Sequence[Arrays], data: Dataset, rows: HostArray | None = None
-) -> Iterator[tuple[Array, Array, Array | None]]:
-    """Logits, targets and weights of some rows, or of all, in blocks; nothing waits."""
-    on_numpy = isinstance(data.x, np.ndarray)
-    infer = infer_on_numpy(network, params) if on_numpy else partial(network.infer, params)
-    for x, t, w in _in_order(data) if rows is None else _gathered(data, rows):
-        z = infer(x)
-        yield _by_columns(z) if on_numpy else z, t, w
+def logits_of(network: Network, params: Sequence[Arrays], x: Array) -> Callable[[Array], Array]:
+    """`network.infer` with these arrays, as a function of samples such as x; nothing waits."""
+    if not isinstance(x, np.ndarray):
+        return partial(network.infer, params)
+    infer = infer_on_numpy(network, params)
+    return lambda samples: _by_columns(infer(samples))
 
 
-def _gathered(data: Dataset, rows: HostArray) -> Iterator[tuple[Array, Array, Array | None]]:
-    return map(data.gather, blocks(rows, data.x))
-
-
-def _in_order(data: Dataset) -> Iterator[tuple[Array, Array, Array | None]]:
-    """All rows, as slices: nothing is gathered."""
+def in_order(data: Dataset) -> Iterator[tuple[Array, Array, Array | None]]:
+    """All samples in blocks, as slices: nothing is gathered."""
     for start in range(0, data.x.shape[0], BLOCK):
         part = slice(start, min(start + BLOCK, data.x.shape[0])), ...
         yield data.x[part], data.t[part], None if data.w is None else data.w[part]
@@ -149,29 +146,21 @@ def _by_columns(z: HostArray) -> HostArray:
     return np.asfortranarray(z) if z.shape[1] <= 20 else z
 
 
-def sums(
-    found: Iterable[tuple[Array, Array, Array | None]], loss: Loss, multilabel: bool
-) -> list[Array]:
-    """The sum of the losses and, where there are classes, of the hits; nothing waits.
+def tally(z: Array, t: Array, w: Array | None, loss: Loss, multilabel: bool) -> tuple[Array, ...]:
+    """The sum of the losses of logits z and, where there are classes, the number of hits.
 
     A sample with several labels is a hit where all of them are right.
     """
-    total: Array = 0.0
-    hits: Array = 0
-    classes = False
-    for z, t, w in found:
-        value, _ = loss.forward(z, t, w)
-        total = total + value * z.shape[0]
-        classes = counts_hits(loss, t, multilabel)
-        if classes:
-            xp = namespace(z)
-            predicted = predicted_columns(z, multilabel)
-            if multilabel:
-                right = xp.all(predicted == xp.astype(t > 0.5, xp.int32), axis=1)
-                hits = hits + xp.sum(xp.astype(right, xp.int32), dtype=xp.int32)
-            else:
-                hits = hits + correct(t if _are_labels(t) else xp.argmax(t, axis=1), predicted)
-    return [total, namespace(z).asarray(hits, dtype=total.dtype)] if classes else [total]
+    xp = namespace(z)
+    value, _ = loss.forward(z, t, w)
+    total = value * z.shape[0]
+    if not counts_hits(loss, t, multilabel):
+        return (total,)
+    predicted = predicted_columns(z, multilabel)
+    if multilabel:
+        right = xp.all(predicted == xp.astype(t > 0.5, xp.int32), axis=1)
+        return total, xp.sum(xp.astype(right, xp.int32), dtype=xp.int32)
+    return total, correct(t if _are_labels(t) else xp.argmax(t, axis=1), predicted)
 
 
 def counts_hits(loss: Loss, t: Array, multilabel: bool) -> bool:

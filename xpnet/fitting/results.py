@@ -1,17 +1,11 @@
-"""Where training stands, and what it gives: `Epoch`, `Progress`, `Result`."""
+"""Where training stands, and what it gives: `Epoch`, `TrainingState`, `Progress`, `Result`."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
-from xpnet.arrays import (
-    Array,
-)
+from xpnet.arrays import Array, put, to_numpy
 from xpnet.model import Model
-from xpnet.optimizers import (
-    Optimizer,
-    State,
-)
-
-Arrays = tuple[Array, ...]
+from xpnet.optimizers import Optimizer, State
 
 
 @dataclass(frozen=True)
@@ -44,41 +38,61 @@ class Epoch:
     seconds: float
 
 
-@dataclass(frozen=True)
-class Progress:
-    """Where training stands: all that a step changes.
+class TrainingState(NamedTuple):
+    """All arrays that a step changes.
 
     Attributes
     ----------
+    loss : 0-d array
+        The sum of the losses of this epoch's samples so far.
     theta, buffers : floating-point arrays
-        After the last step; buffers without those of a last `Rescale`, which stay.
+        Of the network; buffers without those of a last `Rescale`, which stay.
+    average : tuple of arrays
+        The averages of theta, and of buffers if steps change them; empty if none are asked for.
+    optimizer : tuple of arrays
+        The optimizer's state.
+    """
+
+    loss: Array
+    theta: Array
+    buffers: Array
+    average: tuple[Array, ...]
+    optimizer: State
+
+    def to_library(self, like: Array) -> "TrainingState":
+        """The same arrays where `like` is."""
+
+        def moved(a: Array) -> Array:
+            return put(to_numpy(a), like)
+
+        loss, theta, buffers = map(moved, (self.loss, self.theta, self.buffers))
+        average, optimizer = (tuple(map(moved, part)) for part in (self.average, self.optimizer))
+        return TrainingState(loss, theta, buffers, average, optimizer)
+
+    @property
+    def weights(self) -> tuple[Array, Array]:
+        """The theta and buffers to validate and to keep: the averages, where there are any."""
+        theta, *buffers = self.average or (self.theta,)
+        return theta, buffers[0] if buffers else self.buffers
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where training stands, to go on from.
+
+    Attributes
+    ----------
+    state : TrainingState
+        After the last step.
     optimizer : Optimizer
-    state : tuple of arrays
-        The optimizer's.
-    average : (array, array) or None
-        The averages of theta and buffers, where they are asked for.
     steps, epochs : int
         How many are done.
     """
 
-    theta: Array
-    buffers: Array
+    state: TrainingState
     optimizer: Optimizer
-    state: State
-    average: tuple[Array, Array] | None = None
     steps: int = 0
     epochs: int = 0
-
-    @property
-    def arrays(self) -> Arrays:
-        """All of them: theta, buffers, their averages where there are any, the state."""
-        return self.theta, self.buffers, *(self.average or ()), *self.state
-
-    def with_arrays(self, arrays: Arrays) -> "Progress":
-        """The same with others, in the order of `arrays`."""
-        theta, buffers, *rest = arrays
-        average, state = (tuple(rest[:2]), rest[2:]) if self.average else (None, rest)
-        return replace(self, theta=theta, buffers=buffers, state=tuple(state), average=average)
 
 
 @dataclass(frozen=True)

@@ -1,15 +1,21 @@
-"""Steps of an epoch, and the tables that they read."""
+"""The steps of an epoch: what they read, what each does, and the fast or plain way to call them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, Protocol
 
-from xpnet.arrays import (
-    Array,
-)
+import numpy as np
 
-Arrays = tuple[Array, ...]
-Advance = Callable[..., Arrays]
+from xpnet.arrays import Array, namespace, put
+from xpnet.data.dataset import Dataset
+from xpnet.fitting.plan import Plan
+from xpnet.fitting.results import Progress, TrainingState
+from xpnet.model import fast_paths
+from xpnet.random import Purpose, permutation, step_keys
+from xpnet.train import gradient, train_step, update
+
+Constants = tuple[Array, Array, Array | None]  # x, t, w of a `Dataset`
 
 
 @dataclass(frozen=True)
@@ -39,6 +45,165 @@ class Tables:
         return rows, self.scalars[i, :], None if self.keys is None else self.keys[i, ...]
 
 
-def _advance(step: Advance, constants: Any, arrays: Arrays, tables: Tables, i: int) -> Arrays:
-    """Step i of an epoch, as it is written."""
-    return step(constants, arrays, *tables.at(i))
+def upload(plan: Plan, progress: Progress, factors: Sequence[float], first: int) -> Tables:
+    """What the steps of the next epoch are given, where the data are.
+
+    Parameters
+    ----------
+    plan : Plan
+    progress : Progress
+    factors : sequence of float
+        Of the learning rate, for each step.
+    first : int
+        Steps that were done before this fit.
+    """
+    number, x, average = progress.epochs, plan.data.x, plan.average
+    order_key = step_keys(plan.seed, Purpose.PERMUTATION, 0, range(number, number + 1))[0]
+    order = plan.rows[permutation(order_key, len(plan.rows))].astype(np.int32)
+    steps = range(progress.steps, progress.steps + len(factors))
+    scalars: list[tuple[float, ...]] = [
+        plan.optimizer.scalars(factor, step + 1)
+        for factor, step in zip(factors, steps, strict=True)
+    ]
+    if average is not None:
+        weights = [average(step + 1 - first, plan.steps, first) for step in steps]
+        scalars = [(*row, a) for row, a in zip(scalars, weights, strict=True)]
+    table = put(np.asarray(scalars, dtype=plan.model.dtype), x)
+    return Tables(put(order, x), table, layer_keys(plan, steps), plan.samples_per_step)
+
+
+def layer_keys(plan: Plan, steps: range) -> Array | None:
+    """A key for each step, batch of it, and layer that draws (`random.mask_units`)."""
+    drawing = plan.network.drawing
+    if not drawing:
+        return None
+    batches = -(-min(len(plan.rows), plan.samples_per_step) // plan.batch_size)
+    keys = np.zeros((len(steps), batches, len(drawing), 3), dtype=np.int32)
+    for i, layer in enumerate(drawing):
+        keys[:, :, i, :2] = step_keys(plan.seed, Purpose.UNITS, layer, steps)[:, np.newaxis]
+    keys[..., 2] = np.arange(batches)[:, np.newaxis] * plan.batch_size
+    return put(keys, plan.data.x)
+
+
+def advance(
+    plan: Plan,
+    constants: Constants,
+    state: TrainingState,
+    rows: Array,
+    scalars: Array,
+    keys: Array | None,
+) -> TrainingState:
+    """One update from the samples of these rows, in one batch or several.
+
+    Arrays in, arrays out: `rows`, `scalars` and `keys` are those of one step of `Tables`.
+    """
+    data, n, average = Dataset(*constants), rows.shape[0], state.average
+    if average:
+        last = scalars.shape[0] - 1
+        a, scalars = scalars[last], scalars[:last]
+    if n <= plan.batch_size:
+        theta, optimizer, buffers, loss = train_step(
+            plan.network, plan.loss, plan.optimizer, state.theta, state.optimizer, state.buffers,
+            data.gather(rows), scalars, None if keys is None else keys[0, ...], plan.clip_norm,
+        )  # fmt: skip
+    else:
+        g, buffers, loss = _accumulated(plan, data, state, rows, keys)
+        theta, optimizer = update(
+            plan.network, plan.optimizer, state.theta, g, state.optimizer, scalars, plan.clip_norm
+        )
+    if average:
+        latest = (theta, buffers)[: len(average)]
+        average = tuple(A + a * (new - A) for A, new in zip(average, latest, strict=True))
+    return TrainingState(state.loss + loss * n, theta, buffers, average, optimizer)
+
+
+def _accumulated(
+    plan: Plan, data: Dataset, state: TrainingState, rows: Array, keys: Array | None
+) -> tuple[Array, Array, Array]:
+    """The gradient of several batches, the next buffers, and the mean loss."""
+    n, g, buffers, loss = rows.shape[0], 0.0, state.buffers, 0.0
+    for j, start in enumerate(range(0, n, plan.batch_size)):
+        batch = rows[start : min(start + plan.batch_size, n)]
+        part = batch.shape[0] / n
+        g_j, buffers, loss_j = gradient(
+            plan.network, plan.loss, state.theta, buffers, data.gather(batch),
+            None if keys is None else keys[j, ...],
+        )  # fmt: skip
+        g, loss = g + part * g_j, loss + part * loss_j
+    return g, buffers, loss
+
+
+class Step(Protocol):
+    """A step of an epoch, ready to be called.
+
+    Attributes
+    ----------
+    in_place : bool
+        Whether a step writes over the arrays of the state that the one before gave.
+    kept : tuple of arrays or None
+        What `keep` took last.
+    """
+
+    in_place: bool
+    kept: Any
+
+    def __call__(self, state: Any, tables: Tables, i: int) -> Any:
+        """Return the state after step i."""
+
+    def snapshot(self, state: Any) -> Any:
+        """Return the same arrays, or copies, which later steps do not overwrite."""
+
+    def keep(self, state: Any) -> None:
+        """Take a snapshot in the place of the last one."""
+
+
+class PlainStep:
+    """A step as it is written: each one makes new arrays."""
+
+    in_place = False
+
+    def __init__(self, step: Callable[..., Any], constants: Constants) -> None:
+        self._step, self._constants = step, constants
+        self.kept: Any = None
+
+    def __call__(self, state: Any, tables: Tables, i: int) -> Any:
+        """Return the state after step i."""
+        return self._step(self._constants, state, *tables.at(i))
+
+    def snapshot(self, state: Any) -> Any:
+        """Return the state itself: nothing writes to it."""
+        return state
+
+    def keep(self, state: Any) -> None:
+        """Take a state in the place of the last one."""
+        self.kept = state
+
+
+def training_step(plan: Plan) -> Step:
+    """`advance` on the plan's data, by a fast path where there is one."""
+    constants = plan.data.x, plan.data.t, plan.data.w
+    step = partial(advance, plan)
+    fast = fast_paths() if plan.fast else None
+    if fast and fast.can_fuse(constants, *plan.network.layers, plan.loss, plan.optimizer):
+        unchanged = () if plan.network.refreshing else ("buffers",)
+        fused: Step = fast.fuse(step, constants, unchanged, plan.capture)
+        return fused
+    return PlainStep(step, constants)
+
+
+def run_steps(
+    plan: Plan,
+    step: Step,
+    progress: Progress,
+    tables: Tables,
+    on_step: Callable[[int], None] | None,
+) -> Progress:
+    """Every training sample once."""
+    zero = 0 * namespace(tables.scalars).sum(tables.scalars[:1, :])
+    state = progress.state._replace(loss=zero)
+    for i in range(plan.steps_per_epoch):
+        state = step(state, tables, i)
+        if on_step is not None:
+            on_step(progress.steps + i + 1)
+    steps = progress.steps + plan.steps_per_epoch
+    return Progress(state, plan.optimizer, steps, progress.epochs + 1)

@@ -8,6 +8,8 @@ import numpy as np
 
 from xpnet.arrays import (
     HostArray,
+    device_of,
+    namespace,
     on_device_of,
     put,
     require_same_device,
@@ -17,8 +19,9 @@ from xpnet.checks import at_least, check_seed, choose, construct
 from xpnet.data.dataset import Dataset, split
 from xpnet.data.targets import Label, class_weights, encode_weights
 from xpnet.errors import UsageError
-from xpnet.fitting.loop import _plateau, _Run
-from xpnet.fitting.results import Epoch, Result
+from xpnet.fitting.loop import Training
+from xpnet.fitting.plan import Plan, plateau_of
+from xpnet.fitting.results import Epoch, Progress, Result, TrainingState
 from xpnet.fitting.scaling import in_standard_units, prepare, scale
 from xpnet.losses import Loss, SoftmaxCrossEntropy, loss_for
 from xpnet.model import Model
@@ -155,12 +158,7 @@ def fit(
         a GPU that failed cannot be read any more: keep what matters by `on_epoch`, as `xpnet train`
         does.
     """
-    if isinstance(schedule, str):
-        schedule = construct("schedule", schedule, SCHEDULES)
-    if warmup:
-        schedule = Warmup(schedule, warmup)
-    if isinstance(average, str):
-        average = construct("average", average, AVERAGES)
+    schedule, average = _choose_schedule(schedule, warmup), _choose_average(average)
     if capture and not fast:
         raise UsageError("capture needs the fast path: leave out fast=False (--no-fast)")
     if clip_norm is not None and not 0 < clip_norm < float("inf"):
@@ -180,26 +178,51 @@ def fit(
         model = _continued(model, initial)
     data, model = prepare(model, x, y, loss)
     rows, validation_rows = split(data.x.shape[0], validation, seed)
-    for name, wanted in (("patience", patience), ("schedule plateau", _plateau(schedule))):
+    for name, wanted in (("patience", patience), ("schedule plateau", plateau_of(schedule))):
         if wanted is not None and not len(validation_rows):
             raise UsageError(f"{name} needs samples to validate on; expected validation above 0")
     rows = rows[:limit]
-    optimizer = _choose_optimizer(
-        optimizer or default_optimizer(model),
-        learning_rate,
-        weight_decay,
-        min(batch_size * accumulate, len(rows)),
-    )
+    samples_per_step = min(batch_size * accumulate, len(rows))
+    optimizer = _choose_optimizer(model, optimizer, learning_rate, weight_decay, samples_per_step)
     with on_device_of(data.x), np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         data = _weigh(data, model, rows, sample_weight, class_weight)
         if initial is None or initial.progress is None:
             model = scale(model, data, rows)
         inner, data = in_standard_units(model, data)
-        run = _Run(
-            model, inner.network, data, rows, validation_rows, loss, validation_loss, optimizer,
-            schedule, clip_norm, average, epochs, batch_size, accumulate, seed, fast, capture,
+        plan = Plan(
+            model=model, network=inner.network, data=data, rows=rows,
+            validation_rows=validation_rows, loss=loss, validation_loss=validation_loss,
+            optimizer=optimizer, schedule=schedule, clip_norm=clip_norm, average=average,
+            epochs=epochs, batch_size=batch_size, accumulate=accumulate, seed=seed, fast=fast,
+            capture=capture,
         )  # fmt: skip
-        return run.to_the_end(initial, patience, on_step, on_epoch)
+        training = Training(plan, *_begin(plan, initial))
+        return training.run(patience, on_step, on_epoch)
+
+
+def _begin(plan: Plan, initial: Result | None) -> tuple[Progress, Result]:
+    """Where training begins, and what there is so far."""
+    if initial is None or initial.progress is None:
+        result, theta = Result(plan.model), plan.model.theta
+        buffers = plan.model.buffers[: plan.network.buffer_size]
+        xp = namespace(theta)
+        loss = xp.zeros((), dtype=theta.dtype, device=device_of(theta))
+        state = TrainingState(loss, theta, buffers, (), plan.optimizer.init(theta))
+        progress = Progress(state, plan.optimizer)
+    else:
+        result, before = initial, initial.progress
+        if type(before.optimizer) is not type(plan.optimizer):
+            raise UsageError(
+                f"initial was trained by {before.optimizer} and now by {plan.optimizer}; expected "
+                "the same kind of optimizer"
+            )
+        state = before.state.to_library(plan.model.theta)
+        if len(state.optimizer) != len(plan.optimizer.init(state.theta)):
+            raise UsageError(f"initial has no state that {plan.optimizer} could go on with")
+        progress = replace(before, state=state, optimizer=plan.optimizer)
+    averaged = (state.theta, state.buffers)[: 2 if plan.network.refreshing else 1]
+    average = () if plan.average is None else state.average or averaged
+    return replace(progress, state=state._replace(average=average)), result
 
 
 def _continued(model: Model, initial: Result) -> Model:
@@ -241,12 +264,24 @@ def default_optimizer(model: Model) -> str:
     return "nesterov" if model.labels else "adam"
 
 
+def _choose_schedule(schedule: str | Schedule, warmup: float) -> Schedule:
+    if isinstance(schedule, str):
+        schedule = construct("schedule", schedule, SCHEDULES)
+    return Warmup(schedule, warmup) if warmup else schedule
+
+
+def _choose_average(average: str | Average | None) -> Average | None:
+    return construct("average", average, AVERAGES) if isinstance(average, str) else average
+
+
 def _choose_optimizer(
-    optimizer: str | Optimizer,
+    model: Model,
+    optimizer: str | Optimizer | None,
     learning_rate: float | None,
     weight_decay: float | None,
     samples_per_step: int,
 ) -> Optimizer:
+    optimizer = optimizer or default_optimizer(model)
     if isinstance(optimizer, str):
         optimizer = for_steps_of(
             samples_per_step, OPTIMIZERS[choose("optimizer", optimizer, OPTIMIZERS)]

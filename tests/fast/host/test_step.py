@@ -6,10 +6,11 @@ import subprocess
 import sys
 import tracemalloc
 import warnings
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -25,6 +26,7 @@ from xpnet.fast.host.draws import Draws
 from xpnet.fast.host.plan import Plan
 from xpnet.fast.host.step import HostStep
 from xpnet.fast.record import CannotRecordError, Node, Recorded, constant, variable
+from xpnet.fast.steps import leaves
 from xpnet.fitting.results import Result
 from xpnet.fitting.steps import Tables
 from xpnet.fitting.training import fit
@@ -51,7 +53,7 @@ def both(model: Any, x: Any, y: Any, **options: Any) -> tuple[Result, Result]:
 
 
 def assert_same(fast: Result, plain: Result, tolerance: float) -> None:
-    for ours, theirs in zip(fast.progress.arrays, plain.progress.arrays, strict=True):
+    for ours, theirs in zip(leaves(fast.progress.state), leaves(plain.progress.state), strict=True):
         assert ours.dtype == theirs.dtype
         assert difference(ours, theirs) < tolerance
     for ours, theirs in zip(fast.history, plain.history, strict=True):
@@ -150,13 +152,15 @@ def test_the_same_to_the_bit_from_run_to_run_and_going_on() -> None:
     options = {"epochs": 4, "batch_size": 8, "schedule": "constant", "average": "ema"}
     whole, again = fit(model, X, Y, **options), fit(model, X, Y, **options)
     half = fit(model, X, Y, **options | {"epochs": 2})
-    saved = [a.copy() for a in half.progress.arrays]
+    saved = [a.copy() for a in leaves(half.progress.state)]
     rest = fit(half.model, X, Y, **options | {"epochs": 2}, initial=half)
     for result in (again, rest):
         assert result.model == whole.model
-        for ours, theirs in zip(result.progress.arrays, whole.progress.arrays, strict=True):
+        for ours, theirs in zip(
+            leaves(result.progress.state), leaves(whole.progress.state), strict=True
+        ):
             assert np.array_equal(ours, theirs)
-    for ours, before in zip(half.progress.arrays, saved, strict=True):
+    for ours, before in zip(leaves(half.progress.state), saved, strict=True):
         assert np.array_equal(ours, before)  # what was handed out is not written to
 
 
@@ -170,10 +174,10 @@ def test_what_callbacks_are_given_stays_as_it_is() -> None:
     for epoch, so_far in enumerate(seen, start=1):
         expected = fit(model, X, Y, **options | {"epochs": epoch}, schedule="constant")
         assert so_far.progress.epochs == epoch
-        assert np.array_equal(so_far.model.theta, so_far.progress.theta)
-        assert len({a.tobytes() for a in (s.progress.theta for s in seen)}) == 3
+        assert np.array_equal(so_far.model.theta, so_far.progress.state.theta)
+        assert len({a.tobytes() for a in (s.progress.state.theta for s in seen)}) == 3
         assert len(expected.history) == epoch
-    assert np.array_equal(seen[-1].progress.theta, result.progress.theta)
+    assert np.array_equal(seen[-1].progress.state.theta, result.progress.state.theta)
 
 
 # What a step costs
@@ -205,7 +209,7 @@ def test_a_step_allocates_nothing_after_the_first(options: dict, optimizer: str)
     keys = np.zeros((1, 1, len(model.network.drawing), 3), dtype=np.int32)
     tables = Tables(rows, np.ones((1, 3), np.float32)[:, : 1 if optimizer == "nesterov" else 2],
                     keys if model.network.drawing else None, 512)  # fmt: skip
-    arrays = step(step._arrays, tables, 0)
+    arrays = step(step._state, tables, 0)
     tracemalloc.start()
     for _ in range(3):
         arrays = step(arrays, tables, 0)
@@ -217,7 +221,7 @@ def test_a_step_allocates_nothing_after_the_first(options: dict, optimizer: str)
     tracemalloc.stop()
     # NumPy converts types through a buffer of 8,192 numbers; a batch takes 600,000 bytes or more.
     assert peak < 100_000
-    assert step._arrays is arrays
+    assert step._state is arrays
 
 
 def test_a_step_makes_five_products_and_moves_no_gradient() -> None:
@@ -644,19 +648,51 @@ def test_arrays_may_change_places_without_a_plan() -> None:
     assert [a.tolist() for a in arrays] == [[1, 1, 1], [0, 0, 0], [0, 1, 2]]
 
 
+class Pair(NamedTuple):
+    """A state of two parts."""
+
+    moves: Any
+    stays: Any
+
+
 def test_what_does_not_change_is_a_constant_until_it_is_given_anew() -> None:
     fast = HostStep(
-        lambda constants, arrays, rows: (arrays[0] * (2 * arrays[1]), arrays[1]), (), {1}
-    )
+        lambda constants, pair, rows: Pair(pair.moves * (2 * pair.stays), pair.stays),
+        (), {"stays"},
+    )  # fmt: skip
     rows, ones = replace_rows(np.zeros(1)), np.ones(3)
-    first = fast((ones, ones), rows, 0)
+    first = fast(Pair(ones, ones), rows, 0)
     assert first[0].tolist() == [2, 2, 2]
     (prepared,) = fast._prepared.values()
     assert len(prepared.plan._run) == 1
-    fast((ones, first[1]), rows, 0)
+    fast(Pair(ones, first.stays), rows, 0)
     assert prepared in fast._prepared.values()  # nothing to plan anew
-    assert fast((ones, 3 * ones), rows, 0)[0].tolist() == [6, 6, 6]
-    assert fast((ones, np.arange(3.0)), rows, 0)[0].tolist() == [0, 2, 4]
+    assert fast(Pair(ones, 3 * ones), rows, 0).moves.tolist() == [6, 6, 6]
+    assert fast(Pair(ones, np.arange(3.0)), rows, 0).moves.tolist() == [0, 2, 4]
+
+
+def test_a_snapshot_is_not_overwritten_and_takes_the_place_of_the_last() -> None:
+    """Nested tuples come back as they were; what is kept is let go before it is copied anew."""
+
+    def step(constants: Any, pair: Pair, rows: Any) -> Pair:
+        return Pair(pair.moves + 1, (pair.stays[0] * 2,))
+
+    fast, rows = HostStep(step, ()), replace_rows(np.zeros(1))
+    state = fast(Pair(np.zeros(2), (np.ones(2),)), rows, 0)
+    snapshot = fast.snapshot(state)
+    assert fast.kept is None
+    fast.keep(state)
+    kept = weakref.ref(fast.kept.moves)
+    assert fast(state, rows, 0) is state
+    assert isinstance(snapshot, Pair)
+    assert (snapshot.moves.tolist(), snapshot.stays[0].tolist()) == ([1, 1], [2, 2])
+    assert (state.moves.tolist(), state.stays[0].tolist()) == ([2, 2], [4, 4])
+    assert not snapshot.moves.flags.writeable
+    copied = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fast, "snapshot", lambda state: copied.append(kept()))
+        fast.keep(state)
+    assert copied == [None]
 
 
 def test_a_view_that_would_be_a_copy_is_refused() -> None:

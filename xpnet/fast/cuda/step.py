@@ -10,7 +10,7 @@ What changes from step to step lies in tables on the device.  A kernel reads the
 
 import importlib
 import warnings
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from math import prod
 from typing import Any, NamedTuple
 
@@ -23,10 +23,11 @@ from xpnet.fast.cuda.program import Program, compiled
 from xpnet.fast.cuda.schedule import Strides
 from xpnet.fast.record import CONSTANT, VARIABLE, CannotRecordError, KernelArray, variable
 from xpnet.fast.steps import (
-    Arrays,
     InPlaceStep,
+    State,
     Step,
     Tables,
+    leaves,
     reason,
     warn_of_the_plain_path,
 )
@@ -66,7 +67,7 @@ class CudaStep(InPlaceStep):
         self,
         step: Step,
         constants: tuple[Array | None, ...],
-        unchanged: Collection[int],
+        unchanged: Collection[str],
         capture: bool | None,
         quiet: bool,
     ) -> None:
@@ -89,23 +90,23 @@ class CudaStep(InPlaceStep):
             self._products = CupyProducts()
             self._stop_capturing(error)
 
-    def __call__(self, arrays: Arrays, tables: Tables, i: int) -> Arrays:
-        """The arrays after step i at least; always the same ones, written over."""
-        if arrays is not self._arrays:
-            self._take(arrays)
+    def __call__(self, state: State, tables: Tables, i: int) -> State:
+        """The state after step i at least: always the same arrays, written over."""
+        if state is not self._state:
+            self._take(state)
         if tables is not self._tables:
             self._load(tables)
         if i < self._ahead:
-            return self._arrays
+            return self._state
         short = i >= self._full
         first_time = short not in self._prepared
         if first_time:
             self._prepared[short] = self._prepare(tables.at(i))
         prepared = self._prepared[short]
         if prepared is None:
-            self._take(self._step(self._constants, self._arrays, *tables.at(i)))
+            self._take(self._step(self._constants, self._state, *tables.at(i)))
             self._ahead = i + 1
-            return self._arrays
+            return self._state
         count, graph = 1, None
         if self._is_captured(prepared.program):
             count = 1 if short else (self._full - i) % TOGETHER or TOGETHER
@@ -120,14 +121,14 @@ class CudaStep(InPlaceStep):
             graph.launch()
             self._counted = i + count
         self._ahead = i + count
-        return self._arrays
+        return self._state
 
-    def _take(self, arrays: Sequence[Array]) -> None:
+    def _take(self, state: State) -> None:
         """Let ours be equal to these."""
-        if not self._arrays:
-            self._arrays = tuple(self._cupy.array(a, order="C") for a in arrays)
+        if self._state is None:
+            self._adopt(state, [self._cupy.array(a, order="C") for a in leaves(state)])
             return
-        for _, mine, new in self._news(arrays):
+        for _, mine, new in self._news(state):
             self._cupy.copyto(mine, new)
 
     def _load(self, tables: Tables) -> None:
@@ -145,7 +146,7 @@ class CudaStep(InPlaceStep):
         self._full = len(tables.rows) // tables.samples_per_step
         self._samples = tables.samples_per_step
 
-    def _prepare(self, arguments: Arrays) -> Prepared | None:
+    def _prepare(self, arguments: tuple[Array | None, ...]) -> Prepared | None:
         """The program for arguments of these shapes; None if there can be none."""
         try:
             return Prepared(self._program(arguments), {})
@@ -157,7 +158,7 @@ class CudaStep(InPlaceStep):
             self._quiet = True
             return None
 
-    def _program(self, arguments: Arrays) -> Program:
+    def _program(self, arguments: tuple[Array | None, ...]) -> Program:
         def recorded(array: Array | None) -> KernelArray | None:
             return None if array is None else variable(array, KernelArray)  # type: ignore
 
@@ -170,8 +171,7 @@ class CudaStep(InPlaceStep):
         steps = self._samples, *(prod(a.shape[1:]) for a in self._own[1:] if a is not None)
         for a, step in zip((a for a in given if a is not None), steps, strict=True):
             strides[a.node] = c_strides(a.shape), step
-        after = self._step(constants, before, *given)
-        results = self._results(after)
+        results = self._results(self._after(constants, before, given))
         if any(node.kind in (CONSTANT, VARIABLE) for node, _ in results):
             raise CannotRecordError("a result that is not computed")
         pairs = [

@@ -10,7 +10,7 @@ from xpnet.fast.host.draws import Draws
 from xpnet.fast.host.memory import aligned
 from xpnet.fast.host.plan import Plan, needed
 from xpnet.fast.record import VARIABLE, constant, variable
-from xpnet.fast.steps import Arrays, InPlaceStep, Step, Tables, warn_of_the_plain_path
+from xpnet.fast.steps import InPlaceStep, State, Step, Tables, leaves, warn_of_the_plain_path
 from xpnet.random import units_of
 
 
@@ -29,24 +29,24 @@ class HostStep(InPlaceStep):
         self,
         step: Step,
         constants: tuple[HostArray | None, ...],
-        unchanged: Collection[int] = (),
+        unchanged: Collection[str] = (),
     ) -> None:
         super().__init__(step, constants, unchanged)
         self._memory: list[HostArray] = []  # of all plans
         self._prepared: dict[Any, Prepared | None] = {}
 
-    def __call__(self, arrays: Arrays, tables: Tables, i: int) -> Arrays:
-        """The arrays after step i: always the same ones, written over; not those that are given."""
-        if arrays is not self._arrays:
-            self._take(arrays)
+    def __call__(self, state: State, tables: Tables, i: int) -> State:
+        """The state after step i: always the same arrays, written over; not those given."""
+        if state is not self._state:
+            self._take(state)
         arguments = tables.at(i)
         shapes = tuple([None if a is None else a.shape for a in arguments])
         if shapes not in self._prepared:
             self._prepared[shapes] = self._prepare(arguments)
         prepared = self._prepared[shapes]
         if prepared is None:
-            self._take(self._step(self._constants, self._arrays, *arguments))
-            return self._arrays
+            self._take(self._step(self._constants, self._state, *arguments))
+            return self._state
         for place, given in zip(prepared.places, arguments, strict=True):
             if place is not None and given is not None:
                 np.copyto(place, given)
@@ -54,14 +54,18 @@ class HostStep(InPlaceStep):
             assert tables.keys is not None
             np.copyto(place, draws.at(tables.keys, i))
         prepared.plan()
-        return self._arrays
+        return self._state
 
-    def _take(self, arrays: tuple[Any, ...]) -> None:
+    def keep(self, state: State) -> None:
+        self.kept = None  # let go first: memory for one copy is enough
+        super().keep(state)
+
+    def _take(self, state: State) -> None:
         """Let ours be equal to these."""
-        if not self._arrays:
-            given = [np.asarray(a) for a in arrays]
-            self._arrays = tuple(aligned(a.shape, a.dtype) for a in given)
-        for i, mine, new in self._news(arrays):
+        if self._state is None:
+            given = [np.asarray(a) for a in leaves(state)]
+            self._adopt(state, [aligned(a.shape, a.dtype) for a in given])
+        for i, mine, new in self._news(state):
             np.copyto(mine, new)
             if i in self._unchanged:  # it may be part of what plans take for constants
                 self._prepared.clear()
@@ -75,8 +79,7 @@ class HostStep(InPlaceStep):
         given = [None if a is None else variable(a) for a in arguments]
         constants = tuple(None if a is None else constant(a) for a in self._constants)
         try:
-            after = self._step(constants, tuple(before), *given)
-            results = self._results(after)
+            results = self._results(self._after(constants, before, given))
             drawn = [
                 (node, aligned(node.shape, node.dtype))
                 for node in needed([node for node, _ in results])

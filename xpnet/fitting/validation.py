@@ -1,0 +1,92 @@
+"""Validation after each epoch: the sum of losses and the number of hits over what is held out."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from xpnet.arrays import Array, device_of, is_numpy, namespace, put
+from xpnet.data.dataset import BLOCK, Dataset, blocks
+from xpnet.fitting.evaluation import counts_hits, logits_of, tally
+from xpnet.fitting.plan import Plan
+from xpnet.fitting.steps import Constants, Tables
+from xpnet.model import fast_paths
+
+FEW = 32  # samples that tell whether a model is spoilt
+Found = tuple[Array, ...]  # the sum of losses and, where there are classes, the number of hits
+Validate = Callable[[Array, Array], Found]
+
+
+class Measured(NamedTuple):
+    """What was found so far, and the arrays by which it is found."""
+
+    found: Found
+    theta: Array
+    buffers: Array
+
+
+def validation(plan: Plan) -> Validate:
+    """A function of theta and buffers: what is found over the validation samples, on the device.
+
+    Without any such samples it takes a few of training: they tell whether the last step spoilt the
+    model.
+    """
+    rows = plan.validation_rows if len(plan.validation_rows) else plan.rows[:FEW]
+    constants = plan.data.x, plan.data.t, None
+    fast = fast_paths() if plan.fast and not is_numpy(plan.data.x) else None
+    if fast and fast.can_fuse(constants, *plan.network.layers, plan.validation_loss):
+        measure = partial(_measured, plan)
+        unchanged = "theta", "buffers"
+        step = fast.fuse(measure, constants, unchanged, capture=False, quiet=True)
+        n = -(-len(rows) // BLOCK)
+        place, no_scalars = put(rows.astype(np.int32), plan.data.x), np.zeros((n, 1), np.float32)
+        tables = Tables(place, put(no_scalars, plan.data.x), None, BLOCK)
+        return partial(_validate_by_steps, plan, step, tables, n)
+    return partial(_validate, plan, Dataset(*constants), rows)
+
+
+def _validate(plan: Plan, data: Dataset, rows: Any, theta: Array, buffers: Array) -> Found:
+    """All blocks one after another, as it is written."""
+    logits = logits_of(plan.network, plan.network.unpack(theta, buffers), data.x)
+    found = _nothing(plan, theta)
+    for block in blocks(rows, data.x):
+        found = _add(plan, found, data, logits, block)
+    return found
+
+
+def _validate_by_steps(
+    plan: Plan, step: Any, tables: Tables, n: int, theta: Array, buffers: Array
+) -> Found:
+    """All blocks by a step of the fast paths."""
+    state, tables = Measured(_nothing(plan, theta), theta, buffers), replace(tables)
+    for i in range(n):
+        state = step(state, tables, i)
+    return state.found
+
+
+def _measured(
+    plan: Plan, constants: Constants, state: Measured, rows: Array, scalars: Array, keys: None
+) -> Measured:
+    """One block, as a step."""
+    params = plan.network.unpack(state.theta, state.buffers)
+    infer = partial(plan.network.infer, params)
+    return state._replace(found=_add(plan, state.found, Dataset(*constants), infer, rows))
+
+
+def _add(
+    plan: Plan, found: Found, data: Dataset, logits: Callable[[Array], Array], rows: Array
+) -> Found:
+    """What was found so far, and what is found in these rows."""
+    x, t, _ = data.gather(rows)
+    more = tally(logits(x), t, None, plan.validation_loss, plan.model.multilabel)
+    return tuple(a + b for a, b in zip(found, more, strict=True))
+
+
+def _nothing(plan: Plan, theta: Array) -> Found:
+    """What is found before the first block."""
+    xp, device = namespace(theta), device_of(theta)
+    hits = counts_hits(plan.validation_loss, plan.data.t, plan.model.multilabel)
+    dtypes = (theta.dtype, xp.int32) if hits else (theta.dtype,)
+    return tuple(xp.zeros((), dtype=dtype, device=device) for dtype in dtypes)
