@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from helpers import SCRIPTS
+from helpers import SCRIPTS, printed
 
 SMALL = {
     "accuracy.py": ["--seeds", "2", "--epochs", "1", "--limit", "1000"],
@@ -29,7 +29,14 @@ SMALL = {
 }
 
 SHARED = {"benchmarks/benchmark.py", "benchmarks/by_hand.py"}  # what some of them import
-ON_A_GPU = {"benchmarks/bench_gpu.py"}
+ON_A_GPU = {
+    "benchmarks/bench_gpu.py": [],
+    "gpu_bench_peers.py": ["--peers", "xpnet", "--cases", "small:32", "--rounds", "1"],
+    "gpu_fuzz.py": ["--programs", "3"],
+    "gpu_midcapture.py": [],
+    "gpu_paths.py": ["--limit", "100"],
+}
+PARTS = ["environment", "tests", "train", "paths", "fuzz", "midcapture", "bench_gpu", "peers"]
 
 
 def test_every_script_has_a_small_mode() -> None:
@@ -61,15 +68,116 @@ def test_a_script_says_what_it_is_for(script: str) -> None:
     assert "usage:" in done.stdout
 
 
-def test_the_benchmark_of_a_gpu_says_why_there_is_none() -> None:
-    command = [sys.executable, str(SCRIPTS / "benchmarks/bench_gpu.py")]
+@pytest.fixture(scope="module")
+def no_gpu() -> None:
+    """Skip where CUDA_VISIBLE_DEVICES does not hide the device, as under the emulator."""
+    code = "from xpnet.device.cuda import probe; print(probe(0))"
+    if printed(code, CUDA_VISIBLE_DEVICES="").strip() == "None":
+        pytest.skip("a GPU is there all the same")
+
+
+@pytest.mark.parametrize("script", ON_A_GPU)
+def test_a_script_for_a_gpu_explains_its_options_without_cupy(script: str) -> None:
+    code = """
+import runpy, sys
+sys.modules["cupy"] = None
+sys.path.insert(0, sys.argv[1].rpartition("/")[0])
+sys.argv = [sys.argv[1], "--help"]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+    command = [sys.executable, "-c", code, str(SCRIPTS / script)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert f"usage: {Path(script).name} [-h]" in done.stdout
+    assert f"python scripts/{script}" in done.stdout
+
+
+@pytest.mark.usefixtures("no_gpu")
+@pytest.mark.parametrize("script", ON_A_GPU)
+def test_a_script_for_a_gpu_says_why_there_is_none(script: str) -> None:
+    command = [sys.executable, str(SCRIPTS / script), *ON_A_GPU[script]]
     env = os.environ | {"CUDA_VISIBLE_DEVICES": ""}
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=env)
-    if not done.returncode:
-        pytest.skip("a GPU is there all the same")
     assert (done.returncode, done.stdout) == (2, "")
     (line,) = done.stderr.splitlines()
-    assert line.startswith("bench_gpu.py: cuda cannot be used: ")
+    assert line.startswith(f"{Path(script).name}: cuda cannot be used: ")
+
+
+@pytest.mark.emulator
+@pytest.mark.parametrize("script", [name for name in ON_A_GPU if name.startswith("gpu_")])
+def test_a_script_for_a_gpu_succeeds_on_the_emulator(script: str) -> None:
+    command = [sys.executable, str(SCRIPTS / script), *ON_A_GPU[script]]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout
+    assert not done.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["gpu_bench_peers.py", "--cases", "tiny:128"], "case 'tiny:128': expected small:N"),
+        (["gpu_bench_peers.py", "--cases", "small:0"], "a batch size N of 1 to 60000"),
+        (["gpu_bench_peers.py", "--peers", "numpy"], "the libraries are: xpnet, torch, jax"),
+        (["gpu_bench_peers.py", "--rounds", "0"], "--rounds 0: expected a whole number"),
+        (["gpu_bench_peers.py", "--json", "gone/x.json"], "--json gone/x.json: there is no such"),
+        (["gpu_bench_peers.py", "--logs", "gone"], "--logs gone: there is no such folder"),
+        (["gpu_fuzz.py", "--programs", "0"], "--programs of 1 or more"),
+        (
+            ["gpu_midcapture.py", "--faults", "cublas,x"],
+            "unknown fault 'x'; the faults are: cublas",
+        ),
+        (["gpu_paths.py", "--limit", "99"], "--limit 99: expected a whole number, 100 or more"),
+    ],
+)
+def test_a_script_for_a_gpu_rejects_a_wrong_option(options: list[str], message: str) -> None:
+    command = [sys.executable, str(SCRIPTS / options[0]), *options[1:]]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def gpu_check(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run gpu_check.sh from another folder, without a GPU."""
+    env = os.environ | {"CUDA_VISIBLE_DEVICES": "", "PYTHON": sys.executable, "OUT": "results"}
+    command = ["bash", str(SCRIPTS / "gpu_check.sh"), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=env, cwd=folder)
+
+
+def test_gpu_check_explains_its_parts(tmp_path: Path) -> None:
+    done = gpu_check(tmp_path, "--help")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("usage: ")
+    listed = [line.split()[0] for line in done.stdout.splitlines() if line.startswith("  ")]
+    assert listed == PARTS
+    page = (SCRIPTS / "GPU.md").read_text(encoding="utf-8")
+    rows = [line.split("`")[1] for line in page.splitlines() if line.startswith("| `")]
+    assert rows == PARTS
+    assert not [*tmp_path.iterdir()]
+
+
+def test_gpu_check_rejects_an_unknown_part(tmp_path: Path) -> None:
+    done = gpu_check(tmp_path, "paths", "speed")
+    assert (done.returncode, done.stdout) == (2, "")
+    (line,) = done.stderr.splitlines()
+    assert line == f"gpu_check.sh: unknown part 'speed'; the parts are: {' '.join(PARTS)}"
+    assert not [*tmp_path.iterdir()]
+
+
+@pytest.mark.usefixtures("no_gpu")
+def test_gpu_check_reports_each_part_that_fails(tmp_path: Path) -> None:
+    """In the order of the list, after the environment, with a log in the caller's folder."""
+    done = gpu_check(tmp_path, "peers", "fuzz", "bench_gpu", "train")
+    assert (done.returncode, done.stderr) == (1, "")
+    heads = [line.split()[1] for line in done.stdout.splitlines() if line.startswith("== ")]
+    assert heads == ["environment", "train", "fuzz", "bench_gpu", "peers", "end"]
+    assert done.stdout.count("cuda cannot be used: ") == 4
+    assert done.stdout.count("!! exit code 2: ") == 4
+    assert "gpu_check.sh: line" not in done.stdout  # an error of bash
+    last = done.stdout.splitlines()[-1]
+    assert last.startswith("failed: ")
+    assert last.endswith("train fuzz bench_gpu peers")
+    assert (tmp_path / "results" / "log").read_text(encoding="utf-8") == done.stdout
 
 
 @pytest.mark.emulator
