@@ -52,15 +52,9 @@ import xpnet
 from xpnet.data.sources import load
 from xpnet.device.selection import select
 from xpnet.errors import DeviceError
-from xpnet.tools.bench import (
-    TOGETHER,
-    in_groups,
-    machine,
-    microseconds,
-    step_by_step,
-    table,
-    whole_graphs,
-)
+from xpnet.tools.bench import TOGETHER, in_groups, microseconds, table, whole_graphs
+from xpnet.tools.machine_description import machine
+from xpnet.tools.timing import step_by_step
 
 NETWORKS = {"small": (784, 128, 10), "large": (784, 2500, 2000, 1500, 1000, 500, 10)}
 SIDES = {

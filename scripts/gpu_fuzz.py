@@ -26,7 +26,8 @@ from xpnet.device.selection import select
 from xpnet.errors import DeviceError
 from xpnet.fast.cuda.cublas import CupyProducts
 from xpnet.fast.cuda.program import Program
-from xpnet.fast.record import CannotRecordError, KernelArray, variable
+from xpnet.fast.nodes import CannotRecordError
+from xpnet.fast.record import KernelArray, variable
 
 ROWS, COLUMNS = 5, 12
 SHOWN = 3  # refusals that are printed

@@ -8,72 +8,18 @@ What depends on no variable is computed at once and is a constant.  What would n
 (an `if` on an array, a function that is not listed here) raises `CannotRecordError`.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from functools import partial
-from itertools import count
 from math import prod
 from typing import Any
 
 import numpy as np
 
 from xpnet.arrays import HostArray, namespace
+from xpnet.fast.nodes import CONSTANT, OPERATION, VARIABLE, VIEW, CannotRecordError, Node, Shape
 from xpnet.random import mask_units, units_of
 
-Shape = tuple[int, ...]
-
-VARIABLE, CONSTANT, VIEW, OPERATION = "variable", "constant", "view", "operation"
 LARGEST_COMPARED = 2**20  # elements that are looked through, to see whether all are equal
-
-_numbers = count()
-
-
-class CannotRecordError(Exception):
-    """An operation that cannot be written down."""
-
-
-@dataclass(eq=False, repr=False)  # it would be as long as the recording
-class Node:
-    """One array of a recording.
-
-    Attributes
-    ----------
-    kind : {"variable", "constant", "view", "operation"}
-    shape, dtype
-        Of the array.
-    function : callable
-        The function of NumPy that makes it; of a view, what makes it of its base alone.
-    arguments : tuple of Node and numbers
-    keywords : mapping
-    value : array
-        A constant's numbers.
-    number : int
-        In the order of their making.
-    """
-
-    kind: str
-    shape: Shape
-    dtype: np.dtype[Any]
-    function: Callable[..., Any] = np.positive
-    arguments: tuple[Any, ...] = ()
-    keywords: Mapping[str, Any] = field(default_factory=dict)
-    value: HostArray = field(default_factory=lambda: np.empty(0))
-    number: int = field(default_factory=_numbers.__next__)
-
-    @property
-    def sources(self) -> Iterator["Node"]:
-        """The arguments that are arrays."""
-        return (a for a in self.arguments if isinstance(a, Node))
-
-    @property
-    def nbytes(self) -> int:
-        return prod(self.shape) * self.dtype.itemsize
-
-    @property
-    def uniform(self) -> bool:
-        """Whether it is a constant of one number, broadcast to the shape."""
-        return self.kind == CONSTANT and not any(self.value.strides)
-
 
 Operator = Callable[["Recorded", Any], "Recorded"]
 

@@ -6,7 +6,8 @@ from typing import Any, Protocol
 
 from xpnet.arrays import Array, frozen_copy
 from xpnet.device.problems import first_line
-from xpnet.fast.record import CannotRecordError, Node, Recorded
+from xpnet.fast.nodes import CannotRecordError, Node
+from xpnet.fast.record import Recorded
 
 State = Any  # a tuple of arrays and of such tuples, named or not
 Step = Callable[..., State]

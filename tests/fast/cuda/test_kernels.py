@@ -26,7 +26,8 @@ from xpnet.fast.cuda.indices import Index, base_index, divide, named
 from xpnet.fast.cuda.program import Program
 from xpnet.fast.cuda.schedule import Product, Schedule
 from xpnet.fast.cuda.source import Source
-from xpnet.fast.record import VIEW, CannotRecordError, KernelArray, Node, Recorded, variable
+from xpnet.fast.nodes import VIEW, CannotRecordError, Node
+from xpnet.fast.record import KernelArray, Recorded, variable
 from xpnet.layers import Dense, Dropout, Noise, Standardize
 from xpnet.losses import LOSSES, Loss, Pinball
 from xpnet.network import Network

@@ -20,12 +20,13 @@ from test_repertoire import anything, targets
 import xpnet
 from xpnet.activations import ACTIVATIONS
 from xpnet.arrays import namespace
-from xpnet.fast import can_fuse, record
+from xpnet.fast import can_fuse, nodes, record
 from xpnet.fast.host import blocks, draws
 from xpnet.fast.host.draws import Draws
 from xpnet.fast.host.plan import Plan
 from xpnet.fast.host.step import HostStep
-from xpnet.fast.record import CannotRecordError, Node, Recorded, constant, variable
+from xpnet.fast.nodes import CannotRecordError, Node
+from xpnet.fast.record import Recorded, constant, variable
 from xpnet.fast.steps import leaves
 from xpnet.fitting.results import Result
 from xpnet.fitting.steps import Tables
@@ -425,7 +426,7 @@ def test_constants_are_computed_once_and_equal_ones_are_one_number() -> None:
     assert a.node.uniform
     assert not b.node.uniform
     total = a + b
-    assert total.node.kind == record.CONSTANT
+    assert total.node.kind == nodes.CONSTANT
     assert np.array_equal(total.node.value, np.full((3, 4), 2.5) + np.arange(4.0))
     assert (a * a).node.uniform
     assert (a * a).node.value[0, 0] == 6.25
@@ -794,7 +795,7 @@ def test_units_drawn_ahead_are_those_of_each_step(
     monkeypatch.setattr(draws, "AT_A_TIME", at_a_time)
     keys = variable(np.zeros((2, 3, 3), np.int32))
     drawn = keys[1, ...][2, :]
-    ahead = Draws(Node(record.VARIABLE, (3, 5), np.dtype(np.int32), mask_units, (drawn.node,)))
+    ahead = Draws(Node(nodes.VARIABLE, (3, 5), np.dtype(np.int32), mask_units, (drawn.node,)))
     for _ in range(2):  # epochs
         table = RNG.integers(-(2**31), 2**31, size=(7, 2, 3, 3)).astype(np.int32)
         for i in (0, 1, 2, 3, 4, 5, 6, 2):

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from xpnet.fast.cuda.indices import ZERO, Index, base_index, c_strides, divide, flat, named
-from xpnet.fast.record import CONSTANT, VIEW, CannotRecordError, Node, cast, concat, stack
+from xpnet.fast.nodes import CONSTANT, VIEW, CannotRecordError, Node
+from xpnet.fast.record import cast, concat, stack
 
 STEP = "step"  # the number of the step, in an index
 WORD = re.compile(r"[a-z]\w*")

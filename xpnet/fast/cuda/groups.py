@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from math import prod
 
-from xpnet.fast.record import Node, Shape
+from xpnet.fast.nodes import Node, Shape
 
 MAP, ROWS, COLUMNS = "map", "rows", "columns"
 THREADS = 256  # of a block

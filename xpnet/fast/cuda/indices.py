@@ -6,7 +6,7 @@ from functools import cache
 
 import numpy as np
 
-from xpnet.fast.record import Node, Shape
+from xpnet.fast.nodes import Node, Shape
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from xpnet.fast.cuda.groups import COLUMNS, MAP, MOST_THREADS, ROWS, THREADS, TI
 from xpnet.fast.cuda.indices import ZERO, Index, c_strides, flat, named
 from xpnet.fast.cuda.reductions import begin, is_reduction, merged, reduced_axis, through_memory
 from xpnet.fast.cuda.source import Source, source_of
-from xpnet.fast.record import Node
+from xpnet.fast.nodes import Node
 
 
 class Writer(Expressions):

@@ -17,7 +17,7 @@ from xpnet.fast.cuda.cublas import Cublas, CupyProducts
 from xpnet.fast.cuda.groups import MAP
 from xpnet.fast.cuda.schedule import Matrix, Product, Schedule, Strides, read_by, written_by
 from xpnet.fast.cuda.source import Source
-from xpnet.fast.record import Node
+from xpnet.fast.nodes import Node
 
 
 @cache

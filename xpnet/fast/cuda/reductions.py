@@ -3,7 +3,7 @@
 import numpy as np
 
 from xpnet.fast.cuda.expressions import TYPES, refuse_float16
-from xpnet.fast.record import OPERATION, CannotRecordError, Node
+from xpnet.fast.nodes import OPERATION, CannotRecordError, Node
 
 
 def is_reduction(node: Node) -> bool:

@@ -18,8 +18,7 @@ from xpnet.fast.cuda.indices import Index, base_index, c_strides, divide, flat, 
 from xpnet.fast.cuda.kernels import Writer
 from xpnet.fast.cuda.reductions import is_reduction, reduced_axis
 from xpnet.fast.cuda.source import Source
-from xpnet.fast.host.plan import needed
-from xpnet.fast.record import (
+from xpnet.fast.nodes import (
     CONSTANT,
     OPERATION,
     VARIABLE,
@@ -27,8 +26,9 @@ from xpnet.fast.record import (
     CannotRecordError,
     Node,
     Shape,
-    concat,
+    needed,
 )
+from xpnet.fast.record import concat
 
 MOST_READ = 12  # arrays that one number is made of; what would need more is stored on the way
 MOST_ARRAYS = 40  # arguments of a kernel: CUDA has room for 4 KB of them

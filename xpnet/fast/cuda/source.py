@@ -7,7 +7,7 @@ from typing import Any
 from xpnet.fast.cuda.expressions import FLOAT16, HEADER, TYPES, Expressions, indented
 from xpnet.fast.cuda.groups import COLUMNS, MOST_THREADS, THREADS, Group, blocks_of, threads_of
 from xpnet.fast.cuda.indices import Index, c_strides
-from xpnet.fast.record import OPERATION, Node
+from xpnet.fast.nodes import OPERATION, Node
 
 
 @dataclass

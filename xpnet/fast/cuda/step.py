@@ -21,7 +21,8 @@ from xpnet.fast.cuda.cublas import Cublas, CublasError, CupyProducts
 from xpnet.fast.cuda.indices import c_strides
 from xpnet.fast.cuda.program import Program, compiled
 from xpnet.fast.cuda.schedule import Strides
-from xpnet.fast.record import CONSTANT, VARIABLE, CannotRecordError, KernelArray, variable
+from xpnet.fast.nodes import CONSTANT, VARIABLE, CannotRecordError
+from xpnet.fast.record import KernelArray, variable
 from xpnet.fast.steps import (
     InPlaceStep,
     State,

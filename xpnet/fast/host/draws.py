@@ -10,7 +10,8 @@ import numpy as np
 from xpnet.arrays import HostArray
 from xpnet.fast.host.memory import aligned
 from xpnet.fast.host.plan import Plan
-from xpnet.fast.record import VARIABLE, Node, variable
+from xpnet.fast.nodes import VARIABLE, Node
+from xpnet.fast.record import variable
 from xpnet.random import units_of
 
 AT_A_TIME = 2**17  # units

@@ -23,17 +23,8 @@ from xpnet.arrays import HostArray
 from xpnet.fast.host.blocks import in_blocks
 from xpnet.fast.host.calls import Call, is_elementwise, maximum_of, sum_of
 from xpnet.fast.host.memory import address, aligned, overlap, owner, same
-from xpnet.fast.record import (
-    CONSTANT,
-    OPERATION,
-    VARIABLE,
-    VIEW,
-    CannotRecordError,
-    Node,
-    cast,
-    concat,
-    stack,
-)
+from xpnet.fast.nodes import CONSTANT, OPERATION, VIEW, CannotRecordError, Node, needed
+from xpnet.fast.record import cast, concat, stack
 
 Pairs = Sequence[tuple[Node, HostArray]]
 
@@ -276,18 +267,6 @@ class _Places:
                 moves[i] = saved, array
         for there, array in moves:
             yield Call(np.copyto, (array, there))
-
-
-def needed(results: Sequence[Node]) -> set[Node]:
-    """The nodes that the results depend on: what else was recorded is left out."""
-    found: set[Node] = set()
-    waiting = list(results)
-    while waiting:
-        node = waiting.pop()
-        if node.kind != CONSTANT and node not in found:
-            found.add(node)
-            waiting += node.sources if node.kind != VARIABLE else ()
-    return found
 
 
 def _uses(

@@ -8,8 +8,9 @@ import numpy as np
 from xpnet.arrays import HostArray
 from xpnet.fast.host.draws import Draws
 from xpnet.fast.host.memory import aligned
-from xpnet.fast.host.plan import Plan, needed
-from xpnet.fast.record import VARIABLE, constant, variable
+from xpnet.fast.host.plan import Plan
+from xpnet.fast.nodes import VARIABLE, needed
+from xpnet.fast.record import constant, variable
 from xpnet.fast.steps import InPlaceStep, State, Step, Tables, leaves, warn_of_the_plain_path
 from xpnet.random import units_of
 
