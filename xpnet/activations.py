@@ -4,6 +4,8 @@ Values are exact to rounding at any finite x: nothing overflows on the way.  Der
 taken from the output are exact to the rounding of 1 where it saturates.  `initializer` names the
 initial weights that suit the layer in front (`initializers`).  A name in ACTIVATIONS may bring
 a parameter: `leaky-relu:0.2` (`checks.construct`).
+
+A comment marks the end of the first reading.
 """
 
 from collections.abc import Mapping
@@ -34,16 +36,56 @@ class Activation(Layer):
 
 
 @dataclass(frozen=True)
-class Identity(Activation):
-    """y = x.  dy/dx = 1, so dx = dy."""
+class ReLU(Activation):
+    """y = max(x, 0).
 
-    formulas: ClassVar[Mapping[str, str]] = {"y": "x", "dx": "dy"}
+    Where x > 0, y = x and dy/dx = 1; where x < 0, y = 0 and dy/dx = 0.  At the kink x = 0 there is
+    no derivative, and 0 is taken, one of the slopes between those of the two sides:
 
-    def forward(self, p: Arrays, x: Array) -> tuple[Array, None]:
-        return x, None
+        dx = dy [y > 0]         [y > 0] = 1 where it is true, else 0
 
-    def backward(self, p: Arrays, cache: None, dy: Array) -> tuple[Array, Arrays]:
-        return dy, {}
+    y > 0 is the same as x > 0, so the output is the whole cache.
+
+    Source: Glorot, Bordes & Bengio (2011), *Deep sparse rectifier neural networks*.
+    """
+
+    initializer: ClassVar[str] = "he-uniform"
+    kinks: ClassVar[tuple[float, ...]] = (0.0,)
+    formulas: ClassVar[Mapping[str, str]] = {"y": "max(x, 0)", "dx": "dy ∘ [y > 0]"}
+
+    def forward(self, p: Arrays, x: Array) -> tuple[Array, Array]:
+        xp = namespace(x)
+        y = xp.maximum(x, xp.zeros_like(x))
+        return y, y
+
+    def backward(self, p: Arrays, cache: Array, dy: Array) -> tuple[Array, Arrays]:
+        y = cache
+        return dy * namespace(dy).astype(y > 0, dy.dtype), {}
+
+
+@dataclass(frozen=True)
+class Tanh(Activation):
+    """y = tanh x = s / c,  with s = e^x - e^-x,  c = e^x + e^-x.
+
+    Since ds/dx = c and dc/dx = s, by the rule for quotients:
+
+        dy/dx = (c · c - s · s) / c² = 1 - y²
+        dx    = dy (1 - y²)
+
+    so the output is the whole cache.
+
+    Source: LeCun, Bottou, Orr & Müller (1998), *Efficient BackProp*, section 4.4, for its use.
+    """
+
+    formulas: ClassVar[Mapping[str, str]] = {"y": "tanh x", "dx": "dy ∘ (1 - y²)"}
+
+    def forward(self, p: Arrays, x: Array) -> tuple[Array, Array]:
+        y = namespace(x).tanh(x)
+        return y, y
+
+    def backward(self, p: Arrays, cache: Array, dy: Array) -> tuple[Array, Arrays]:
+        y = cache
+        return dy * (1 - y * y), {}
 
 
 @dataclass(frozen=True)
@@ -74,29 +116,20 @@ class Sigmoid(Activation):
         return dy * (y * (1 - y)), {}
 
 
+# The first reading ends here.
+
+
 @dataclass(frozen=True)
-class Tanh(Activation):
-    """y = tanh x = s / c,  with s = e^x - e^-x,  c = e^x + e^-x.
+class Identity(Activation):
+    """y = x.  dy/dx = 1, so dx = dy."""
 
-    Since ds/dx = c and dc/dx = s, by the rule for quotients:
+    formulas: ClassVar[Mapping[str, str]] = {"y": "x", "dx": "dy"}
 
-        dy/dx = (c · c - s · s) / c² = 1 - y²
-        dx    = dy (1 - y²)
+    def forward(self, p: Arrays, x: Array) -> tuple[Array, None]:
+        return x, None
 
-    so the output is the whole cache.
-
-    Source: LeCun, Bottou, Orr & Müller (1998), *Efficient BackProp*, section 4.4, for its use.
-    """
-
-    formulas: ClassVar[Mapping[str, str]] = {"y": "tanh x", "dx": "dy ∘ (1 - y²)"}
-
-    def forward(self, p: Arrays, x: Array) -> tuple[Array, Array]:
-        y = namespace(x).tanh(x)
-        return y, y
-
-    def backward(self, p: Arrays, cache: Array, dy: Array) -> tuple[Array, Arrays]:
-        y = cache
-        return dy * (1 - y * y), {}
+    def backward(self, p: Arrays, cache: None, dy: Array) -> tuple[Array, Arrays]:
+        return dy, {}
 
 
 @dataclass(frozen=True)
@@ -128,34 +161,6 @@ class ScaledTanh(Activation):
     def backward(self, p: Arrays, cache: Array, dy: Array) -> tuple[Array, Arrays]:
         y = cache
         return dy * (self.B * (self.A - y * y / self.A)), {}
-
-
-@dataclass(frozen=True)
-class ReLU(Activation):
-    """y = max(x, 0).
-
-    Where x > 0, y = x and dy/dx = 1; where x < 0, y = 0 and dy/dx = 0.  At the kink x = 0 there is
-    no derivative, and 0 is taken, one of the slopes between those of the two sides:
-
-        dx = dy [y > 0]         [y > 0] = 1 where it is true, else 0
-
-    y > 0 is the same as x > 0, so the output is the whole cache.
-
-    Source: Glorot, Bordes & Bengio (2011), *Deep sparse rectifier neural networks*.
-    """
-
-    initializer: ClassVar[str] = "he-uniform"
-    kinks: ClassVar[tuple[float, ...]] = (0.0,)
-    formulas: ClassVar[Mapping[str, str]] = {"y": "max(x, 0)", "dx": "dy ∘ [y > 0]"}
-
-    def forward(self, p: Arrays, x: Array) -> tuple[Array, Array]:
-        xp = namespace(x)
-        y = xp.maximum(x, xp.zeros_like(x))
-        return y, y
-
-    def backward(self, p: Arrays, cache: Array, dy: Array) -> tuple[Array, Arrays]:
-        y = cache
-        return dy * namespace(dy).astype(y > 0, dy.dtype), {}
 
 
 @dataclass(frozen=True)

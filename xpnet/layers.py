@@ -10,6 +10,9 @@ All derivatives come from one rule.  Where a number a reaches the loss L through
     ∂L/∂a = Σ_ij ∂L/∂y_ij ∂y_ij/∂a        the chain rule: every way from a to L counts, and adds
 
 so a layer needs dy from the layer behind it, and its own ∂y/∂a: nothing else of the network.
+
+A comment marks the end of the first reading; the layers after it are not needed to follow how
+784-128-10 learns.
 """
 
 from abc import ABC, abstractmethod
@@ -94,88 +97,6 @@ class Layer(ABC):
         xᵀ is x transposed; ∘ multiplies element by element.
         """
         return {}
-
-
-@dataclass(frozen=True)
-class Standardize(Layer):
-    """Shift and scale each column by constants: y_ij = (x_ij - mean_j) / scale_j.
-
-    The constants are buffers, found on the training data (`data.constants`); before, mean
-    0 and scale 1 make it the identity.  x may be of any numeric type, such as uint8 pixels; y is
-    of the type of the constants.  From x of float64 the mean is subtracted in float64, so that
-    seconds since 1970 keep the digits in which they differ.
-
-        ∂y_ij/∂x_ij = 1 / scale_j         dx_ij = dy_ij / scale_j
-
-    Source: LeCun, Bottou, Orr & Müller (1998), *Efficient BackProp*, section 4.3.
-
-    Parameters
-    ----------
-    columns : int
-        Of x and of y.
-    """
-
-    columns: int
-
-    initial: ClassVar[Mapping[str, float]] = {"scale": 1.0}
-    formulas: ClassVar[Mapping[str, str]] = {"y": "(x - mean) / scale", "dx": "dy / scale"}
-
-    @property
-    def buffers(self) -> Shapes:
-        return {"mean": (self.columns,), "scale": (self.columns,)}
-
-    def width(self, fan_in: int) -> int:
-        return require_width(self, fan_in, self.columns)
-
-    def forward(self, p: Arrays, x: Array) -> tuple[Array, None]:
-        xp, dtype = namespace(x), p["mean"].dtype
-        if not xp.isdtype(x.dtype, "real floating"):
-            x = xp.astype(x, dtype)
-        return xp.astype(x - p["mean"], dtype, copy=False) / p["scale"], None
-
-    def backward(self, p: Arrays, cache: None, dy: Array) -> tuple[Array, Arrays]:
-        return dy / p["scale"], {}
-
-
-@dataclass(frozen=True)
-class Rescale(Layer):
-    """The last layer of a regression: y_ij = mean_j + scale_j x_ij.
-
-    The constants are buffers: the mean and the standard deviation of each column of the targets
-    over the training samples (`data.constants`); before, mean 0 and scale 1 make it the identity.
-    So the layers before it compute in units of standard deviations, whatever those of the targets.
-
-        ∂y_ij/∂x_ij = scale_j         dx_ij = dy_ij scale_j
-
-    `fit` leaves this layer out and standardises the targets instead, t' = (t - mean) / scale: the
-    same model, and one learning rate suits targets of any unit.
-
-    Source: LeCun, Bottou, Orr & Müller (1998), *Efficient BackProp*, section 4.3, applied to the
-    other end.
-
-    Parameters
-    ----------
-    columns : int
-        Of x and of y.
-    """
-
-    columns: int
-
-    initial: ClassVar[Mapping[str, float]] = {"scale": 1.0}
-    formulas: ClassVar[Mapping[str, str]] = {"y": "mean + scale x", "dx": "dy scale"}
-
-    @property
-    def buffers(self) -> Shapes:
-        return {"mean": (self.columns,), "scale": (self.columns,)}
-
-    def width(self, fan_in: int) -> int:
-        return require_width(self, fan_in, self.columns)
-
-    def forward(self, p: Arrays, x: Array) -> tuple[Array, None]:
-        return p["mean"] + p["scale"] * x, None
-
-    def backward(self, p: Arrays, cache: None, dy: Array) -> tuple[Array, Arrays]:
-        return dy * p["scale"], {}
 
 
 @dataclass(frozen=True)
@@ -306,6 +227,98 @@ class Dropout(Layer):
         return x
 
 
+def require_width(layer: Layer, given: int, expected: int) -> int:
+    """`given`, if it is the number of columns that a layer expects."""
+    if given != expected:
+        raise UsageError(f"{layer} is given {given} columns and expects {expected}")
+    return given
+
+
+# The first reading ends here.
+
+
+@dataclass(frozen=True)
+class Standardize(Layer):
+    """Shift and scale each column by constants: y_ij = (x_ij - mean_j) / scale_j.
+
+    The constants are buffers, found on the training data (`data.constants`); before, mean
+    0 and scale 1 make it the identity.  x may be of any numeric type, such as uint8 pixels; y is
+    of the type of the constants.  From x of float64 the mean is subtracted in float64, so that
+    seconds since 1970 keep the digits in which they differ.
+
+        ∂y_ij/∂x_ij = 1 / scale_j         dx_ij = dy_ij / scale_j
+
+    Source: LeCun, Bottou, Orr & Müller (1998), *Efficient BackProp*, section 4.3.
+
+    Parameters
+    ----------
+    columns : int
+        Of x and of y.
+    """
+
+    columns: int
+
+    initial: ClassVar[Mapping[str, float]] = {"scale": 1.0}
+    formulas: ClassVar[Mapping[str, str]] = {"y": "(x - mean) / scale", "dx": "dy / scale"}
+
+    @property
+    def buffers(self) -> Shapes:
+        return {"mean": (self.columns,), "scale": (self.columns,)}
+
+    def width(self, fan_in: int) -> int:
+        return require_width(self, fan_in, self.columns)
+
+    def forward(self, p: Arrays, x: Array) -> tuple[Array, None]:
+        xp, dtype = namespace(x), p["mean"].dtype
+        if not xp.isdtype(x.dtype, "real floating"):
+            x = xp.astype(x, dtype)
+        return xp.astype(x - p["mean"], dtype, copy=False) / p["scale"], None
+
+    def backward(self, p: Arrays, cache: None, dy: Array) -> tuple[Array, Arrays]:
+        return dy / p["scale"], {}
+
+
+@dataclass(frozen=True)
+class Rescale(Layer):
+    """The last layer of a regression: y_ij = mean_j + scale_j x_ij.
+
+    The constants are buffers: the mean and the standard deviation of each column of the targets
+    over the training samples (`data.constants`); before, mean 0 and scale 1 make it the identity.
+    So the layers before it compute in units of standard deviations, whatever those of the targets.
+
+        ∂y_ij/∂x_ij = scale_j         dx_ij = dy_ij scale_j
+
+    `fit` leaves this layer out and standardises the targets instead, t' = (t - mean) / scale: the
+    same model, and one learning rate suits targets of any unit.
+
+    Source: LeCun, Bottou, Orr & Müller (1998), *Efficient BackProp*, section 4.3, applied to the
+    other end.
+
+    Parameters
+    ----------
+    columns : int
+        Of x and of y.
+    """
+
+    columns: int
+
+    initial: ClassVar[Mapping[str, float]] = {"scale": 1.0}
+    formulas: ClassVar[Mapping[str, str]] = {"y": "mean + scale x", "dx": "dy scale"}
+
+    @property
+    def buffers(self) -> Shapes:
+        return {"mean": (self.columns,), "scale": (self.columns,)}
+
+    def width(self, fan_in: int) -> int:
+        return require_width(self, fan_in, self.columns)
+
+    def forward(self, p: Arrays, x: Array) -> tuple[Array, None]:
+        return p["mean"] + p["scale"] * x, None
+
+    def backward(self, p: Arrays, cache: None, dy: Array) -> tuple[Array, Arrays]:
+        return dy * p["scale"], {}
+
+
 @dataclass(frozen=True)
 class Noise(Layer):
     """While training, noise is added to each unit: y_ij = x_ij + s ε_ij, ε standard normal.
@@ -358,10 +371,3 @@ def one_hot(t: Array, columns: int, axis: int = 1) -> Array:
     if axis == 1:
         return xp.astype(xp.reshape(t, (-1, 1)) == every, xp.int32)
     return xp.astype(t == xp.reshape(every, (-1, 1)), xp.int32)
-
-
-def require_width(layer: Layer, given: int, expected: int) -> int:
-    """`given`, if it is the number of columns that a layer expects."""
-    if given != expected:
-        raise UsageError(f"{layer} is given {given} columns and expects {expected}")
-    return given

@@ -4,6 +4,8 @@ Every loss takes logits, the outputs of the last layer; `probabilities` maps the
 stand for.  z is (n, m).  t is either integer labels (n,), each a column of z, or an array of
 z's shape; with m = 1, and for `Pinball`, also (n,).  w (n,) weighs the samples; None is the same
 as all ones.  The mean is over n, so weights should have a mean of one (`fit` sees to that).
+
+A comment marks the end of the first reading.
 """
 
 from abc import ABC, abstractmethod
@@ -31,63 +33,6 @@ def log_softmax(z: Array) -> Array:
 def softmax(z: Array) -> Array:
     """p_ic = e^z_ic / Σ_k e^z_ik, each row a distribution over the columns."""
     return namespace(z).exp(log_softmax(z))
-
-
-CLASSES, VALUES = ("softmax", "sigmoid"), ("identity", "exp")  # outputs of either kind
-PROBABILITIES: dict[str, Callable[[Array], Array]] = {
-    "softmax": softmax,
-    "sigmoid": sigmoid,
-    "identity": lambda z: z,
-    "exp": lambda z: namespace(z).exp(z),
-}
-"""What logits stand for, by the name of the output."""
-
-
-def dense_targets(t: Array, z: Array) -> Array:
-    """t in the shape and type of z (n, m): labels become one-hot rows.
-
-    Raises
-    ------
-    UsageError
-        t is neither (n,) nor of z's shape, or is (n,) and not integer where m > 1.
-    """
-    xp = namespace(z)
-    if len(t.shape) == 1:
-        if z.shape[1] > 1 and namespace(t).isdtype(t.dtype, "real floating"):
-            raise UsageError(f"labels of type {t.dtype}; expected integers, each a column of z")
-        t = one_hot(t, z.shape[1]) if z.shape[1] > 1 else _column(t)
-    if tuple(t.shape) != tuple(z.shape):
-        raise UsageError(f"targets of shape {tuple(t.shape)} for logits of {tuple(z.shape)}")
-    return xp.astype(t, z.dtype, copy=False)
-
-
-def _column(w: Array) -> Array:
-    return namespace(w).reshape(w, (-1, 1))
-
-
-def _weighted(terms: Array, w: Array | None) -> Array:
-    if w is None:
-        return terms
-    return terms * namespace(terms).astype(_column(w), terms.dtype, copy=False)
-
-
-def _mean(terms: Array, w: Array | None) -> Array:
-    """(1/nm) Σ_ij w_i terms_ij."""
-    return namespace(terms).mean(_weighted(terms, w))
-
-
-def _row_mean(terms: Array, w: Array | None) -> Array:
-    """(1/n) Σ_i w_i Σ_j terms_ij."""
-    return namespace(terms).sum(_weighted(terms, w)) / terms.shape[0]
-
-
-def _size(z: Array) -> int:
-    return int(z.shape[0] * z.shape[1])
-
-
-def _indicator(condition: Array, like: Array) -> Array:
-    """[condition]: 1 where it is true, else 0, in the type of `like`."""
-    return namespace(like).astype(condition, like.dtype)
 
 
 @dataclass(frozen=True)
@@ -196,6 +141,94 @@ class SoftmaxCrossEntropy(Loss):
 
 
 @dataclass(frozen=True)
+class SquaredError(Loss):
+    """L = (1/nm) Σ_ij w_i (z_ij - t_ij)².
+
+    With d = z - t, of which ∂d_ij/∂z_ij = 1:
+
+        ∂L/∂z_ij = (w_i/nm) ∂(d_ij²)/∂d_ij ∂d_ij/∂z_ij = (2 w_i / nm) d_ij
+
+    Source: Rumelhart, Hinton & Williams (1986), *Learning representations by back-propagating
+    errors*, equations 3 and 4, which have the sum halved in place of the mean.
+    """
+
+    output: ClassVar[str] = "identity"
+    formulas: ClassVar[Mapping[str, str]] = {
+        "p": "z",
+        "L": "(1/nm) Σ_ij (z_ij - t_ij)²",
+        "dz": "2 (z - t) / nm",
+    }
+
+    def forward(self, z: Array, t: Array, w: Array | None = None) -> tuple[Array, Any]:
+        d = z - dense_targets(t, z)
+        return _mean(d * d, w), (d, w)
+
+    def backward(self, cache: Any) -> Array:
+        d, w = cache
+        return _weighted(d * (2 / _size(d)), w)
+
+
+def dense_targets(t: Array, z: Array) -> Array:
+    """t in the shape and type of z (n, m): labels become one-hot rows.
+
+    Raises
+    ------
+    UsageError
+        t is neither (n,) nor of z's shape, or is (n,) and not integer where m > 1.
+    """
+    xp = namespace(z)
+    if len(t.shape) == 1:
+        if z.shape[1] > 1 and namespace(t).isdtype(t.dtype, "real floating"):
+            raise UsageError(f"labels of type {t.dtype}; expected integers, each a column of z")
+        t = one_hot(t, z.shape[1]) if z.shape[1] > 1 else _column(t)
+    if tuple(t.shape) != tuple(z.shape):
+        raise UsageError(f"targets of shape {tuple(t.shape)} for logits of {tuple(z.shape)}")
+    return xp.astype(t, z.dtype, copy=False)
+
+
+def _column(w: Array) -> Array:
+    return namespace(w).reshape(w, (-1, 1))
+
+
+def _weighted(terms: Array, w: Array | None) -> Array:
+    if w is None:
+        return terms
+    return terms * namespace(terms).astype(_column(w), terms.dtype, copy=False)
+
+
+def _mean(terms: Array, w: Array | None) -> Array:
+    """(1/nm) Σ_ij w_i terms_ij."""
+    return namespace(terms).mean(_weighted(terms, w))
+
+
+def _row_mean(terms: Array, w: Array | None) -> Array:
+    """(1/n) Σ_i w_i Σ_j terms_ij."""
+    return namespace(terms).sum(_weighted(terms, w)) / terms.shape[0]
+
+
+def _size(z: Array) -> int:
+    return int(z.shape[0] * z.shape[1])
+
+
+# The first reading ends here.
+
+
+CLASSES, VALUES = ("softmax", "sigmoid"), ("identity", "exp")  # outputs of either kind
+PROBABILITIES: dict[str, Callable[[Array], Array]] = {
+    "softmax": softmax,
+    "sigmoid": sigmoid,
+    "identity": lambda z: z,
+    "exp": lambda z: namespace(z).exp(z),
+}
+"""What logits stand for, by the name of the output."""
+
+
+def _indicator(condition: Array, like: Array) -> Array:
+    """[condition]: 1 where it is true, else 0, in the type of `like`."""
+    return namespace(like).astype(condition, like.dtype)
+
+
+@dataclass(frozen=True)
 class SoftmaxSquaredError(Loss):
     """L = (1/n) Σ_i w_i Σ_c (p_ic - t_ic)²,   p = softmax(z).
 
@@ -276,34 +309,6 @@ class BinaryCrossEntropy(Loss):
     def backward(self, cache: Any) -> Array:
         z, t, w = cache
         return _weighted((sigmoid(z) - t) / _size(t), w)
-
-
-@dataclass(frozen=True)
-class SquaredError(Loss):
-    """L = (1/nm) Σ_ij w_i (z_ij - t_ij)².
-
-    With d = z - t, of which ∂d_ij/∂z_ij = 1:
-
-        ∂L/∂z_ij = (w_i/nm) ∂(d_ij²)/∂d_ij ∂d_ij/∂z_ij = (2 w_i / nm) d_ij
-
-    Source: Rumelhart, Hinton & Williams (1986), *Learning representations by back-propagating
-    errors*, equations 3 and 4, which have the sum halved in place of the mean.
-    """
-
-    output: ClassVar[str] = "identity"
-    formulas: ClassVar[Mapping[str, str]] = {
-        "p": "z",
-        "L": "(1/nm) Σ_ij (z_ij - t_ij)²",
-        "dz": "2 (z - t) / nm",
-    }
-
-    def forward(self, z: Array, t: Array, w: Array | None = None) -> tuple[Array, Any]:
-        d = z - dense_targets(t, z)
-        return _mean(d * d, w), (d, w)
-
-    def backward(self, cache: Any) -> Array:
-        d, w = cache
-        return _weighted(d * (2 / _size(d)), w)
 
 
 @dataclass(frozen=True)

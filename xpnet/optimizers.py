@@ -1,6 +1,6 @@
 """Optimizers on one flat vector: given θ and g = ∂L/∂θ, the next θ and state; averages of θ.
 
-In order of complexity.  What changes from step to step and is the same for all of θ (learning
+What changes from step to step and is the same for all of θ (learning
 rate, bias corrections) is computed on the host in float64 by `scalars`, a row of a table that
 goes to the device once per epoch; `update` is array code alone.  `decayed` is the length of the
 first part of θ, to which weight decay applies (`Network.decayed_size`).
@@ -12,6 +12,8 @@ weights alike.
 
 Source: Loshchilov & Hutter (2019), *Decoupled weight decay regularization*, algorithms 1 and 2,
 with η λ for the product of schedule and decay, as in torch.
+
+A comment marks the end of the first reading.
 """
 
 from abc import ABC, abstractmethod
@@ -25,27 +27,6 @@ from xpnet.errors import UsageError
 from xpnet.network import Network
 
 State = tuple[Array, ...]
-
-
-def clip_by_norm(g: Array, maximum: float) -> Array:
-    """g, shortened to the length `maximum` if it is longer: g min(1, maximum / ‖g‖).
-
-    Source: Pascanu, Mikolov & Bengio (2013), *On the difficulty of training recurrent neural
-    networks*, algorithm 1.
-    """
-    xp = namespace(g)
-    largest = xp.max(xp.abs(g))
-    tiny = xp.full_like(largest, float(xp.finfo(g.dtype).smallest_normal))
-    scale = xp.maximum(largest, tiny)  # squares of g / scale can neither overflow nor vanish
-    norm = scale * xp.sqrt(xp.sum((g / scale) ** 2))
-    return g * (maximum / xp.maximum(norm, xp.full_like(norm, maximum)))
-
-
-def add_decay(g: Array, theta: Array, decay: float, decayed: int) -> Array:
-    """The gradient of L + (decay/2) Σ θ_k² over the first `decayed` elements: g_k + decay θ_k."""
-    if not decay:
-        return g
-    return namespace(g).concat([g[:decayed] + decay * theta[:decayed], g[decayed:]])
 
 
 @dataclass(frozen=True)
@@ -108,6 +89,13 @@ class Optimizer(ABC):
         """Return the next θ and state, decay apart: the rule itself."""
 
 
+def add_decay(g: Array, theta: Array, decay: float, decayed: int) -> Array:
+    """The gradient of L + (decay/2) Σ θ_k² over the first `decayed` elements: g_k + decay θ_k."""
+    if not decay:
+        return g
+    return namespace(g).concat([g[:decayed] + decay * theta[:decayed], g[decayed:]])
+
+
 @dataclass(frozen=True)
 class SGD(Optimizer):
     """Stochastic gradient descent, with momentum μ if it is not 0.
@@ -155,6 +143,98 @@ class SGD(Optimizer):
         M = state[0] + g
         P = mu * M
         return theta - eta * (g + P if self.nesterov else M), (P,)
+
+
+@dataclass(frozen=True)
+class Adam(Optimizer):
+    """Kingma & Ba (2015), algorithm 1, with scaled moments.
+
+        m ← β1 m + (1 - β1) g          v ← β2 v + (1 - β2) g²
+        m̂ = m / (1 - β1^t)             v̂ = v / (1 - β2^t)           θ ← θ - η m̂ / (√v̂ + ε)
+
+    The state is M = m / (1 - β1) and V = v / (1 - β2), so that M ← β1 M + g, V ← β2 V + g².
+    With s = √((1 - β2) / (1 - β2^t)):  √v̂ = s √V  and  m̂ = (1 - β1) / (1 - β1^t) M, hence
+
+        θ ← θ - a M / (√V + e),     a = η (1 - β1) / ((1 - β1^t) s),     e = ε / s
+
+    and the corrections cost nothing per element.  With `amsgrad`, the largest V so far stands in
+    the place of V: steps of one number never grow because its gradients became small.
+
+    Source for `amsgrad`: Reddi, Kale & Kumar (2018), *On the convergence of Adam and beyond*,
+    algorithm 2, with the corrections of Adam as in torch.
+
+    Parameters
+    ----------
+    learning_rate : float, default 0.004
+    weight_decay : float, default 0.0
+    beta1, beta2 : float, default 0.9, 0.999
+        At least 0 and below 1.
+    eps : float, default 1e-8
+        Above 0.
+    amsgrad : bool, default False
+
+    Raises
+    ------
+    UsageError
+        A number is outside.
+    """
+
+    learning_rate: float = 0.004
+    beta1: float = 0.9
+    beta2: float = 0.999
+    eps: float = 1e-8
+    amsgrad: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_below_1(beta1=self.beta1, beta2=self.beta2)
+        _check_eps(self.eps)
+
+    def init(self, theta: Array) -> State:
+        zeros = namespace(theta).zeros_like
+        return tuple(zeros(theta) for _ in range(3 if self.amsgrad else 2))
+
+    def rates(self, factor: float, t: int) -> tuple[float, ...]:
+        s = sqrt((1 - self.beta2) / (1 - self.beta2**t))
+        a = self.learning_rate * factor * (1 - self.beta1) / ((1 - self.beta1**t) * s)
+        return a, self.eps / s
+
+    def descend(self, theta: Array, g: Array, state: State, scalars: Array) -> tuple[Array, State]:
+        a, e, xp = scalars[0], scalars[1], namespace(g)
+        M = self.beta1 * state[0] + g
+        V = self.beta2 * state[1] + g * g
+        if not self.amsgrad:
+            return theta - a * M / (xp.sqrt(V) + e), (M, V)
+        largest = xp.maximum(state[2], V)
+        return theta - a * M / (xp.sqrt(largest) + e), (M, V, largest)
+
+
+def _check_below_1(**numbers: float) -> None:
+    for name, value in numbers.items():
+        if not 0 <= value < 1:
+            raise UsageError(f"{name} {value} is outside; expected 0 <= {name} < 1")
+
+
+def _check_eps(eps: float) -> None:
+    if not 0 < eps < float("inf"):
+        raise UsageError(f"eps {eps}: expected a number above 0, as in 1e-8")
+
+
+# The first reading ends here.
+
+
+def clip_by_norm(g: Array, maximum: float) -> Array:
+    """g, shortened to the length `maximum` if it is longer: g min(1, maximum / ‖g‖).
+
+    Source: Pascanu, Mikolov & Bengio (2013), *On the difficulty of training recurrent neural
+    networks*, algorithm 1.
+    """
+    xp = namespace(g)
+    largest = xp.max(xp.abs(g))
+    tiny = xp.full_like(largest, float(xp.finfo(g.dtype).smallest_normal))
+    scale = xp.maximum(largest, tiny)  # squares of g / scale can neither overflow nor vanish
+    norm = scale * xp.sqrt(xp.sum((g / scale) ** 2))
+    return g * (maximum / xp.maximum(norm, xp.full_like(norm, maximum)))
 
 
 @dataclass(frozen=True)
@@ -255,70 +335,6 @@ class RMSprop(Optimizer):
 
 
 @dataclass(frozen=True)
-class Adam(Optimizer):
-    """Kingma & Ba (2015), algorithm 1, with scaled moments.
-
-        m ← β1 m + (1 - β1) g          v ← β2 v + (1 - β2) g²
-        m̂ = m / (1 - β1^t)             v̂ = v / (1 - β2^t)           θ ← θ - η m̂ / (√v̂ + ε)
-
-    The state is M = m / (1 - β1) and V = v / (1 - β2), so that M ← β1 M + g, V ← β2 V + g².
-    With s = √((1 - β2) / (1 - β2^t)):  √v̂ = s √V  and  m̂ = (1 - β1) / (1 - β1^t) M, hence
-
-        θ ← θ - a M / (√V + e),     a = η (1 - β1) / ((1 - β1^t) s),     e = ε / s
-
-    and the corrections cost nothing per element.  With `amsgrad`, the largest V so far stands in
-    the place of V: steps of one number never grow because its gradients became small.
-
-    Source for `amsgrad`: Reddi, Kale & Kumar (2018), *On the convergence of Adam and beyond*,
-    algorithm 2, with the corrections of Adam as in torch.
-
-    Parameters
-    ----------
-    learning_rate : float, default 0.004
-    weight_decay : float, default 0.0
-    beta1, beta2 : float, default 0.9, 0.999
-        At least 0 and below 1.
-    eps : float, default 1e-8
-        Above 0.
-    amsgrad : bool, default False
-
-    Raises
-    ------
-    UsageError
-        A number is outside.
-    """
-
-    learning_rate: float = 0.004
-    beta1: float = 0.9
-    beta2: float = 0.999
-    eps: float = 1e-8
-    amsgrad: bool = False
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        _check_below_1(beta1=self.beta1, beta2=self.beta2)
-        _check_eps(self.eps)
-
-    def init(self, theta: Array) -> State:
-        zeros = namespace(theta).zeros_like
-        return tuple(zeros(theta) for _ in range(3 if self.amsgrad else 2))
-
-    def rates(self, factor: float, t: int) -> tuple[float, ...]:
-        s = sqrt((1 - self.beta2) / (1 - self.beta2**t))
-        a = self.learning_rate * factor * (1 - self.beta1) / ((1 - self.beta1**t) * s)
-        return a, self.eps / s
-
-    def descend(self, theta: Array, g: Array, state: State, scalars: Array) -> tuple[Array, State]:
-        a, e, xp = scalars[0], scalars[1], namespace(g)
-        M = self.beta1 * state[0] + g
-        V = self.beta2 * state[1] + g * g
-        if not self.amsgrad:
-            return theta - a * M / (xp.sqrt(V) + e), (M, V)
-        largest = xp.maximum(state[2], V)
-        return theta - a * M / (xp.sqrt(largest) + e), (M, V, largest)
-
-
-@dataclass(frozen=True)
 class AdamW(Adam):
     """Adam with decoupled weight decay.
 
@@ -374,17 +390,6 @@ class Lion(Optimizer):
         c = self.beta1 * m + (1 - self.beta1) * g
         m = self.beta2 * m + (1 - self.beta2) * g
         return theta - scalars[0] * namespace(c).sign(c), (m,)
-
-
-def _check_below_1(**numbers: float) -> None:
-    for name, value in numbers.items():
-        if not 0 <= value < 1:
-            raise UsageError(f"{name} {value} is outside; expected 0 <= {name} < 1")
-
-
-def _check_eps(eps: float) -> None:
-    if not 0 < eps < float("inf"):
-        raise UsageError(f"eps {eps}: expected a number above 0, as in 1e-8")
 
 
 OPTIMIZERS: dict[str, Optimizer] = {

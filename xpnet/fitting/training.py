@@ -163,13 +163,9 @@ def fit(
         raise UsageError("capture needs the fast path: leave out fast=False (--no-fast)")
     if clip_norm is not None and not 0 < clip_norm < float("inf"):
         raise UsageError(f"clip_norm {clip_norm}: expected a number above 0")
-    counts = {
-        "epochs": epochs, "batch_size": batch_size, "accumulate": accumulate,
-        "patience": patience, "limit": limit,
-    }  # fmt: skip
-    for name, value in counts.items():
-        if value is not None:
-            at_least(name, value, 1)
+    _check_counts(
+        epochs=epochs, batch_size=batch_size, accumulate=accumulate, patience=patience, limit=limit
+    )
     if batch_size == 1 and any(isinstance(layer, BatchNorm) for layer in model.network.layers):
         raise UsageError("batch normalization needs batches of 2 samples at least, not of 1")
     check_seed(seed)
@@ -178,10 +174,9 @@ def fit(
         model = _continued(model, initial)
     data, model = prepare(model, x, y, loss)
     rows, validation_rows = split(data.x.shape[0], validation, seed)
-    for name, wanted in (("patience", patience), ("schedule plateau", plateau_of(schedule))):
-        if wanted is not None and not len(validation_rows):
-            raise UsageError(f"{name} needs samples to validate on; expected validation above 0")
     rows = rows[:limit]
+    if not len(validation_rows):
+        _check_needs_no_validation(patience, schedule)
     samples_per_step = min(batch_size * accumulate, len(rows))
     optimizer = _choose_optimizer(model, optimizer, learning_rate, weight_decay, samples_per_step)
     with on_device_of(data.x), np.errstate(over="ignore", invalid="ignore", divide="ignore"):
@@ -198,6 +193,18 @@ def fit(
         )  # fmt: skip
         training = Training(plan, *_begin(plan, initial))
         return training.run(patience, on_step, on_epoch)
+
+
+def _check_counts(**counts: int | None) -> None:
+    for name, value in counts.items():
+        if value is not None:
+            at_least(name, value, 1)
+
+
+def _check_needs_no_validation(patience: int | None, schedule: Schedule) -> None:
+    for name, wanted in (("patience", patience), ("schedule plateau", plateau_of(schedule))):
+        if wanted is not None:
+            raise UsageError(f"{name} needs samples to validate on; expected validation above 0")
 
 
 def _begin(plan: Plan, initial: Result | None) -> tuple[Progress, Result]:
