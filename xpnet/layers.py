@@ -94,7 +94,8 @@ class Layer(ABC):
     def formulas(self) -> Mapping[str, str]:
         """y, dx and the gradient dA of each trainable array A, as `xpnet explain` prints them.
 
-        xᵀ is x transposed; ∘ multiplies element by element.
+        And, under its own name, the next value of each buffer that `refresh` changes.  xᵀ is x
+        transposed; ∘ multiplies element by element.
         """
         return {}
 

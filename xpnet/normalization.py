@@ -62,6 +62,8 @@ class BatchNorm(Layer):
         "dx": "r (g - mean_i g_i - h mean_i(g_i h_i)),  g = dy γ",
         "dgamma": "Σ_i dy_i h_i",
         "dbeta": "Σ_i dy_i",
+        "mean": "mean + rate (mean_i x_i - mean)",
+        "var": "var + rate (n/(n - 1) var_i x_i - var)",
     }
 
     def __post_init__(self) -> None:
