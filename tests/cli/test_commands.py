@@ -32,9 +32,11 @@ from xpnet.device import selection
 from xpnet.fitting.evaluation import Evaluation, evaluate
 from xpnet.fitting.results import Epoch, Result
 from xpnet.fitting.training import fit
+from xpnet.layers import Dropout
 from xpnet.losses import SquaredError
 from xpnet.model import load
 from xpnet.network import Network
+from xpnet.random import Purpose, step_keys
 
 POSIX = pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals and terminals")
 NOTEBOOK = SCRIPTS / "notebook.py"
@@ -1224,6 +1226,44 @@ def test_explain_shows_digits_and_the_tiny_network(capsys: pytest.CaptureFixture
     assert told["chain"][-1]["value"] == pytest.approx(told["differences"], rel=1e-9)
 
 
+def test_explain_shows_normalization_dropout_and_noise(capsys: pytest.CaptureFixture[str]) -> None:
+    line = "explain --device cpu --normalization batch --dropout 0.5 --noise 0.1"
+    assert run(line.split()) == 0
+    out = capsys.readouterr().out
+    for row in (
+        "  s ε (4 x 784) (",
+        "  h (4 x 3)\n",
+        "  m (4 x 3)\n",
+        "  dgamma (3) = Σ_i dy_i h_i",
+    ):
+        assert row in out
+    told = []
+    for more in ("--normalization layer --seed 1", "--seed 2 --dropout 0.5", "--seed 2"):
+        assert run(["explain", "--device", "cpu", "--json", *more.split()]) == 0
+        told.append(json.loads(capsys.readouterr().out))
+        assert told[-1]["chain"][-1]["value"] == pytest.approx(told[-1]["differences"], rel=1e-6)
+        assert told[-1]["quantities"][0]["shape"] == [2, 784]
+    assert told[0]["layers"][2].startswith("LayerNorm(columns=3")
+    assert told[1]["loss_before"] != told[2]["loss_before"]
+    (m,) = (q["value"] for q in told[1]["quantities"] if q["name"] == "m")
+    key = np.asarray([*step_keys(2, Purpose.UNITS, 3, range(1))[0], 0], dtype=np.int32)
+    assert np.array_equal(m, Dropout(0.5).forward({"key": key}, np.ones((2, 3)))[0])
+
+
+def test_explain_takes_a_regression_in_its_own_units(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [f"{a[0]},{a[1]},{1000 + 300 * a[0] - 100 * a[1]}" for a in X]
+    (folder / "prices.csv").write_text("\n".join(["a,b,price", *rows]), encoding="utf-8")
+    line = ["explain", "--data", "prices.csv", "--target", "price", "--device", "cpu"]
+    assert run([*line, "--json", "--samples", "20"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert 100 < next(q for q in told["quantities"] if q["name"] == "t")["value"][0][0] < 2000
+    assert told["loss_after"] < 0.95 * told["loss_before"]
+    assert run(line) == 0
+    assert f"W - {told['learning_rate']:g} dW" in capsys.readouterr().out
+
+
 def test_explain_takes_data_with_names(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     np.savez("named.npz", x=X, y=np.asarray(["ant", "bee", "cat"])[Y])
     for loss in ("softmax-squared-error", "binary-cross-entropy"):
@@ -1261,6 +1301,12 @@ LEARNERS = {
     "explain --tiny --loss squared": (2, "unknown loss"),
     "explain --tiny --hidden 4": (2, "--hidden has no effect"),
     "explain --tiny --samples 3": (2, "--samples has no effect"),
+    "explain --tiny --dropout 0.5": (2, "--dropout has no effect"),
+    "explain --tiny --noise 0.5": (2, "--noise has no effect"),
+    "explain --tiny --normalization batch": (2, "--normalization has no effect"),
+    "explain --normalization bach": (2, NEAR + "'batch'"),
+    "explain --dropout 1": (2, "dropout 1.0"),
+    "explain --seed -1": (2, "seed -1"),
     "explain --tiny --learning-rate 0": (2, "learning rate 0"),
     "explain --data gone.npz": (1, "gone.npz"),
     "explain --hidden none,3": (2, "--hidden none,3"),

@@ -114,15 +114,28 @@ def explain_command(
     ] = False,
     data: Data = "mnist",
     target: Target = "label",
-    samples: Annotated[int, option(EVERYDAY, "The first so many of the training set.")] = 2,
+    samples: Annotated[
+        int | None,
+        option(
+            EVERYDAY,
+            "The first so many of the training set.",
+            default="2, or 4 with batch normalization",
+        ),
+    ] = None,
     hidden: Hidden = "3",
     activation: Activation = "sigmoid",
+    normalization: Normalization = "none",
+    dropout: Dropout = 0.0,
+    noise: Noise = 0.0,
     loss: Annotated[
         str | None,
         option(TRAINING, f"What is minimised: {', '.join(names.LOSSES)}.", default="the task's"),
     ] = None,
-    learning_rate: Annotated[float, option(NETWORK, "Of the step.")] = 0.5,
-    seed: Annotated[int, option(NETWORK, "Of the initial weights.")] = 0,
+    learning_rate: Annotated[
+        float | None,
+        option(NETWORK, "Of the step.", default="0.5; of a regression 0.5 / scale²"),
+    ] = None,
+    seed: Annotated[int, option(NETWORK, "Of the initial weights, dropout and noise.")] = 0,
     as_json: AsJson = False,
     device: DeviceOption = "auto",
     strict_device: Strict = False,
@@ -132,7 +145,8 @@ def explain_command(
         taken = "tiny", "activation", "loss", "learning_rate", "as_json", "device", "strict_device"
         refuse_others(context, "--tiny has its own network and sample", *taken)
     else:
-        at_least("samples", samples, 1)
+        few = 4 if normalization == "batch" else 2  # of two, all are one deviation from the mean
+        samples = at_least("samples", few if samples is None else samples, 1)
     begin("" if tiny else data)
     import numpy as np
 
@@ -152,10 +166,13 @@ def explain_command(
         known = load_data(data, target)
         task = choose_task(known, loss=loss)
         what, rows = task.loss, np.arange(len(known.x_train))
-        model = build(known, task, hidden, activation, "float64", seed)
+        model = build(
+            known, task, hidden, activation, "float64", seed,
+            normalization=or_none(normalization), dropout=dropout, noise=noise,
+        )  # fmt: skip
         whole, model = prepare(model, known.x_train, known.y_train, what)
         model = scale(model, whole, rows)
         x, y = known.x_train[:samples], known.y_train[:samples]
     chosen = select(device, strict_device)
-    result = explain(model.to(chosen), chosen.put(x), y, what, learning_rate)
+    result = explain(model.to(chosen), chosen.put(x), y, what, learning_rate, seed)
     print(json.dumps(result.json()) if as_json else result.text())
