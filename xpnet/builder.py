@@ -12,12 +12,12 @@ from xpnet.arrays import (
     Array,
 )
 from xpnet.checks import at_least, check_seed, choose, construct
-from xpnet.data.targets import Label
+from xpnet.data.targets import Label, check_labels, number_of_classes
 from xpnet.errors import UsageError
 from xpnet.initializers import initial_weights
 from xpnet.layers import Dense, Dropout, Layer, Noise, Rescale, Standardize
 from xpnet.losses import OUTPUTS
-from xpnet.model import Model, check_labels, number_of_classes, pack_on_host
+from xpnet.model import Model, pack_on_host
 from xpnet.network import Network
 from xpnet.normalization import NORMALIZATIONS, BatchNorm
 from xpnet.random import Purpose, step_keys

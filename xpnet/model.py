@@ -1,4 +1,4 @@
-"""Model: a network with its arrays; and `mlp`, which makes one."""
+"""Model: a network with its arrays, labels and the shape of a sample; `load` reads one."""
 
 import importlib
 from collections.abc import Callable, Sequence
@@ -27,9 +27,9 @@ from xpnet.data import model_file
 from xpnet.data.dataset import as_array
 from xpnet.data.targets import Label
 from xpnet.device.selection import Device, select
-from xpnet.errors import DataError, UsageError
-from xpnet.losses import OUTPUTS, PROBABILITIES, VALUES
-from xpnet.network import Network, by_layer, named
+from xpnet.errors import UsageError
+from xpnet.losses import PROBABILITIES
+from xpnet.network import Network, named
 
 MOST_AT_ONCE = 2**24  # numbers that go through a network together: 64 MB of float32
 
@@ -298,44 +298,9 @@ def load(path: str | PathLike[str]) -> Model:
         It isn't there, or isn't a model of xpnet.
     """
     file = Path(path)
-    file = file / "model.safetensors" if file.is_dir() else file
-    arrays, metadata = model_file.read_arrays(file)
-    network = model_file.decode_network(metadata.get("network"), str(file))
-    slots = network.slots + network.buffer_slots
-    expected = named(slots, [{**layer.shapes, **layer.buffers} for layer in network.layers])
-    if {name: a.shape for name, a in arrays.items()} != expected:
-        raise DataError(f"{file}: its arrays are not those of the network that it describes")
-    positive = [(name, a) for name, a in arrays.items() if name.endswith((".scale", ".var"))]
-    dtypes = {str(a.dtype) for a in arrays.values()}
-    if dtypes not in ({"float32"}, {"float64"}):
-        raise DataError(f"{file}: its arrays are {', '.join(sorted(dtypes))}; expected float32")
-    if not all(np.all(np.isfinite(a)) for a in arrays.values()) or any(
-        np.any(a < 0) or (np.any(a == 0) and name.endswith(".scale")) for name, a in positive
-    ):
-        raise DataError(f"{file}: its arrays hold NaN, infinity or a scale that is not above 0")
-    labels, shape = metadata.get("labels"), metadata.get("input_shape")
-    output, multilabel = metadata.get("output"), metadata.get("multilabel", False)
-    columns = metadata.get("columns", [])
-    if (
-        not isinstance(labels, list)
-        or not all(type(label) in (int, str) for label in labels)
-        or not isinstance(shape, list)
-        or not all(type(size) is int and size > 0 for size in shape)
-        or prod(shape) != network.fan_in
-        or output not in tuple(OUTPUTS)
-        or type(multilabel) is not bool
-        or not isinstance(columns, list)
-        or not all(type(column) is str for column in columns)
-        or len(columns) not in (0, network.fan_in)
-    ):
-        raise DataError(f"{file}: its labels, input shape, output or columns are damaged")
-    try:
-        check_labels(tuple(labels), output, network.fan_out, multilabel)
-    except UsageError as error:
-        raise DataError(f"{file}: {error}") from None
-    theta, buffers = pack_on_host(network, by_layer(network, arrays), dtypes.pop())
-    rest = tuple(labels), tuple(shape), output, multilabel, tuple(columns)
-    return Model(network, theta, buffers, *rest)
+    content = model_file.read_model(file / "model.safetensors" if file.is_dir() else file)
+    theta, buffers = pack_on_host(content.network, content.arrays, content.dtype)
+    return Model(content.network, theta, buffers, **content.attributes)
 
 
 def pack_on_host(
@@ -345,30 +310,3 @@ def pack_on_host(
     theta = network.pack(arrays) if network.slots else np.zeros(0)
     buffers = network.pack_buffers(arrays) if network.buffer_slots else np.zeros(0)
     return theta.astype(dtype), buffers.astype(dtype)
-
-
-def number_of_classes(output: str, fan_out: int, multilabel: bool) -> int:
-    """How many labels there are."""
-    if output in VALUES:
-        return 0
-    return fan_out if multilabel else max(fan_out, 2)
-
-
-def check_labels(
-    labels: tuple[Label, ...], output: str, fan_out: int, multilabel: bool = False
-) -> None:
-    """Raise a UsageError where labels do not fit the output."""
-    expected = number_of_classes(output, fan_out, multilabel)
-    if output == "softmax" and fan_out < 2:
-        raise UsageError('softmax over one output is always 1; use output="sigmoid"')
-    if multilabel and output != "sigmoid":
-        raise UsageError(f"several labels a sample need output 'sigmoid', not {output!r}")
-    if len(labels) != expected or len(set(labels)) != expected:
-        raise UsageError(f"{len(set(labels))} different labels for {expected} classes")
-    if len({type(label) for label in labels}) > 1:
-        raise UsageError("labels are numbers and names; expected all of one kind")
-    for label in labels:
-        if isinstance(label, str) and not label.isprintable():
-            raise UsageError(f"label {label!r} has characters that cannot be printed")
-        if isinstance(label, int) and not -(2**31) <= label < 2**31:
-            raise UsageError(f"label {label} is outside of 32-bit numbers")

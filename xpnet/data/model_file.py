@@ -1,4 +1,4 @@
-"""Files: named arrays with metadata as safetensors, written whole or not at all.
+"""The model's file: named arrays with metadata as safetensors, written whole or not at all.
 
 The one user of safetensors.  A file is data: reading one runs nothing, and what it says of
 layers is taken from a list of known ones.
@@ -9,9 +9,10 @@ import os
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, fields
+from math import prod
 from pathlib import Path
 from secrets import token_hex
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
@@ -19,9 +20,11 @@ from safetensors.numpy import save
 
 from xpnet.activations import ACTIVATIONS
 from xpnet.arrays import HostArray
+from xpnet.data.targets import check_labels
 from xpnet.errors import DataError, UsageError
 from xpnet.layers import Dense, Dropout, Layer, Noise, Rescale, Standardize
-from xpnet.network import Network
+from xpnet.losses import OUTPUTS
+from xpnet.network import Network, by_layer, named
 from xpnet.normalization import NORMALIZATIONS
 
 FORMAT = 1
@@ -158,3 +161,83 @@ def _decode_layer(description: Mapping[str, Any]) -> Layer:
         if type(value) not in types[name] or (isinstance(value, int) and value < 0):
             raise ValueError(f"{name} = {value!r}")
     return layer(**parameters)
+
+
+class Content(NamedTuple):
+    """What a model's file holds, checked.
+
+    Attributes
+    ----------
+    network : Network
+    arrays : list of dict of str to array
+        The arrays of each layer by name.
+    dtype : str
+        Theirs.
+    attributes : dict
+        labels, input_shape, output, multilabel and columns of the model.
+    """
+
+    network: Network
+    arrays: list[dict[str, HostArray]]
+    dtype: str
+    attributes: dict[str, Any]
+
+
+def read_model(file: Path) -> Content:
+    """Read and check a model's file.
+
+    Raises
+    ------
+    DataError
+        It isn't there, or isn't a model of xpnet.
+    """
+    arrays, metadata = read_arrays(file)
+    network = decode_network(metadata.get("network"), str(file))
+    dtype = _check_arrays(file, arrays, network)
+    attributes = _check_attributes(file, metadata, network)
+    return Content(network, by_layer(network, arrays), dtype, attributes)
+
+
+def _check_arrays(file: Path, arrays: Mapping[str, HostArray], network: Network) -> str:
+    """The type of the arrays, which are those of the network, finite and in range."""
+    slots = network.slots + network.buffer_slots
+    expected = named(slots, [{**layer.shapes, **layer.buffers} for layer in network.layers])
+    if {name: a.shape for name, a in arrays.items()} != expected:
+        raise DataError(f"{file}: its arrays are not those of the network that it describes")
+    dtypes = {str(a.dtype) for a in arrays.values()}
+    if dtypes not in ({"float32"}, {"float64"}):
+        raise DataError(f"{file}: its arrays are {', '.join(sorted(dtypes))}; expected float32")
+    positive = [(name, a) for name, a in arrays.items() if name.endswith((".scale", ".var"))]
+    if not all(np.all(np.isfinite(a)) for a in arrays.values()) or any(
+        np.any(a < 0) or (np.any(a == 0) and name.endswith(".scale")) for name, a in positive
+    ):
+        raise DataError(f"{file}: its arrays hold NaN, infinity or a scale that is not above 0")
+    return dtypes.pop()
+
+
+def _check_attributes(file: Path, metadata: Mapping[str, Any], network: Network) -> dict[str, Any]:
+    """Labels, shape of a sample, output and columns."""
+    labels, shape = metadata.get("labels"), metadata.get("input_shape")
+    output, multilabel = metadata.get("output"), metadata.get("multilabel", False)
+    columns = metadata.get("columns", [])
+    if (
+        not isinstance(labels, list)
+        or not all(type(label) in (int, str) for label in labels)
+        or not isinstance(shape, list)
+        or not all(type(size) is int and size > 0 for size in shape)
+        or prod(shape) != network.fan_in
+        or output not in tuple(OUTPUTS)
+        or type(multilabel) is not bool
+        or not isinstance(columns, list)
+        or not all(type(column) is str for column in columns)
+        or len(columns) not in (0, network.fan_in)
+    ):
+        raise DataError(f"{file}: its labels, input shape, output or columns are damaged")
+    try:
+        check_labels(tuple(labels), output, network.fan_out, multilabel)
+    except UsageError as error:
+        raise DataError(f"{file}: {error}") from None
+    return {
+        "labels": tuple(labels), "input_shape": tuple(shape), "output": output,
+        "multilabel": multilabel, "columns": tuple(columns),
+    }  # fmt: skip

@@ -8,7 +8,7 @@ import numpy as np
 from xpnet.arrays import HostArray, to_numpy
 from xpnet.checks import choose
 from xpnet.errors import DataError, UsageError
-from xpnet.losses import CLASSES
+from xpnet.losses import CLASSES, VALUES
 
 Label = int | str
 
@@ -195,3 +195,30 @@ def _on_host(given: Any, name: str) -> HostArray:
         return np.asarray(given) if isinstance(given, list | tuple) else to_numpy(given)
     except (ValueError, TypeError) as error:
         raise DataError(f"{name} is a list that makes no array: {error}") from None
+
+
+def number_of_classes(output: str, fan_out: int, multilabel: bool) -> int:
+    """How many labels there are."""
+    if output in VALUES:
+        return 0
+    return fan_out if multilabel else max(fan_out, 2)
+
+
+def check_labels(
+    labels: tuple[Label, ...], output: str, fan_out: int, multilabel: bool = False
+) -> None:
+    """Raise a UsageError where labels do not fit the output."""
+    expected = number_of_classes(output, fan_out, multilabel)
+    if output == "softmax" and fan_out < 2:
+        raise UsageError('softmax over one output is always 1; use output="sigmoid"')
+    if multilabel and output != "sigmoid":
+        raise UsageError(f"several labels a sample need output 'sigmoid', not {output!r}")
+    if len(labels) != expected or len(set(labels)) != expected:
+        raise UsageError(f"{len(set(labels))} different labels for {expected} classes")
+    if len({type(label) for label in labels}) > 1:
+        raise UsageError("labels are numbers and names; expected all of one kind")
+    for label in labels:
+        if isinstance(label, str) and not label.isprintable():
+            raise UsageError(f"label {label!r} has characters that cannot be printed")
+        if isinstance(label, int) and not -(2**31) <= label < 2**31:
+            raise UsageError(f"label {label} is outside of 32-bit numbers")
