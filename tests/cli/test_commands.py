@@ -899,7 +899,7 @@ def test_a_full_disk_is_one_line_and_nothing_is_half_written(
         fsync(descriptor)
 
     monkeypatch.setattr("os.fsync", fail)
-    monkeypatch.setattr("xpnet.cli.train.SECONDS_BETWEEN_WRITES", -1.0)  # after every epoch
+    monkeypatch.setattr("xpnet.cli.run_folder.SECONDS_BETWEEN_WRITES", -1.0)  # after every epoch
     refused(capsys, train("--epochs", "5", "-q"), 1, "No space left on device")
     if writes < 2:  # the manifest comes first, the model next
         assert not Path("runs").exists()

@@ -8,30 +8,132 @@ run.json            versions, command, configuration, device, threads, seed, dat
 import csv
 import io
 import json
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field, fields, replace
 from math import isfinite
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 from xpnet.checks import expanded
 from xpnet.data.model_file import write_atomically
 from xpnet.data.sources import NAMED
-from xpnet.errors import DataError, UsageError
-from xpnet.fitting.results import Epoch
-from xpnet.model import Model
+from xpnet.errors import DataError, DeviceFailedError, DivergedError, UsageError, XpnetError
+from xpnet.fitting.results import Epoch, Result
 
 MODEL, HISTORY, MANIFEST = "model.safetensors", "history.csv", "run.json"
+SECONDS_BETWEEN_WRITES = 1.0  # where epochs are shorter: putting files on a disk takes longer
 
 
-def create(output: str | None, name: str) -> tuple[Path, list[Path]]:
+class RunInterruptedError(XpnetError):
+    """Ctrl-C in training: what is kept."""
+
+    exit_code = 130
+
+
+class RunFolder:
+    """A run of `xpnet train`, and what it leaves.
+
+    Parameters
+    ----------
+    path : Path
+        The folder.
+    made : sequence of Path
+        What had to be made for it, innermost first.
+    manifest : mapping
+        What run.json says, but for the status; results are added to it.
+
+    Attributes
+    ----------
+    best : int
+        The epoch of the model in the folder; 0 if it has none.
+    """
+
+    def __init__(self, path: Path, made: Sequence[Path], manifest: Mapping[str, Any]) -> None:
+        self.path, self.made, self.manifest = path, made, dict(manifest)
+        self.best = 0
+        self._latest: Result | None = None
+        self._written = 0.0  # when
+
+    def on_epoch(self, epoch: Epoch, result: Result) -> None:
+        """Take the result so far; write it, if that was not done just now."""
+        self._latest = replace(result, progress=None)  # as large as the model, and more
+        if perf_counter() - self._written > SECONDS_BETWEEN_WRITES:
+            self.write()
+
+    def write(self) -> None:
+        """Write the best model, if it is another one, and the history."""
+        if self._latest is not None:
+            if self._latest.best_epoch > self.best:
+                self._latest.model.save(self.path / MODEL)
+                self.best = self._latest.best_epoch
+            self._write_history(self._latest.history)
+        self._written = perf_counter()
+
+    def _write_history(self, history: Sequence[Epoch]) -> None:
+        """A column for each attribute of `Epoch`, empty where there is no number."""
+        text = io.StringIO()
+        columns = [field.name for field in fields(Epoch)]
+        writer = csv.DictWriter(text, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(asdict(epoch) for epoch in history)
+        write_atomically(self.path / HISTORY, text.getvalue().encode())
+
+    def write_manifest(self, status: str) -> None:
+        """Write run.json."""
+        manifest = {"status": status, **self.manifest}
+        text = json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
+        # A path that is no text comes as lone surrogates, which JSON writes as \udcxx.
+        write_atomically(self.path / MANIFEST, text.encode(errors="backslashreplace"))
+
+    @contextmanager
+    def under_way(self) -> Iterator[None]:
+        """The time of the run: whatever ends it, the folder holds what there is, or is removed.
+
+        Errors say which model is kept.
+        """
+        status = "failed"
+        try:
+            yield
+            status = "finished"
+        except DivergedError as error:
+            self.write()
+            status = "diverged"
+            kept = f"; see {self.path}" if self.best else ""
+            raise DivergedError(f"{error}{kept}", error.result) from None
+        except DeviceFailedError as error:
+            with suppress(Exception):  # what is on a GPU that failed may be lost
+                self.write()
+            kept = f"; {self._kept}" if self.best else ""
+            raise DeviceFailedError(f"{error}{kept}", error.result) from None
+        except KeyboardInterrupt:
+            self.write()
+            status = "interrupted"
+            kept = self._kept if self.best else "nothing is kept"
+            raise RunInterruptedError(f"interrupted; {kept}") from None
+        finally:
+            if self.best:
+                self.write_manifest(status)
+            else:
+                self.discard()
+
+    @property
+    def _kept(self) -> str:
+        return f"{self.path} keeps the model of epoch {self.best}"
+
+    def discard(self) -> None:
+        """Remove a run that has no model, and the folders made for it that nobody else uses."""
+        for name in (MANIFEST, HISTORY):
+            with suppress(OSError):
+                (self.path / name).unlink()
+        for path in self.made:
+            with suppress(OSError):
+                path.rmdir()
+
+
+def create(output: str | None, name: str, manifest: Mapping[str, Any]) -> RunFolder:
     """A new, empty folder: `output`, or runs/NAME-NUMBER with the first free number.
-
-    Returns
-    -------
-    (Path, list of Path)
-        The folder; and what had to be made for it, innermost first, for `discard`.
 
     Raises
     ------
@@ -52,7 +154,7 @@ def create(output: str | None, name: str) -> tuple[Path, list[Path]]:
             (folder / MANIFEST).touch(exist_ok=False)  # reserves it, should two runs start at once
         except FileExistsError:
             raise UsageError(f"--output {output}: another run has just begun there") from None
-        return folder, made
+        return RunFolder(folder, made, manifest)
     number = 1
     while True:
         folder = Path("runs") / f"{name}-{number}"
@@ -65,43 +167,11 @@ def create(output: str | None, name: str) -> tuple[Path, list[Path]]:
                 raise UsageError("runs: is no folder; give another by --output") from None
             number += 1
         else:
-            return folder, made
+            return RunFolder(folder, made, manifest)
 
 
 def _missing(folder: Path) -> list[Path]:
     return [path for path in (folder, *folder.parents) if not path.exists()]
-
-
-def discard(folder: Path, made: Sequence[Path]) -> None:
-    """Remove a run that has no model, and the folders made for it that nobody else uses."""
-    for name in (MANIFEST, HISTORY):
-        with suppress(OSError):
-            (folder / name).unlink()
-    for path in made:
-        with suppress(OSError):
-            path.rmdir()
-
-
-def write_history(folder: Path, history: Sequence[Epoch]) -> None:
-    """history.csv: a column for each attribute of `Epoch`, empty where there is no number."""
-    text = io.StringIO()
-    columns = [field.name for field in fields(Epoch)]
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(asdict(epoch) for epoch in history)
-    write_atomically(folder / HISTORY, text.getvalue().encode())
-
-
-def write_model(folder: Path, model: Model) -> None:
-    """model.safetensors."""
-    model.save(folder / MODEL)
-
-
-def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
-    """run.json."""
-    text = json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
-    # A path that is no text comes as lone surrogates, which JSON writes as \udcxx.
-    write_atomically(folder / MANIFEST, text.encode(errors="backslashreplace"))
 
 
 def finite(number: float | None) -> float | None:

@@ -1,9 +1,6 @@
 """`xpnet train`."""
 
 import shlex
-from collections.abc import Mapping
-from contextlib import suppress
-from dataclasses import replace
 from datetime import UTC, datetime
 from time import perf_counter
 from typing import TYPE_CHECKING, Annotated, Any
@@ -32,23 +29,19 @@ from xpnet.cli.options import (
     or_none,
 )
 from xpnet.cli.parser import option
-from xpnet.errors import DeviceFailedError, DivergedError, XpnetError
 from xpnet.tools import threads as blas
 
 if TYPE_CHECKING:
+    from xpnet.cli.report import Report
+    from xpnet.cli.run_folder import RunFolder
     from xpnet.cli.tasks import Task
     from xpnet.data.sources import Samples
     from xpnet.device.selection import Device
+    from xpnet.fitting.evaluation import Evaluation
     from xpnet.fitting.results import Epoch, Result
+    from xpnet.model import Model
 
 FEWEST_EPOCHS, FEWEST_STEPS = 10, 1000
-SECONDS_BETWEEN_WRITES = 1.0  # where epochs are shorter: putting files on a disk takes longer
-
-
-class _InterruptedError(XpnetError):
-    """Ctrl-C in training: what is kept."""
-
-    exit_code = 130
 
 
 def train(
@@ -164,108 +157,109 @@ def train(
     """
     begin(data, threads)
     from xpnet.cli import run_folder as runs
-    from xpnet.cli.advice import cpu_is_faster
     from xpnet.cli.report import Report
-    from xpnet.cli.tasks import choose_task, loss_to_test
+    from xpnet.cli.tasks import choose_task
     from xpnet.data.dataset import split
-    from xpnet.data.sources import load as load_data
+    from xpnet.data.sources import load
     from xpnet.data.tables import names_of
-    from xpnet.device.selection import select, versions
-    from xpnet.fitting.evaluation import evaluate
-    from xpnet.fitting.training import default_optimizer, fit
+    from xpnet.device.selection import select
+    from xpnet.fitting.training import default_optimizer
 
     validation = 1 / 6 if validation is None else validation
     chosen = select(device, strict_device)
-    samples = load_data(data, target, data_dir)
+    samples = load(data, target, data_dir)
     found = choose_task(samples, task, loss, names_of(target) if samples.columns else ())
     model = build(
         samples, found, hidden, activation, dtype, seed, normalization=or_none(normalization),
         dropout=dropout, noise=noise, max_norm=max_norm, initializer=initializer,
     )  # fmt: skip
-    rows, _ = split(len(samples.x_train), validation, seed)
-    if epochs is None:
-        steps = -(-len(rows[:limit]) // max(batch_size * accumulate, 1))
-        epochs = max(FEWEST_EPOCHS, -(-FEWEST_STEPS // max(steps, 1)))
-    report = Report(model, samples.name, len(rows[:limit]), epochs, quiet)
+    n = len(split(len(samples.x_train), validation, seed)[0][:limit])
+    epochs = _enough_epochs(n, batch_size * accumulate) if epochs is None else epochs
+    report = Report(model, samples.name, n, epochs, quiet)
     report.start(samples, found, chosen)
-    products, multiplications = model.network.products
-    if chosen.kind == "cuda" and cpu_is_faster(multiplications * batch_size, products, fast):
-        report.say("hint", "such small steps may be faster by --device cpu: xpnet bench --compare")
-    folder, made = runs.create(output, samples.name)
+    _advise(report, model, chosen, batch_size, fast)
     optimizer = optimizer or default_optimizer(model)
     configuration = {**context.params, "epochs": epochs, "optimizer": optimizer}
-    manifest = _manifest(context, configuration, samples, found, chosen, versions(chosen))
-    best, written = 0, 0.0
-    latest: Result | None = None
+    manifest = _manifest(context, configuration, samples, found, chosen)
+    options = {
+        "epochs": epochs, "batch_size": batch_size, "accumulate": accumulate,
+        "optimizer": optimizer, "learning_rate": learning_rate, "schedule": schedule,
+        "warmup": warmup, "weight_decay": weight_decay, "clip_norm": clip_norm,
+        "average": or_none(average), "label_smoothing": label_smoothing,
+        "class_weight": or_none(class_weight), "validation": validation, "patience": patience,
+        "limit": limit, "seed": seed, "fast": fast, "capture": capture,
+    }  # fmt: skip
+    run = runs.create(output, samples.name, manifest)
+    _fit_and_test(run, report, model, samples, found, chosen, threads, options)
 
-    def save(epoch: "Epoch", result: "Result") -> None:
-        nonlocal latest
-        latest = replace(result, progress=None)  # as large as the model, and more
-        if perf_counter() - written > SECONDS_BETWEEN_WRITES:
-            write()
+
+def _enough_epochs(samples: int, samples_per_step: int) -> int:
+    """Ten, or more to make a thousand steps."""
+    steps = -(-samples // max(samples_per_step, 1))
+    return max(FEWEST_EPOCHS, -(-FEWEST_STEPS // max(steps, 1)))
+
+
+def _advise(
+    report: "Report", model: "Model", device: "Device", batch_size: int, fast: bool
+) -> None:
+    """Say where a CPU may be faster than the GPU that was chosen."""
+    from xpnet.cli.advice import cpu_is_faster
+
+    products, multiplications = model.network.products
+    if device.kind == "cuda" and cpu_is_faster(multiplications * batch_size, products, fast):
+        report.say("hint", "such small steps may be faster by --device cpu: xpnet bench --compare")
+
+
+def _fit_and_test(
+    run: "RunFolder",
+    report: "Report",
+    model: "Model",
+    samples: "Samples",
+    task: "Task",
+    device: "Device",
+    threads: int | None,
+    options: dict[str, Any],
+) -> None:
+    """Train, test the best model, and leave both in the run folder."""
+    from xpnet.cli.tasks import loss_to_test
+    from xpnet.fitting.evaluation import evaluate
+    from xpnet.fitting.training import fit
+
+    def on_epoch(epoch: "Epoch", result: "Result") -> None:
+        run.on_epoch(epoch, result)
         report.epoch(epoch)
 
-    def write() -> None:
-        nonlocal best, written
-        if latest is not None:
-            if latest.best_epoch > best:
-                runs.write_model(folder, latest.model)
-                best = latest.best_epoch
-            runs.write_history(folder, latest.history)
-        written = perf_counter()
+    batch_size = options["batch_size"]
+    with run.under_way(), blas.limited(threads or blas.suited(model.network, batch_size)) as taken:
+        run.manifest["threads"] = taken
+        run.write_manifest("running")
+        start = perf_counter()
+        with report.live(batch_size * options["accumulate"]) as on_step:
+            result = fit(
+                model.to(device), device.put(samples.x_train), samples.y_train, loss=task.loss,
+                on_step=on_step, on_epoch=on_epoch, **options,
+            )  # fmt: skip
+        run.write()
+        seconds = perf_counter() - start
+        measured = loss_to_test(result.model, task.loss)
+        test = evaluate(result.model, device.put(samples.x_test), samples.y_test, measured)
+        run.manifest |= _results(result, test, seconds)
+    report.end(result, test, measured, seconds, device, run.path)
 
-    status = "failed"
-    try:
-        with blas.limited(threads or blas.suited(model.network, batch_size)) as taken:
-            manifest["threads"] = taken
-            runs.write_manifest(folder, manifest)
-            start = perf_counter()
-            with report.live(batch_size * accumulate) as on_step:
-                result = fit(
-                    model.to(chosen), chosen.put(samples.x_train), samples.y_train, epochs=epochs,
-                    batch_size=batch_size, accumulate=accumulate, optimizer=optimizer,
-                    learning_rate=learning_rate, schedule=schedule, warmup=warmup,
-                    weight_decay=weight_decay, clip_norm=clip_norm, average=or_none(average),
-                    loss=found.loss, label_smoothing=label_smoothing,
-                    class_weight=or_none(class_weight), validation=validation, patience=patience,
-                    limit=limit, seed=seed, fast=fast, capture=capture, on_step=on_step,
-                    on_epoch=save,
-                )  # fmt: skip
-            write()
-            seconds = perf_counter() - start
-            measured = loss_to_test(result.model, found.loss)
-            test = evaluate(result.model, chosen.put(samples.x_test), samples.y_test, measured)
-        status = "finished"
-        manifest |= {
-            "test_accuracy": test.accuracy,
-            "test_accuracy_interval": test.interval,
-            "test_loss": runs.finite(test.loss),
-            "test_metrics": {name: runs.finite(a) for name, a in test.metrics.items()},
-            "seconds": seconds,
-            "epochs": len(result.history),
-            "best_epoch": result.best_epoch,
-        }
-    except DivergedError as error:
-        write()
-        status = "diverged"
-        kept = f"; see {folder}" if best else ""
-        raise DivergedError(f"{error}{kept}", error.result) from None
-    except DeviceFailedError as error:
-        with suppress(Exception):  # what is on a GPU that failed may be lost
-            write()
-        kept = f"; {folder} keeps the model of epoch {best}" if best else ""
-        raise DeviceFailedError(f"{error}{kept}", error.result) from None
-    except KeyboardInterrupt:
-        write()
-        status = "interrupted"
-        kept = f"{folder} keeps the model of epoch {best}" if best else "nothing is kept"
-        raise _InterruptedError(f"interrupted; {kept}") from None
-    finally:
-        if best:
-            runs.write_manifest(folder, manifest | {"status": status})
-        else:
-            runs.discard(folder, made)
-    report.end(result, test, measured, seconds, chosen, folder)
+
+def _results(result: "Result", test: "Evaluation", seconds: float) -> dict[str, Any]:
+    """What run.json says of the results."""
+    from xpnet.cli.run_folder import finite
+
+    return {
+        "test_accuracy": test.accuracy,
+        "test_accuracy_interval": test.interval,
+        "test_loss": finite(test.loss),
+        "test_metrics": {name: finite(a) for name, a in test.metrics.items()},
+        "seconds": seconds,
+        "epochs": len(result.history),
+        "best_epoch": result.best_epoch,
+    }
 
 
 def _manifest(
@@ -274,19 +268,18 @@ def _manifest(
     samples: "Samples",
     task: "Task",
     device: "Device",
-    versions: Mapping[str, str],
 ) -> dict[str, Any]:
     """What run.json says before the results."""
     from xpnet.cli import run_folder as runs
+    from xpnet.device.selection import versions
     from xpnet.losses import name_of
 
     data, loss = configuration["data"], configuration["loss"]
     return {
-        "status": "running",
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": shlex.join(["xpnet", *context.obj]),
         "configuration": configuration,
-        "versions": versions,
+        "versions": versions(device),
         "device": str(device),
         "device_reason": device.why,
         "seed": configuration["seed"],
