@@ -5,6 +5,7 @@ import subprocess
 import sys
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -15,6 +16,7 @@ SOURCE = Path(xpnet.__file__).parent
 MODULES = sorted(
     ".".join(path.relative_to(SOURCE).with_suffix("").parts) for path in SOURCE.rglob("*.py")
 )
+FOLDERS = sorted(m.removesuffix(".__init__") for m in MODULES if m.endswith(".__init__"))
 ROWS = (
     "errors checks device arrays random special",
     "layers normalization activations losses initializers schedules metrics network optimizers",
@@ -92,6 +94,33 @@ def test_the_modules_of_a_folder_have_no_cycle(folder: str) -> None:
         ready = {m for m, needed in waiting.items() if not needed & {*waiting} - {m}}
         assert ready, sorted(waiting)
         waiting = {m: needed for m, needed in waiting.items() if m not in ready}
+
+
+def test_host_and_cuda_do_not_import_one_another() -> None:
+    for here, there in (("host", "cuda"), ("cuda", "host")):
+        modules = [m for m in MODULES if m.startswith(f"fast.{here}.")]
+        assert modules
+        for module in modules:
+            assert not {m for m in ours(module) if m.startswith(f"fast.{there}")}, module
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_a_folder_says_that_a_learner_can_skip_it(folder: str) -> None:
+    first, _, _ = (ast.get_docstring(parsed(f"{folder}.__init__")) or "").partition("\n")
+    assert first.startswith("Machinery that a learner can skip: ")
+
+
+@pytest.mark.parametrize("folder", ["", *FOLDERS])
+def test_no_module_is_named_like_an_exported_function(folder: str) -> None:
+    """Importing it would take the function's place in the package."""
+    package = import_module(f"xpnet.{folder}".rstrip("."))
+    prefix = f"{folder}." if folder else ""
+    names = {m.removeprefix(prefix) for m in MODULES if m.startswith(prefix)}
+    modules = {name.removesuffix(".__init__") for name in names} - {"__init__"}
+    exported = set(getattr(package, "__all__", ())) | {
+        name for name, value in vars(package).items() if not isinstance(value, ModuleType)
+    }
+    assert not modules & exported
 
 
 @pytest.mark.parametrize("library", USERS)
