@@ -89,7 +89,7 @@ def cuda(session: nox.Session) -> None:
     """The tests of CuPy: on a device, else under the emulator if it is there."""
     # Without [ctk]: a device's machine has CUDA, and the emulator brings its own.
     session.install("cupy-cuda12x>=14", "nvidia-cuda-nvrtc-cu12", "-e", ".[test]")
-    code = "from xpnet.device.cuda import probe; print(probe(0) or 'works')"
+    code = "from xpnet.device.probing import probe; print(probe(0) or 'works')"
     tests = ("-m", "pytest", "-q", "-m", "cuda or emulator")
     if str(session.run("python", "-c", code, silent=True)).strip() == "works":
         session.run("python", *tests)

@@ -9,7 +9,7 @@ import pytest
 from helpers import Library, library
 from threadpoolctl import threadpool_limits
 
-from xpnet.device.cuda import probe
+from xpnet.device.probing import probe
 
 STRICT_DEVICES = ("CPU_DEVICE", "device1", "device2", "no_float64", "no_x64")
 LIBRARIES = (

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from xpnet.device.cupy_namespace import without_transfers
 from xpnet.device.forks import refuse_after_fork
 from xpnet.device.gpu_errors import failures, on_gpu
-from xpnet.device.standard import without_transfers
 from xpnet.errors import UsageError
 
 Array = Any  # an array of any array-API library

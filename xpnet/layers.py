@@ -242,7 +242,7 @@ def require_width(layer: Layer, given: int, expected: int) -> int:
 class Standardize(Layer):
     """Shift and scale each column by constants: y_ij = (x_ij - mean_j) / scale_j.
 
-    The constants are buffers, found on the training data (`data.constants`); before, mean
+    The constants are buffers, found on the training data (`data.statistics`); before, mean
     0 and scale 1 make it the identity.  x may be of any numeric type, such as uint8 pixels; y is
     of the type of the constants.  From x of float64 the mean is subtracted in float64, so that
     seconds since 1970 keep the digits in which they differ.
@@ -284,7 +284,7 @@ class Rescale(Layer):
     """The last layer of a regression: y_ij = mean_j + scale_j x_ij.
 
     The constants are buffers: the mean and the standard deviation of each column of the targets
-    over the training samples (`data.constants`); before, mean 0 and scale 1 make it the identity.
+    over the training samples (`data.statistics`); before, mean 0 and scale 1 make it the identity.
     So the layers before it compute in units of standard deviations, whatever those of the targets.
 
         ∂y_ij/∂x_ij = scale_j         dx_ij = dy_ij scale_j

@@ -1,4 +1,4 @@
-"""Functions that the standard lacks, or that would overflow as they are written in books."""
+"""Functions that the array API standard lacks, or that would overflow as books write them."""
 
 from math import pi, sqrt
 

@@ -5,8 +5,8 @@ import pytest
 from helpers import Library, difference
 
 from xpnet.arrays import to_numpy
-from xpnet.data.constants import standardization
 from xpnet.data.dataset import BLOCK, Dataset, as_array, blocks, split
+from xpnet.data.statistics import standardization
 from xpnet.data.targets import encode_labels, encode_targets, encode_weights
 from xpnet.errors import DataError, UsageError
 

@@ -14,7 +14,8 @@ from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 from xpnet.builder import mlp
-from xpnet.data.model_file import FORMAT, read_arrays, write_arrays, write_atomically
+from xpnet.data.files import write_atomically
+from xpnet.data.model_file import FORMAT, read_arrays, write_arrays
 from xpnet.errors import DataError
 from xpnet.model import Model, load
 

@@ -19,10 +19,10 @@ from helpers import printed
 import xpnet
 from xpnet.arrays import to_numpy
 from xpnet.cli import run
-from xpnet.device import cuda, selection
-from xpnet.device.cuda import probe
+from xpnet.device import probing, selection
 from xpnet.device.description import details
 from xpnet.device.gpu_errors import failures
+from xpnet.device.probing import probe
 from xpnet.device.selection import Device, inventory, parse, select, versions
 from xpnet.device.transfers import no_transfers
 from xpnet.errors import DeviceError, DeviceFailedError, DeviceFallbackWarning, UsageError
@@ -34,7 +34,7 @@ HOST = np.arange(24).reshape(4, 6) - 3
 def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
     """A process that has neither probed nor warned."""
     monkeypatch.setattr(selection, "_warned", False)
-    monkeypatch.setattr(cuda, "_probed", {})
+    monkeypatch.setattr(probing, "_probed", {})
 
 
 @pytest.mark.parametrize(
@@ -588,7 +588,7 @@ def test_a_real_device_number_too_high_falls_back() -> None:
 @pytest.mark.cuda
 def test_a_real_device_that_is_full_says_so() -> None:
     """CuPy's own limit on its memory pool raises what a full device raises."""
-    code = "from xpnet.device.cuda import probe; print(probe(0))"
+    code = "from xpnet.device.probing import probe; print(probe(0))"
     found = printed(code, CUPY_GPU_MEMORY_LIMIT="1")
     assert found.startswith("no memory is left on cuda:0 (OutOfMemoryError: Out of memory alloc")
 
@@ -611,7 +611,7 @@ def hide(name):
         raise pathfinder.DynamicLibNotFoundError(f'Failure finding "lib{{name}}.so.12"')
     return load(name)
 pathfinder.load_nvidia_dynamic_lib = hide
-from xpnet.device.cuda import probe
+from xpnet.device.probing import probe
 print(probe(0))
 """
     found = printed(code)

@@ -71,7 +71,7 @@ def test_a_script_says_what_it_is_for(script: str) -> None:
 @pytest.fixture(scope="module")
 def no_gpu() -> None:
     """Skip where CUDA_VISIBLE_DEVICES does not hide the device, as under the emulator."""
-    code = "from xpnet.device.cuda import probe; print(probe(0))"
+    code = "from xpnet.device.probing import probe; print(probe(0))"
     if printed(code, CUDA_VISIBLE_DEVICES="").strip() == "None":
         pytest.skip("a GPU is there all the same")
 

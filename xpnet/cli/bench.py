@@ -1,4 +1,4 @@
-"""`xpnet bench`."""
+"""`xpnet bench`: time a training step and a prediction."""
 
 from typing import Annotated
 

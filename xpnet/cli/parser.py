@@ -1,4 +1,4 @@
-"""A command is a function, and what its line may say are the function's parameters.
+"""Commands of click from functions: the parameters are the arguments and options.
 
 Each is annotated with its type and an `Option`, as in `epochs: Annotated[int, option(...)] = 10`;
 click reads the line.  typer does the same, but needs 85 ms to be imported with its pydantic, as

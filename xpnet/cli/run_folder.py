@@ -17,7 +17,7 @@ from time import perf_counter
 from typing import Any
 
 from xpnet.checks import expanded
-from xpnet.data.model_file import write_atomically
+from xpnet.data.files import write_atomically
 from xpnet.data.sources import NAMED
 from xpnet.errors import DataError, DeviceFailedError, DivergedError, UsageError, XpnetError
 from xpnet.fitting.results import Epoch, Result

@@ -1,4 +1,4 @@
-"""`xpnet train`."""
+"""`xpnet train`: read the data, train and test a model, leave a run folder."""
 
 import shlex
 from datetime import UTC, datetime

@@ -1,7 +1,6 @@
 """IDX files, the format of MNIST, gzipped or not; and folders of them."""
 
 import gzip
-import hashlib
 import io
 import math
 import zlib
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from xpnet.arrays import HostArray
+from xpnet.data.files import read_file
 from xpnet.errors import DataError
 
 MOST_SAMPLES = 2**31 - 1  # rows are counted in int32
@@ -77,17 +77,6 @@ def _take(stream: Any, size: int, name: str) -> bytes:
         raise DataError(f"{name}: its gzip data is damaged or truncated ({error})") from None
     except (OverflowError, MemoryError):
         raise DataError(f"{name}: its header gives an impossible size") from None
-
-
-def read_file(path: Path) -> tuple[bytes, dict[str, str]]:
-    """The bytes of a file, and its name with their SHA-256."""
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file") from None
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}") from None
-    return content, {path.name: hashlib.sha256(content).hexdigest()}
 
 
 def read_idx_folder(folder: Path) -> tuple[dict[str, HostArray], dict[str, str]]:

@@ -5,13 +5,10 @@ layers is taken from a list of known ones.
 """
 
 import json
-import os
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import asdict, fields
 from math import prod
 from pathlib import Path
-from secrets import token_hex
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,6 +17,7 @@ from safetensors.numpy import save
 
 from xpnet.activations import ACTIVATIONS
 from xpnet.arrays import HostArray
+from xpnet.data.files import write_atomically
 from xpnet.data.targets import check_labels
 from xpnet.errors import DataError, UsageError
 from xpnet.layers import Dense, Dropout, Layer, Noise, Rescale, Standardize
@@ -42,37 +40,6 @@ LAYERS: dict[str, type[Layer]] = {
 }
 _NUMBER: dict[Any, tuple[type, ...]] = {int: (int,), float: (int, float), bool: (bool,)}
 MOST_LAYERS = 10_000
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Put `content` into the file, so that at any moment the old or the new one is there.
-
-    It goes to a temporary file beside it, to the disk, and is renamed.
-
-    Raises
-    ------
-    OSError
-        It cannot be written; what was there stays.
-    """
-    try:
-        _write_and_rename(path, content)
-    except OSError as error:  # name the file that was asked for, not the temporary one
-        raise OSError(error.errno, error.strerror, str(path)) from None
-
-
-def _write_and_rename(path: Path, content: bytes) -> None:
-    path = path.resolve()  # a link stays one
-    temporary = path.with_name(f".{token_hex(8)}.tmp")
-    try:
-        with temporary.open("xb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(path)
-    except BaseException:
-        with suppress(OSError):
-            temporary.unlink()
-        raise
 
 
 def write_arrays(path: Path, arrays: Mapping[str, HostArray], metadata: Mapping[str, Any]) -> None:

@@ -20,7 +20,8 @@ from xpnet.arrays import HostArray
 from xpnet.checks import expanded
 from xpnet.data import mnist
 from xpnet.data.downloads import PARTS, PUBLISHED, arrange, fetch
-from xpnet.data.idx import parse_idx, read_file, read_idx_folder
+from xpnet.data.files import read_file
+from xpnet.data.idx import parse_idx, read_idx_folder
 from xpnet.data.tables import as_whole, read_features, read_table
 from xpnet.errors import DataError
 from xpnet.random import Purpose, permutation, step_keys

@@ -1,6 +1,6 @@
 """Machinery that a learner can skip: which devices there are, and what goes wrong on a GPU.
 
-`selection` chooses a device, which `cuda` has probed; `gpu_errors` and `forks` explain failures;
+`selection` chooses a device, which `probing` has tried; `gpu_errors` and `forks` explain failures;
 `transfers` guards against waiting for a GPU.
 """
 

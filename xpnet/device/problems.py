@@ -1,4 +1,4 @@
-"""Why a GPU cannot be used, and what an error of CuPy says, in a line."""
+"""`Problem`: a reason why a GPU cannot be used, and its remedy; errors of CuPy in a line."""
 
 from dataclasses import dataclass
 

@@ -13,10 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from xpnet import __version__
-from xpnet.device.cuda import probe
 from xpnet.device.description import CUPY_PACKAGES, details, gpu_name, installed_version
 from xpnet.device.forks import refuse_after_fork
 from xpnet.device.gpu_errors import failures, on_gpu
+from xpnet.device.probing import probe
 from xpnet.device.problems import Problem
 from xpnet.device.transfers import refuse_wait
 from xpnet.errors import DeviceError, DeviceFallbackWarning, UsageError

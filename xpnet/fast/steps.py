@@ -1,4 +1,4 @@
-"""Steps that write over their arrays: what those of `host` and `cuda` share."""
+"""`InPlaceStep`: a step that writes over its arrays, on the host or on a GPU."""
 
 import warnings
 from collections.abc import Callable, Collection, Iterator, Sequence

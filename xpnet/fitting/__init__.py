@@ -1,5 +1,6 @@
 """Machinery that a learner can skip: training over all samples, and evaluation.
 
-`training.fit` checks its arguments, `scaling` prepares samples and model, `loop` runs the epochs
-and `steps` the steps of each; `results` is what comes out, `evaluation` how good it is.
+`training.fit` checks its arguments and makes a `plan` of them, `scaling` prepares samples and
+model, `loop` runs the epochs and `steps` the steps of each, from `state` to state; after each epoch
+comes `validation`.  `results` is what comes out, `evaluation` how good it is.
 """

@@ -1,4 +1,4 @@
-"""The loop over epochs.
+"""The loop over epochs: the best one is kept, patience ends it, divergence is an error.
 
 Between the first and the last step of an epoch nothing is copied between host and device, and
 nothing waits: the order of the samples, the table of each step's scalars and the keys of
@@ -15,7 +15,8 @@ from xpnet.arrays import namespace, to_numpy
 from xpnet.device.gpu_errors import failures
 from xpnet.errors import DeviceFailedError, DivergedError
 from xpnet.fitting.plan import Plan
-from xpnet.fitting.results import Epoch, Progress, Result
+from xpnet.fitting.results import Epoch, Result
+from xpnet.fitting.state import Progress
 from xpnet.fitting.steps import run_steps, training_step, upload
 from xpnet.fitting.validation import validation
 

@@ -1,11 +1,9 @@
-"""Where training stands, and what it gives: `Epoch`, `TrainingState`, `Progress`, `Result`."""
+"""What training gives: `Epoch`, a row of the history, and `Result`."""
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
-from xpnet.arrays import Array, put, to_numpy
+from xpnet.fitting.state import Progress
 from xpnet.model import Model
-from xpnet.optimizers import Optimizer, State
 
 
 @dataclass(frozen=True)
@@ -36,63 +34,6 @@ class Epoch:
     validation_accuracy: float | None
     learning_rate: float
     seconds: float
-
-
-class TrainingState(NamedTuple):
-    """All arrays that a step changes.
-
-    Attributes
-    ----------
-    loss : 0-d array
-        The sum of the losses of this epoch's samples so far.
-    theta, buffers : floating-point arrays
-        Of the network; buffers without those of a last `Rescale`, which stay.
-    average : tuple of arrays
-        The averages of theta, and of buffers if steps change them; empty if none are asked for.
-    optimizer : tuple of arrays
-        The optimizer's state.
-    """
-
-    loss: Array
-    theta: Array
-    buffers: Array
-    average: tuple[Array, ...]
-    optimizer: State
-
-    def to_library(self, like: Array) -> "TrainingState":
-        """The same arrays where `like` is."""
-
-        def moved(a: Array) -> Array:
-            return put(to_numpy(a), like)
-
-        loss, theta, buffers = map(moved, (self.loss, self.theta, self.buffers))
-        average, optimizer = (tuple(map(moved, part)) for part in (self.average, self.optimizer))
-        return TrainingState(loss, theta, buffers, average, optimizer)
-
-    @property
-    def weights(self) -> tuple[Array, Array]:
-        """The theta and buffers to validate and to keep: the averages, where there are any."""
-        theta, *buffers = self.average or (self.theta,)
-        return theta, buffers[0] if buffers else self.buffers
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Where training stands, to go on from.
-
-    Attributes
-    ----------
-    state : TrainingState
-        After the last step.
-    optimizer : Optimizer
-    steps, epochs : int
-        How many are done.
-    """
-
-    state: TrainingState
-    optimizer: Optimizer
-    steps: int = 0
-    epochs: int = 0
 
 
 @dataclass(frozen=True)

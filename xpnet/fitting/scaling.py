@@ -1,4 +1,4 @@
-"""Preparation: samples and targets checked and put where they are computed, and their scaling."""
+"""The scaling of a model to its training samples; before it, samples and targets are checked."""
 
 from dataclasses import replace
 from typing import Any
@@ -15,8 +15,8 @@ from xpnet.arrays import (
     to_numpy,
     without_history,
 )
-from xpnet.data.constants import standardization
 from xpnet.data.dataset import Dataset
+from xpnet.data.statistics import standardization
 from xpnet.data.targets import encode_targets
 from xpnet.errors import DataError
 from xpnet.layers import Rescale, Standardize

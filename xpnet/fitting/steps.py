@@ -10,7 +10,7 @@ import numpy as np
 from xpnet.arrays import Array, namespace, put
 from xpnet.data.dataset import Dataset
 from xpnet.fitting.plan import Plan
-from xpnet.fitting.results import Progress, TrainingState
+from xpnet.fitting.state import Progress, TrainingState
 from xpnet.model import fast_paths
 from xpnet.random import Purpose, permutation, step_keys
 from xpnet.train import gradient, train_step, update

@@ -21,8 +21,9 @@ from xpnet.data.targets import Label, class_weights, encode_weights
 from xpnet.errors import UsageError
 from xpnet.fitting.loop import Training
 from xpnet.fitting.plan import Plan, plateau_of
-from xpnet.fitting.results import Epoch, Progress, Result, TrainingState
+from xpnet.fitting.results import Epoch, Result
 from xpnet.fitting.scaling import in_standard_units, prepare, scale
+from xpnet.fitting.state import Progress, TrainingState
 from xpnet.losses import Loss, SoftmaxCrossEntropy, loss_for
 from xpnet.model import Model
 from xpnet.normalization import BatchNorm

@@ -728,7 +728,7 @@ FORK = """
 import os, sys
 import cupy
 from xpnet.device import Device, select
-from xpnet.device.cuda import probe
+from xpnet.device.probing import probe
 import xpnet
 x = cupy.zeros((10, 3))
 model = xpnet.mlp(3, 2).to("cuda")

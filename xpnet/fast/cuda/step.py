@@ -1,4 +1,4 @@
-"""Steps on a GPU: what was recorded, as kernels and products on arrays that are there already.
+"""`CudaStep`: a training step on a GPU in place, launched one by one or as a CUDA graph.
 
 A step is some ten launches, which Python makes one after another (fused), or which were captured
 in a CUDA graph, several steps in one, and are launched together (captured).  Either way nothing is

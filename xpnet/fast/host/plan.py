@@ -1,4 +1,4 @@
-"""Planning: what was recorded, as calls of NumPy on arrays that are there already.
+"""`Plan`: a recorded step as a list of NumPy calls on arrays that exist already.
 
 A `Plan` gives each array of a recording its place in memory, once, and is then a list of calls
 that write where they should (`out=`): a step makes no array, looks none up and asks for no shape.

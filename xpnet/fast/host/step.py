@@ -1,4 +1,4 @@
-"""`HostStep`: a step of the core as a plan, which changes its arrays in place."""
+"""`HostStep`: a training step on NumPy arrays in place, by a plan of calls."""
 
 from collections.abc import Collection
 from typing import Any, NamedTuple

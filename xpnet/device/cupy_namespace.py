@@ -1,4 +1,4 @@
-"""CuPy's namespace of the standard, without functions that copy or wait where they need not."""
+"""CuPy's namespace of the array API standard, whose `concat` copies and `sign` waits no more."""
 
 from collections.abc import Sequence
 from types import ModuleType

@@ -1,0 +1,51 @@
+"""Files: read as a whole with their hash, and written whole or not at all."""
+
+import hashlib
+import os
+from contextlib import suppress
+from pathlib import Path
+from secrets import token_hex
+
+from xpnet.errors import DataError
+
+
+def read_file(path: Path) -> tuple[bytes, dict[str, str]]:
+    """The bytes of a file, and its name with their SHA-256."""
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file") from None
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from None
+    return content, {path.name: hashlib.sha256(content).hexdigest()}
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Put `content` into the file, so that at any moment the old or the new one is there.
+
+    It goes to a temporary file beside it, to the disk, and is renamed.
+
+    Raises
+    ------
+    OSError
+        It cannot be written; what was there stays.
+    """
+    try:
+        _write_and_rename(path, content)
+    except OSError as error:  # name the file that was asked for, not the temporary one
+        raise OSError(error.errno, error.strerror, str(path)) from None
+
+
+def _write_and_rename(path: Path, content: bytes) -> None:
+    path = path.resolve()  # a link stays one
+    temporary = path.with_name(f".{token_hex(8)}.tmp")
+    try:
+        with temporary.open("xb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            temporary.unlink()
+        raise
