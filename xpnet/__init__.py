@@ -87,11 +87,16 @@ _MODULES = {
 __all__ = sorted(_MODULES)
 
 
+def submodule(package: str, name: str) -> Any:
+    """Return a module of a package, imported when it is first accessed as an attribute."""
+    if find_spec(f"{package}.{name}") is None:
+        raise AttributeError(f"module {package!r} has no attribute {name!r}")
+    return import_module(f"{package}.{name}")
+
+
 def __getattr__(name: str) -> Any:
     if name not in _MODULES:
-        if find_spec(f"xpnet.{name}") is not None:
-            return import_module(f"xpnet.{name}")
-        raise AttributeError(f"module 'xpnet' has no attribute {name!r}")
+        return submodule("xpnet", name)
     value = getattr(import_module(f"xpnet.{_MODULES[name]}"), name)
     globals()[name] = value
     return value

@@ -3,3 +3,9 @@
 `sources.load` reads a data set, by way of `idx`, `tables`, `downloads` and `mnist`; `targets`,
 `statistics` and `dataset` prepare arrays for training; `model_file` is what a model is saved to.
 """
+
+from functools import partial
+
+from xpnet import submodule
+
+__getattr__ = partial(submodule, __name__)

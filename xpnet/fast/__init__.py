@@ -9,8 +9,10 @@ Its modules are imported when they are first needed.
 """
 
 from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from typing import Any
 
+from xpnet import submodule
 from xpnet.arrays import Arrays, HostArray, is_cupy, is_numpy
 from xpnet.network import Network
 
@@ -52,3 +54,6 @@ def infer_on_numpy(network: Network, params: Sequence[Arrays]) -> Callable[[Host
     from xpnet.fast.inference import prepare
 
     return prepare(network, params)
+
+
+__getattr__ = partial(submodule, __name__)

@@ -5,3 +5,9 @@ A recording becomes kernels: `schedule` decides which there are (`groups`); `ker
 `program` gives them memory.  `cublas` computes matrix products, and `step` launches all of it, one
 after another or as a CUDA graph.
 """
+
+from functools import partial
+
+from xpnet import submodule
+
+__getattr__ = partial(submodule, __name__)
