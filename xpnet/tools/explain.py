@@ -20,6 +20,7 @@ from xpnet.layers import Dense, Rescale
 from xpnet.losses import LOSSES, VALUES, Loss, loss_for
 from xpnet.model import Model
 from xpnet.network import Network
+from xpnet.normalization import BatchNorm
 from xpnet.optimizers import SGD
 from xpnet.tools import explain_text
 from xpnet.tools.explain_step import Link, Quantity, take_step
@@ -130,10 +131,16 @@ def explain(
     rate = _default_rate(model) if learning_rate is None else learning_rate
     optimizer = SGD(rate)
     data, model = prepare(model, x, y, loss)
+    if data.x.shape[0] == 1 and any(isinstance(layer, BatchNorm) for layer in network.layers):
+        raise UsageError("batch normalization needs 2 samples at least, got 1 (--samples)")
     with on_device_of(data.x), np.errstate(over="ignore", invalid="ignore"):
         step = take_step(model, loss, optimizer, data.x, data.t, check_seed(seed))
         if not np.isfinite(step.after):
             raise UsageError(f"after the step L is {step.after}; choose a smaller learning rate")
+        if not all(np.all(np.isfinite(q.value)) for q in step.quantities()):
+            raise UsageError(
+                "a number of the step is infinite or NaN; choose smaller samples or noise"
+            )
         x = step.layers[0].x
         return Explanation(
             network, loss, rate,

@@ -185,7 +185,9 @@ class Step:
         found = [Quantity("forward", 0, "x", "", self.layers[0].x, self.places[0])]
         for i, one in enumerate(self.layers):
             for name, a in one.arrays.items():
-                found.append(Quantity("forward", i, name, "", a, self.place(i, name, a)))
+                running = isinstance(one.layer, BatchNorm) and name in one.layer.buffers
+                formula = "running, used when predicting" if running else ""
+                found.append(Quantity("forward", i, name, formula, a, self.place(i, name, a)))
             at = self.places[i + 1]
             for name, a in one.inner.items():
                 found.append(Quantity("forward", i, name, "", a, within(at, a)))
