@@ -54,7 +54,7 @@ def namespace(x: Array) -> Any:
 
 def _conforms(x: Array) -> bool:
     """Whether the library of `x` follows the standard by itself."""
-    return hasattr(x, "__array_namespace__") and _library(x) not in WRAPPED
+    return hasattr(type(x), "__array_namespace__") and _library(x) not in WRAPPED
 
 
 def _library(x: Array) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 
 from xpnet.arrays import Array, Arrays, namespace
 from xpnet.errors import UsageError
-from xpnet.layers import Layer, Shapes
+from xpnet.layers import Dense, Layer, Shapes
 
 Slot = tuple[int, str, tuple[int, ...]]  # number of the layer, name of the array, shape
 
@@ -177,8 +177,8 @@ class Network:
     @cached_property
     def bounds(self) -> tuple[tuple[int, float], ...]:
         """The number of each layer whose weights are bounded, and its bound (`Dense.max_norm`)."""
-        bounds = [getattr(layer, "max_norm", 0.0) for layer in self.layers]
-        return tuple((i, bound) for i, bound in enumerate(bounds) if bound)
+        dense = [(i, layer) for i, layer in enumerate(self.layers) if isinstance(layer, Dense)]
+        return tuple((i, layer.max_norm) for i, layer in dense if layer.max_norm)
 
     def infer(self, params: Sequence[Arrays], x: Array) -> Array:
         """The logits when predicting."""

@@ -96,6 +96,39 @@ def add_decay(g: Array, theta: Array, decay: float, decayed: int) -> Array:
     return namespace(g).concat([g[:decayed] + decay * theta[:decayed], g[decayed:]])
 
 
+def clip_by_norm(g: Array, maximum: float) -> Array:
+    """g, shortened to the length `maximum` if it is longer: g min(1, maximum / ‖g‖).
+
+    Source: Pascanu, Mikolov & Bengio (2013), *On the difficulty of training recurrent neural
+    networks*, algorithm 1.
+    """
+    xp = namespace(g)
+    largest = xp.max(xp.abs(g))
+    tiny = xp.full_like(largest, float(xp.finfo(g.dtype).smallest_normal))
+    scale = xp.maximum(largest, tiny)  # squares of g / scale can neither overflow nor vanish
+    norm = scale * xp.sqrt(xp.sum((g / scale) ** 2))
+    return g * (maximum / xp.maximum(norm, xp.full_like(norm, maximum)))
+
+
+def project(network: Network, theta: Array) -> Array:
+    """Shorten the weights W_j into a unit to the bound c of its layer, if they are longer.
+
+        W_j ← W_j min(1, c / ‖W_j‖)
+
+    Source: Srivastava, Hinton, Krizhevsky, Sutskever & Salakhutdinov (2014), *Dropout*, section
+    5.1; c is `Dense.max_norm`.
+    """
+    if not network.bounds:
+        return theta
+    params = network.unpack(theta)
+    for i, c in network.bounds:
+        W = params[i]["W"]
+        xp = namespace(W)
+        norm = xp.sqrt(xp.sum(W * W, axis=0, keepdims=True))
+        params[i]["W"] = W * (c / xp.maximum(norm, xp.full_like(norm, c)))
+    return network.pack(params)
+
+
 @dataclass(frozen=True)
 class SGD(Optimizer):
     """Stochastic gradient descent, with momentum μ if it is not 0.
@@ -221,20 +254,6 @@ def _check_eps(eps: float) -> None:
 
 
 # The first reading ends here.
-
-
-def clip_by_norm(g: Array, maximum: float) -> Array:
-    """g, shortened to the length `maximum` if it is longer: g min(1, maximum / ‖g‖).
-
-    Source: Pascanu, Mikolov & Bengio (2013), *On the difficulty of training recurrent neural
-    networks*, algorithm 1.
-    """
-    xp = namespace(g)
-    largest = xp.max(xp.abs(g))
-    tiny = xp.full_like(largest, float(xp.finfo(g.dtype).smallest_normal))
-    scale = xp.maximum(largest, tiny)  # squares of g / scale can neither overflow nor vanish
-    norm = scale * xp.sqrt(xp.sum((g / scale) ** 2))
-    return g * (maximum / xp.maximum(norm, xp.full_like(norm, maximum)))
 
 
 @dataclass(frozen=True)
@@ -419,25 +438,6 @@ def for_steps_of(samples: int, optimizer: Optimizer) -> Optimizer:
     part = min(samples / 128, 1.0)
     factor = part if isinstance(optimizer, SGD) else sqrt(part)
     return replace(optimizer, learning_rate=optimizer.learning_rate * factor)
-
-
-def project(network: Network, theta: Array) -> Array:
-    """Shorten the weights W_j into a unit to the bound c of its layer, if they are longer.
-
-        W_j ← W_j min(1, c / ‖W_j‖)
-
-    Source: Srivastava, Hinton, Krizhevsky, Sutskever & Salakhutdinov (2014), *Dropout*, section
-    5.1; c is `Dense.max_norm`.
-    """
-    if not network.bounds:
-        return theta
-    params = network.unpack(theta)
-    for i, c in network.bounds:
-        W = params[i]["W"]
-        xp = namespace(W)
-        norm = xp.sqrt(xp.sum(W * W, axis=0, keepdims=True))
-        params[i]["W"] = W * (c / xp.maximum(norm, xp.full_like(norm, c)))
-    return network.pack(params)
 
 
 @dataclass(frozen=True)

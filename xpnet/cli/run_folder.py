@@ -57,7 +57,7 @@ class RunFolder:
         self._written = 0.0  # when
 
     def on_epoch(self, epoch: Epoch, result: Result) -> None:
-        """Take the result so far; write it, if that was not done just now."""
+        """Take the result so far, and write it if the last write is a second ago."""
         self._latest = replace(result, progress=None)  # as large as the model, and more
         if perf_counter() - self._written > SECONDS_BETWEEN_WRITES:
             self.write()
@@ -89,7 +89,7 @@ class RunFolder:
 
     @contextmanager
     def under_way(self) -> Iterator[None]:
-        """The time of the run: whatever ends it, the folder holds what there is, or is removed.
+        """Record how the run ends: its folder keeps the best model, or is removed without one.
 
         Errors say which model is kept.
         """

@@ -190,7 +190,10 @@ def train(
         "limit": limit, "seed": seed, "fast": fast, "capture": capture,
     }  # fmt: skip
     run = runs.create(output, samples.name, manifest)
-    _fit_and_test(run, report, model, samples, found, chosen, threads, options)
+    _fit_and_test(
+        run, report, model, samples=samples, task=found, device=chosen, threads=threads,
+        options=options,
+    )  # fmt: skip
 
 
 def _enough_epochs(samples: int, samples_per_step: int) -> int:
@@ -214,6 +217,7 @@ def _fit_and_test(
     run: "RunFolder",
     report: "Report",
     model: "Model",
+    *,
     samples: "Samples",
     task: "Task",
     device: "Device",

@@ -10,7 +10,7 @@ from xpnet.fast.nodes import CannotRecordError, Node
 from xpnet.fast.record import Recorded
 
 State = Any  # a tuple of arrays and of such tuples, named or not
-Step = Callable[..., State]
+StepFunction = Callable[..., State]
 
 
 class Tables(Protocol):
@@ -55,33 +55,27 @@ class InPlaceStep:
 
     Attributes
     ----------
-    in_place : bool
-        Whether a step writes over the state that it is given.
-    kept : state or None
-        What `keep` copied last.
+    in_place, frees_first : bool
+        As in `fitting.steps.Step`.
     """
 
     in_place = True
+    frees_first = False
 
     def __init__(
-        self, step: Step, constants: tuple[Array | None, ...], unchanged: Collection[str]
+        self, step: StepFunction, constants: tuple[Array | None, ...], unchanged: Collection[str]
     ) -> None:
         self._step, self._constants, self._names = step, constants, unchanged
         self._arrays: tuple[Array, ...] = ()
         self._unchanged: set[int] = set()  # places in `_arrays`
         self._state: State = None  # of `_arrays`
-        self.kept: State = None
 
-    def snapshot(self, state: State) -> State:
-        """A copy, which later steps do not overwrite."""
-        return rebuilt(state, map(frozen_copy, leaves(state)))
-
-    def keep(self, state: State) -> None:
-        """Take a snapshot in the place of the last one."""
-        self.kept = self.snapshot(state)
+    def snapshot(self, arrays: State) -> State:
+        """Return copies, which later steps do not overwrite, in the same tuples."""
+        return rebuilt(arrays, map(frozen_copy, leaves(arrays)))
 
     def _adopt(self, state: State, arrays: Sequence[Array]) -> None:
-        """Let these be the arrays that steps write over, for states such as this."""
+        """Write over these arrays from now on, for states of the same structure as this one."""
         self._arrays, self._state = tuple(arrays), rebuilt(state, iter(arrays))
         places = {id(a): i for i, a in enumerate(self._arrays)}
         self._unchanged = {places[id(getattr(self._state, name))] for name in self._names}

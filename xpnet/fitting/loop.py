@@ -14,7 +14,7 @@ from time import perf_counter
 from xpnet.arrays import namespace, to_numpy
 from xpnet.device.gpu_errors import failures
 from xpnet.errors import DeviceFailedError, DivergedError
-from xpnet.fitting.plan import Plan
+from xpnet.fitting.plan import TrainingPlan
 from xpnet.fitting.results import Epoch, Result
 from xpnet.fitting.state import Progress
 from xpnet.fitting.steps import run_steps, training_step, upload
@@ -30,18 +30,18 @@ class Training:
 
     Parameters
     ----------
-    plan : Plan
+    plan : TrainingPlan
     progress : Progress
         Where to begin.
     before : Result
-        History and best model so far.
+        The best model and the history before this fit.
     """
 
-    def __init__(self, plan: Plan, progress: Progress, before: Result) -> None:
+    def __init__(self, plan: TrainingPlan, progress: Progress, before: Result) -> None:
         self.plan, self.progress = plan, progress
         self.first = progress.steps
         self.step, self.validate = training_step(plan), validation(plan)
-        self.start, self.history, self.best_epoch = before.model, before.history, before.best_epoch
+        self.best, self.history, self.best_epoch = before.model, before.history, before.best_epoch
         self.best_score = (WORST, WORST)
         if self.best_epoch:
             self.best_score = score(self.history[self.best_epoch - 1])
@@ -91,10 +91,13 @@ class Training:
         )
 
     def keep_the_best(self, epoch: Epoch) -> None:
-        """Keep the model of this epoch if it is better, or if nothing tells."""
+        """Keep the model of this epoch if it is better, or if there is no validation."""
         if score(epoch) > self.best_score or not len(self.plan.validation_rows):
-            theta, buffers = self.progress.state.weights
-            self.step.keep((theta, self.plan.all_buffers(buffers)))
+            if self.step.frees_first:
+                self.best = self.plan.model
+            theta, buffers = self.step.snapshot(self.progress.state.weights)
+            buffers = self.plan.all_buffers(buffers)
+            self.best = replace(self.plan.model, theta=theta, buffers=buffers)
             self.best_score, self.best_epoch = score(epoch), epoch.epoch
 
     def snapshot(self) -> Result:
@@ -104,15 +107,11 @@ class Training:
 
     def result(self, progress: Progress | None) -> Result:
         """The best model so far, the history, and where to go on."""
-        kept = self.step.kept
-        model = self.start
-        if kept is not None:
-            model = replace(self.plan.model, theta=kept[0], buffers=kept[1])
-        return Result(model, self.history, self.best_epoch, progress)
+        return Result(self.best, self.history, self.best_epoch, progress)
 
     @contextmanager
     def failing(self, where: str, progress: Progress | None) -> Iterator[None]:
-        """Errors of a GPU, with where training stood: CUDA tells them late."""
+        """Say where training stood when a GPU failed, and attach the result so far."""
         try:
             with failures("make batches smaller (--batch-size)"):
                 yield

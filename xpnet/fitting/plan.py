@@ -1,4 +1,4 @@
-"""`Plan`: all that a fit was asked for, checked and in its place."""
+"""`TrainingPlan`: the checked arguments of `fit`, with model and data in place."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from xpnet.schedules import ReduceOnPlateau, Schedule, Warmup
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class TrainingPlan:
     """What is trained, on what, and how; see `training.fit`.
 
     Attributes

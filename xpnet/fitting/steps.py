@@ -9,7 +9,7 @@ import numpy as np
 
 from xpnet.arrays import Array, namespace, put
 from xpnet.data.dataset import Dataset
-from xpnet.fitting.plan import Plan
+from xpnet.fitting.plan import TrainingPlan
 from xpnet.fitting.state import Progress, TrainingState
 from xpnet.model import fast_paths
 from xpnet.random import Purpose, permutation, step_keys
@@ -20,7 +20,7 @@ Constants = tuple[Array, Array, Array | None]  # x, t, w of a `Dataset`
 
 @dataclass(frozen=True)
 class Tables:
-    """What the steps of an epoch are given; it goes up before the first.
+    """What the steps of an epoch read; it is uploaded before the first step.
 
     Attributes
     ----------
@@ -45,12 +45,12 @@ class Tables:
         return rows, self.scalars[i, :], None if self.keys is None else self.keys[i, ...]
 
 
-def upload(plan: Plan, progress: Progress, factors: Sequence[float], first: int) -> Tables:
+def upload(plan: TrainingPlan, progress: Progress, factors: Sequence[float], first: int) -> Tables:
     """What the steps of the next epoch are given, where the data are.
 
     Parameters
     ----------
-    plan : Plan
+    plan : TrainingPlan
     progress : Progress
     factors : sequence of float
         Of the learning rate, for each step.
@@ -72,7 +72,7 @@ def upload(plan: Plan, progress: Progress, factors: Sequence[float], first: int)
     return Tables(put(order, x), table, layer_keys(plan, steps), plan.samples_per_step)
 
 
-def layer_keys(plan: Plan, steps: range) -> Array | None:
+def layer_keys(plan: TrainingPlan, steps: range) -> Array | None:
     """A key for each step, batch of it, and layer that draws (`random.mask_units`)."""
     drawing = plan.network.drawing
     if not drawing:
@@ -86,7 +86,7 @@ def layer_keys(plan: Plan, steps: range) -> Array | None:
 
 
 def advance(
-    plan: Plan,
+    plan: TrainingPlan,
     constants: Constants,
     state: TrainingState,
     rows: Array,
@@ -118,7 +118,7 @@ def advance(
 
 
 def _accumulated(
-    plan: Plan, data: Dataset, state: TrainingState, rows: Array, keys: Array | None
+    plan: TrainingPlan, data: Dataset, state: TrainingState, rows: Array, keys: Array | None
 ) -> tuple[Array, Array, Array]:
     """The gradient of several batches, the next buffers, and the mean loss."""
     n, g, buffers, loss = rows.shape[0], 0.0, state.buffers, 0.0
@@ -140,46 +140,39 @@ class Step(Protocol):
     ----------
     in_place : bool
         Whether a step writes over the arrays of the state that the one before gave.
-    kept : tuple of arrays or None
-        What `keep` took last.
+    frees_first : bool
+        Whether an old snapshot is to be let go before the next one is taken, so that memory for
+        one is enough.  Not on a GPU, where there may be no memory for the next one.
     """
 
     in_place: bool
-    kept: Any
+    frees_first: bool
 
     def __call__(self, state: Any, tables: Tables, i: int) -> Any:
         """Return the state after step i."""
 
-    def snapshot(self, state: Any) -> Any:
+    def snapshot(self, arrays: Any) -> Any:
         """Return the same arrays, or copies, which later steps do not overwrite."""
-
-    def keep(self, state: Any) -> None:
-        """Take a snapshot in the place of the last one."""
 
 
 class PlainStep:
     """A step as it is written: each one makes new arrays."""
 
-    in_place = False
+    in_place = frees_first = False
 
     def __init__(self, step: Callable[..., Any], constants: Constants) -> None:
         self._step, self._constants = step, constants
-        self.kept: Any = None
 
     def __call__(self, state: Any, tables: Tables, i: int) -> Any:
         """Return the state after step i."""
         return self._step(self._constants, state, *tables.at(i))
 
-    def snapshot(self, state: Any) -> Any:
-        """Return the state itself: nothing writes to it."""
-        return state
-
-    def keep(self, state: Any) -> None:
-        """Take a state in the place of the last one."""
-        self.kept = state
+    def snapshot(self, arrays: Any) -> Any:
+        """Return the arrays themselves: nothing writes to them."""
+        return arrays
 
 
-def training_step(plan: Plan) -> Step:
+def training_step(plan: TrainingPlan) -> Step:
     """`advance` on the plan's data, by a fast path where there is one."""
     constants = plan.data.x, plan.data.t, plan.data.w
     step = partial(advance, plan)
@@ -192,7 +185,7 @@ def training_step(plan: Plan) -> Step:
 
 
 def run_steps(
-    plan: Plan,
+    plan: TrainingPlan,
     step: Step,
     progress: Progress,
     tables: Tables,

@@ -20,7 +20,7 @@ from xpnet.data.dataset import Dataset, split
 from xpnet.data.targets import Label, class_weights, encode_weights
 from xpnet.errors import UsageError
 from xpnet.fitting.loop import Training
-from xpnet.fitting.plan import Plan, plateau_of
+from xpnet.fitting.plan import TrainingPlan, plateau_of
 from xpnet.fitting.results import Epoch, Result
 from xpnet.fitting.scaling import in_standard_units, prepare, scale
 from xpnet.fitting.state import Progress, TrainingState
@@ -185,7 +185,7 @@ def fit(
         if initial is None or initial.progress is None:
             model = scale(model, data, rows)
         inner, data = in_standard_units(model, data)
-        plan = Plan(
+        plan = TrainingPlan(
             model=model, network=inner.network, data=data, rows=rows,
             validation_rows=validation_rows, loss=loss, validation_loss=validation_loss,
             optimizer=optimizer, schedule=schedule, clip_norm=clip_norm, average=average,
@@ -208,7 +208,7 @@ def _check_needs_no_validation(patience: int | None, schedule: Schedule) -> None
             raise UsageError(f"{name} needs samples to validate on; expected validation above 0")
 
 
-def _begin(plan: Plan, initial: Result | None) -> tuple[Progress, Result]:
+def _begin(plan: TrainingPlan, initial: Result | None) -> tuple[Progress, Result]:
     """Where training begins, and what there is so far."""
     if initial is None or initial.progress is None:
         result, theta = Result(plan.model), plan.model.theta

@@ -10,28 +10,27 @@ import numpy as np
 from xpnet.arrays import Array, device_of, is_numpy, namespace, put
 from xpnet.data.dataset import BLOCK, Dataset, blocks
 from xpnet.fitting.evaluation import counts_hits, logits_of, tally
-from xpnet.fitting.plan import Plan
+from xpnet.fitting.plan import TrainingPlan
 from xpnet.fitting.steps import Constants, Tables
 from xpnet.model import fast_paths
 
-FEW = 32  # samples that tell whether a model is spoilt
-Found = tuple[Array, ...]  # the sum of losses and, where there are classes, the number of hits
-Validate = Callable[[Array, Array], Found]
+FEW = 32  # samples, to see whether the model gives NaN or infinity
+Sums = tuple[Array, ...]  # the sum of losses and, where there are classes, the number of hits
+Validate = Callable[[Array, Array], Sums]
 
 
-class Measured(NamedTuple):
-    """What was found so far, and the arrays by which it is found."""
+class ValidationState(NamedTuple):
+    """The sums so far, and the arrays that the samples are validated with."""
 
-    found: Found
+    found: Sums
     theta: Array
     buffers: Array
 
 
-def validation(plan: Plan) -> Validate:
-    """A function of theta and buffers: what is found over the validation samples, on the device.
+def validation(plan: TrainingPlan) -> Validate:
+    """Return a function of theta and buffers: the sums over the validation samples, on the device.
 
-    Without any such samples it takes a few of training: they tell whether the last step spoilt the
-    model.
+    Without validation samples, a few training samples show whether the model gives NaN or infinity.
     """
     rows = plan.validation_rows if len(plan.validation_rows) else plan.rows[:FEW]
     constants = plan.data.x, plan.data.t, None
@@ -47,45 +46,50 @@ def validation(plan: Plan) -> Validate:
     return partial(_validate, plan, Dataset(*constants), rows)
 
 
-def _validate(plan: Plan, data: Dataset, rows: Any, theta: Array, buffers: Array) -> Found:
-    """All blocks one after another, as it is written."""
+def _validate(plan: TrainingPlan, data: Dataset, rows: Any, theta: Array, buffers: Array) -> Sums:
+    """Add up all blocks by the code as it is written."""
     logits = logits_of(plan.network, plan.network.unpack(theta, buffers), data.x)
-    found = _nothing(plan, theta)
+    found = _zero_sums(plan, theta)
     for block in blocks(rows, data.x):
-        found = _add(plan, found, data, logits, block)
+        found = _add_block(plan, found, data, logits, block)
     return found
 
 
 def _validate_by_steps(
-    plan: Plan, step: Any, tables: Tables, n: int, theta: Array, buffers: Array
-) -> Found:
-    """All blocks by a step of the fast paths."""
-    state, tables = Measured(_nothing(plan, theta), theta, buffers), replace(tables)
+    plan: TrainingPlan, step: Any, tables: Tables, n: int, theta: Array, buffers: Array
+) -> Sums:
+    """Add up all blocks by a step of the fast paths."""
+    state, tables = ValidationState(_zero_sums(plan, theta), theta, buffers), replace(tables)
     for i in range(n):
         state = step(state, tables, i)
     return state.found
 
 
 def _measured(
-    plan: Plan, constants: Constants, state: Measured, rows: Array, scalars: Array, keys: None
-) -> Measured:
-    """One block, as a step."""
+    plan: TrainingPlan,
+    constants: Constants,
+    state: ValidationState,
+    rows: Array,
+    scalars: Array,
+    keys: None,
+) -> ValidationState:
+    """Add one block to the state: what `fast.fuse` records."""
     params = plan.network.unpack(state.theta, state.buffers)
     infer = partial(plan.network.infer, params)
-    return state._replace(found=_add(plan, state.found, Dataset(*constants), infer, rows))
+    return state._replace(found=_add_block(plan, state.found, Dataset(*constants), infer, rows))
 
 
-def _add(
-    plan: Plan, found: Found, data: Dataset, logits: Callable[[Array], Array], rows: Array
-) -> Found:
-    """What was found so far, and what is found in these rows."""
+def _add_block(
+    plan: TrainingPlan, found: Sums, data: Dataset, logits: Callable[[Array], Array], rows: Array
+) -> Sums:
+    """Return the sums so far plus those over these rows."""
     x, t, _ = data.gather(rows)
     more = tally(logits(x), t, None, plan.validation_loss, plan.model.multilabel)
     return tuple(a + b for a, b in zip(found, more, strict=True))
 
 
-def _nothing(plan: Plan, theta: Array) -> Found:
-    """What is found before the first block."""
+def _zero_sums(plan: TrainingPlan, theta: Array) -> Sums:
+    """Return the sums before the first block."""
     xp, device = namespace(theta), device_of(theta)
     hits = counts_hits(plan.validation_loss, plan.data.t, plan.model.multilabel)
     dtypes = (theta.dtype, xp.int32) if hits else (theta.dtype,)

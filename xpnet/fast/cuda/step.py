@@ -26,7 +26,7 @@ from xpnet.fast.record import KernelArray, variable
 from xpnet.fast.steps import (
     InPlaceStep,
     State,
-    Step,
+    StepFunction,
     Tables,
     leaves,
     reason,
@@ -66,7 +66,7 @@ class CudaStep(InPlaceStep):
 
     def __init__(
         self,
-        step: Step,
+        step: StepFunction,
         constants: tuple[Array | None, ...],
         unchanged: Collection[str],
         capture: bool | None,

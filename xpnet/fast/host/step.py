@@ -11,7 +11,14 @@ from xpnet.fast.host.memory import aligned
 from xpnet.fast.host.plan import Plan
 from xpnet.fast.nodes import VARIABLE, needed
 from xpnet.fast.record import constant, variable
-from xpnet.fast.steps import InPlaceStep, State, Step, Tables, leaves, warn_of_the_plain_path
+from xpnet.fast.steps import (
+    InPlaceStep,
+    State,
+    StepFunction,
+    Tables,
+    leaves,
+    warn_of_the_plain_path,
+)
 from xpnet.random import units_of
 
 
@@ -26,9 +33,11 @@ class Prepared(NamedTuple):
 class HostStep(InPlaceStep):
     """A step on NumPy, and the plans for the shapes that it is called with."""
 
+    frees_first = True
+
     def __init__(
         self,
-        step: Step,
+        step: StepFunction,
         constants: tuple[HostArray | None, ...],
         unchanged: Collection[str] = (),
     ) -> None:
@@ -56,10 +65,6 @@ class HostStep(InPlaceStep):
             np.copyto(place, draws.at(tables.keys, i))
         prepared.plan()
         return self._state
-
-    def keep(self, state: State) -> None:
-        self.kept = None  # let go first: memory for one copy is enough
-        super().keep(state)
 
     def _take(self, state: State) -> None:
         """Let ours be equal to these."""
