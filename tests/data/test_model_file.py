@@ -1,6 +1,5 @@
-"""Model files: written whole or not at all, equal for equal models, and read with suspicion."""
+"""Model files: equal for equal models, and read with suspicion."""
 
-import errno
 import json
 import os
 import pickle
@@ -10,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import Bomb
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 from xpnet.builder import mlp
-from xpnet.data.files import write_atomically
 from xpnet.data.model_file import FORMAT, read_arrays, write_arrays
 from xpnet.errors import DataError
 from xpnet.model import Model, load
@@ -41,65 +40,6 @@ def path(tmp_path: Path) -> Path:
     """The file of a good model."""
     model().save(tmp_path / "model.safetensors")
     return tmp_path / "model.safetensors"
-
-
-# Writing
-
-
-def test_a_new_file_has_its_content_and_nothing_is_beside_it(tmp_path: Path) -> None:
-    write_atomically(tmp_path / "a", b"new")
-    assert (tmp_path / "a").read_bytes() == b"new"
-    assert [*tmp_path.iterdir()] == [tmp_path / "a"]
-
-
-@pytest.mark.skipif(os.name == "nt", reason="Windows has no umask")
-def test_a_new_file_has_the_rights_that_the_umask_leaves(tmp_path: Path) -> None:
-    before = os.umask(0o027)
-    try:
-        write_atomically(tmp_path / "a", b"")
-    finally:
-        os.umask(before)
-    assert (tmp_path / "a").stat().st_mode & 0o777 == 0o640
-
-
-@pytest.mark.parametrize("failing", ["fsync", "replace"])
-@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left"), KeyboardInterrupt()])
-def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: str, error: BaseException
-) -> None:
-    def fail(*_: object) -> None:
-        raise error
-
-    (tmp_path / "a").write_bytes(b"old")
-    owner = {"fsync": "os.fsync", "replace": "pathlib.Path.replace"}[failing]
-    monkeypatch.setattr(owner, fail)
-    with pytest.raises(type(error)):
-        write_atomically(tmp_path / "a", b"new")
-    assert (tmp_path / "a").read_bytes() == b"old"
-    assert [*tmp_path.iterdir()] == [tmp_path / "a"]
-
-
-def test_a_disk_that_is_full_is_told_with_the_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fail(_: int) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    monkeypatch.setattr("os.fsync", fail)
-    with pytest.raises(OSError, match="No space left") as caught:
-        write_atomically(tmp_path / "a", b"new")
-    assert caught.value.filename == str(tmp_path / "a")
-
-
-def test_the_content_is_on_the_disk_before_it_takes_the_name(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    calls = []
-    fsync, replace = os.fsync, Path.replace
-    monkeypatch.setattr("os.fsync", lambda file: (calls.append("fsync"), fsync(file)))
-    monkeypatch.setattr(Path, "replace", lambda *p: (calls.append("replace"), replace(*p)))
-    write_atomically(tmp_path / "a", b"new")
-    assert calls == ["fsync", "replace"]
 
 
 # Round trips
@@ -172,16 +112,6 @@ def refused(path: Path, message: str) -> None:
 def test_no_file_is_refused(tmp_path: Path) -> None:
     refused(tmp_path / "gone.safetensors", "no such file")
     refused(tmp_path, "no such file")
-
-
-class Bomb:
-    """Unpickled, it leaves a file."""
-
-    def __init__(self, trace: Path) -> None:
-        self.trace = trace
-
-    def __reduce__(self):
-        return Path.touch, (self.trace,)
 
 
 def test_a_pickle_is_refused_and_not_run(tmp_path: Path) -> None:
@@ -356,12 +286,3 @@ def test_a_network_without_some_arrays_loads_or_is_refused(
         assert loaded(np.zeros((1, 4), np.float32)).shape == (1, len(labels))
     else:
         assert path.name in str(loaded)
-
-
-@pytest.mark.skipif(os.name == "nt", reason="links need rights on Windows")
-def test_a_link_stays_a_link(tmp_path: Path) -> None:
-    (tmp_path / "real").write_bytes(b"old")
-    (tmp_path / "link").symlink_to(tmp_path / "real")
-    write_atomically(tmp_path / "link", b"new")
-    assert (tmp_path / "link").is_symlink()
-    assert (tmp_path / "real").read_bytes() == b"new"

@@ -589,13 +589,6 @@ def test_balance_is_of_the_samples_that_are_trained_on() -> None:
     assert result.history[0].loss == pytest.approx(by_class, rel=1e-12)
 
 
-def test_balance_is_scikit_learns() -> None:
-    utils = pytest.importorskip("sklearn.utils.class_weight")
-    t = np.asarray([0, 0, 0, 2, 2, 1], dtype=np.int32)
-    expected = utils.compute_sample_weight("balanced", t)
-    assert class_weights("balanced", t, (5, 6, 7), np.arange(6)).tolist() == expected.tolist()
-
-
 def test_a_plateau_lowers_the_rate_between_epochs() -> None:
     """A rate so small that nothing gets better: each second epoch a tenth of it."""
     schedule = ReduceOnPlateau(0.1, 2)
