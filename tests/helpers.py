@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+import xpnet
 from xpnet.arrays import to_numpy
+from xpnet.model import Model
 
 ROOT = Path(__file__).parent.parent
 SCRIPTS = ROOT / "scripts"
@@ -132,3 +134,9 @@ class Bomb:
 
     def __reduce__(self):
         return Path.touch, (self.trace,)
+
+
+def small(**options) -> Model:
+    """A model of images of 4 x 5, of three classes."""
+    options = {"input_shape": (4, 5), "seed": 1, "dtype": "float64"} | options
+    return xpnet.mlp(20, 8, 3, **options)
