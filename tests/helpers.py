@@ -140,3 +140,16 @@ def small(**options) -> Model:
     """A model of images of 4 x 5, of three classes."""
     options = {"input_shape": (4, 5), "seed": 1, "dtype": "float64"} | options
     return xpnet.mlp(20, 8, 3, **options)
+
+
+def blobs(n: int = 200, classes: int = 3, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Clouds of points around a centre for each class: easy to tell apart."""
+    rng = np.random.default_rng(seed)
+    y = rng.integers(0, classes, size=n)
+    centres = 4 * np.stack([np.cos(2 * np.arange(classes)), np.sin(2 * np.arange(classes))], axis=1)
+    return centres[y] + rng.normal(size=(n, 2)), y
+
+
+def model(**options) -> Model:
+    """A small network for `blobs`."""
+    return xpnet.mlp(2, 8, 3, **({"dtype": "float64"} | options))

@@ -1,43 +1,27 @@
-"""Training: steps on every library, fit's promises, evaluation."""
+"""Training: fit's promises and arguments on every library, going on, evaluation."""
 
 from dataclasses import replace
-from math import log
 from typing import Any
 
 import numpy as np
 import pytest
-from helpers import Library, difference
+from helpers import Library, blobs, difference, model
 
 import xpnet
 from xpnet.activations import LeakyReLU, ReLU
 from xpnet.arrays import namespace, to_numpy
-from xpnet.data.dataset import Dataset, split
+from xpnet.data.dataset import split
 from xpnet.data.targets import class_weights
 from xpnet.fast.steps import leaves
 from xpnet.fitting.evaluation import evaluate
-from xpnet.fitting.results import Epoch, Result
-from xpnet.fitting.scaling import in_standard_units
+from xpnet.fitting.results import Result
 from xpnet.fitting.training import fit
 from xpnet.losses import LOSSES, OUTPUTS, BinaryCrossEntropy, Pinball, SoftmaxCrossEntropy
 from xpnet.metrics import interval
 from xpnet.optimizers import OPTIMIZERS
-from xpnet.schedules import Constant, ReduceOnPlateau
-from xpnet.train import gradient, train_step
-
-
-def blobs(n: int = 200, classes: int = 3, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Clouds of points around a centre for each class: easy to tell apart."""
-    rng = np.random.default_rng(seed)
-    y = rng.integers(0, classes, size=n)
-    centres = 4 * np.stack([np.cos(2 * np.arange(classes)), np.sin(2 * np.arange(classes))], axis=1)
-    return centres[y] + rng.normal(size=(n, 2)), y
-
+from xpnet.schedules import Constant
 
 X, Y = blobs()
-
-
-def model(**options):
-    return xpnet.mlp(2, 8, 3, **({"dtype": "float64"} | options))
 
 
 def test_fit_learns() -> None:
@@ -95,32 +79,6 @@ def test_20_steps_are_the_same_on_every_library(xp: Library, optimizer: str, out
         assert np.array_equal(to_numpy(result.model.theta), expected.model.theta)
 
 
-def test_a_step_inside_jit_is_the_same() -> None:
-    jax = pytest.importorskip("jax")
-    start = model(dropout=0.5, activation="tanh")
-    adam, loss = xpnet.Adam(), SoftmaxCrossEntropy()
-
-    def step(theta, state, buffers, x, t, scalars, keys):
-        return train_step(
-            start.network, loss, adam, theta, state, buffers, (x, t, None), scalars, keys
-        )
-
-    arguments = [
-        start.theta,
-        adam.init(start.theta),
-        start.buffers,
-        X,
-        Y,
-        np.asarray(adam.scalars(1.0, 1)),
-        np.asarray([[1, 2, 0]], dtype=np.int32),
-    ]
-    with jax.enable_x64(True):
-        theta, _, _, value = jax.jit(step)(*arguments)
-        expected, _, _, expected_value = step(*arguments)
-        assert difference(theta, expected) < 1e-12
-        assert float(value) == pytest.approx(float(expected_value), rel=1e-12)
-
-
 def test_nothing_that_is_passed_in_is_changed() -> None:
     start, x, y = model(), X.copy(), Y.copy()
     theta, buffers = start.theta.copy(), start.buffers.copy()
@@ -169,118 +127,12 @@ def test_pixels_share_one_scale() -> None:
     assert difference(buffers, [x.mean()] * 4 + [x.std()] * 4) < 1e-14
 
 
-def test_the_history_is_of_the_model_at_that_moment() -> None:
-    """Losses by hand: full batches, no momentum, so each step can be written out."""
-    seen: list[Epoch] = []
-    result = fit(
-        model(), X, Y, epochs=3, batch_size=1000, validation=0.25, schedule="constant",
-        optimizer="sgd", on_epoch=lambda epoch, so_far: seen.append(epoch),
-    )  # fmt: skip
-    rows, held = split(200, 0.25, 0)
-    assert tuple(seen) == result.history
-    assert [epoch.epoch for epoch in seen] == [1, 2, 3]
-    loss = evaluate(replace(model(), buffers=result.model.buffers), X[rows], Y[rows]).loss
-    assert seen[0].loss == pytest.approx(loss, rel=1e-12)
-    best = evaluate(result.model, X[held], Y[held])
-    assert seen[result.best_epoch - 1].validation_loss == pytest.approx(best.loss, rel=1e-12)
-    assert seen[result.best_epoch - 1].validation_accuracy == best.accuracy
-    assert all(epoch.learning_rate == 0.5 and epoch.seconds > 0 for epoch in seen)
-
-
-def test_the_best_epoch_is_kept() -> None:
-    """A learning rate that grows ruins what was learnt; the best of before comes back."""
-    models = []
-    result = fit(
-        model(), X, Y, epochs=6, optimizer="sgd", schedule=lambda s: 1.0 if s < 0.5 else 1e3,
-        on_epoch=lambda epoch, so_far: models.append(so_far.model),
-    )  # fmt: skip
-    scores = [(e.validation_accuracy, -e.validation_loss) for e in result.history]
-    assert result.best_epoch == 1 + max(range(6), key=lambda i: scores[i]) < 6
-    assert result.model == models[result.best_epoch - 1]
-
-
-def test_the_best_epoch_is_the_most_accurate_before_the_one_of_least_loss() -> None:
-    """At a rate that makes it sure of its mistakes, too."""
-    rng = np.random.default_rng(0)
-    x, y = rng.normal(size=(200, 2)), rng.integers(0, 3, size=200)
-    history = (result := fit(model(), x, y, epochs=30, batch_size=16, schedule="constant")).history
-    best = max(history, key=lambda e: (e.validation_accuracy, -e.validation_loss, -e.epoch))
-    assert result.best_epoch == best.epoch
-    assert best.validation_loss > min(epoch.validation_loss for epoch in history)
-
-
-def test_without_validation_the_last_epoch_counts() -> None:
-    result = fit(model(), X, Y, epochs=3, validation=0.0)
-    assert result.best_epoch == 3
-    assert result.history[0].validation_loss is None
-    assert result.history[0].validation_accuracy is None
-
-
-def test_patience_stops() -> None:
-    result = fit(model(), X, Y, epochs=500, patience=3, schedule="constant")
-    assert len(result.history) == result.best_epoch + 3 < 500
-
-
 def test_a_limit_takes_the_first_training_samples() -> None:
     rows, _ = split(200, 0.25, 0)
     limited = fit(model(), X, Y, limit=40, validation=0.25, epochs=2)
     spoilt = X.copy()
     spoilt[rows[40:]] = 1e3
     assert fit(model(), spoilt, Y, limit=40, validation=0.25, epochs=2).model == limited.model
-
-
-def test_every_sample_is_seen_once_an_epoch() -> None:
-    """With a step size of nearly 0 the mean of the batches' losses is the loss of all."""
-    tiny = xpnet.SGD(learning_rate=1e-300)
-    for batch_size in (1, 7, 64, 200, 1000):
-        result = fit(model(), X, Y, epochs=1, batch_size=batch_size, validation=0.0, optimizer=tiny)
-        loss = evaluate(result.model, X, Y).loss
-        assert result.history[0].loss == pytest.approx(loss, rel=1e-12)
-
-
-def test_on_step_counts() -> None:
-    steps: list[int] = []
-    fit(model(), X, Y, epochs=2, batch_size=50, validation=0.0, on_step=steps.append)
-    assert steps == list(range(1, 9))
-
-
-def test_a_loss_that_diverges_stops_with_the_last_good_model() -> None:
-    with pytest.raises(
-        xpnet.DivergedError, match=r"in epoch 3; the model of epoch [12] is kept"
-    ) as e:
-        fit(
-            model(), X, Y, epochs=9, optimizer="sgd", learning_rate=0.01,
-            schedule=lambda s: 1.0 if s < 2 / 9 else float("inf"),
-        )  # fmt: skip
-    assert "Try a smaller learning rate" in str(e.value)
-    assert len(e.value.result.history) == 2
-    assert e.value.result.progress is None  # steps that went wrong have written over its arrays
-    assert np.all(np.isfinite(e.value.result.model(X)))
-
-
-def test_a_loss_that_diverges_at_once_leaves_no_model() -> None:
-    with pytest.raises(xpnet.DivergedError, match="in epoch 1; no epoch was good") as e:
-        fit(model(), X, Y, optimizer="sgd", schedule=lambda s: float("inf"))
-    assert e.value.result.best_epoch == 0
-
-
-def test_a_loss_that_is_infinite_in_validation_alone_is_told() -> None:
-    x = X.copy()
-    x[split(200, 0.25, 0)[1]] = 1e200
-    start = xpnet.mlp(2, 2, output="identity", dtype="float64")
-    with pytest.raises(xpnet.DivergedError, match="the loss became inf in epoch 1"):
-        fit(start, x, X, validation=0.25)
-
-
-@pytest.mark.parametrize("rate", [float("inf"), 1e200])
-def test_a_last_step_that_spoils_the_model_is_seen(rate: float) -> None:
-    """Its loss was finite still, for it comes from before the step; nothing is validated."""
-    with pytest.raises(xpnet.DivergedError, match="in epoch 2; the model of epoch 1 is kept") as e:
-        fit(
-            model(), X, Y, epochs=2, batch_size=200, validation=0.0, optimizer="sgd",
-            schedule=lambda s: rate if s else 0.1,
-        )  # fmt: skip
-    assert np.all(np.isfinite(e.value.result.model.theta))
 
 
 def test_a_weight_of_0_is_a_sample_left_out() -> None:
@@ -301,13 +153,6 @@ def test_a_loss_by_name_is_what_is_minimised(name: str) -> None:
     assert (by_name.model == fit(model(), X, Y, epochs=2).model) == (
         name == "softmax-cross-entropy"
     )
-
-
-def test_label_smoothing_is_in_training_and_not_in_validation() -> None:
-    result = fit(model(), X, Y, epochs=40, label_smoothing=0.2, batch_size=16)
-    floor = -(1 - 0.2 * 2 / 3) * log(1 - 0.2 * 2 / 3) - 0.4 / 3 * log(0.2 / 3)
-    assert result.history[-1].loss > floor
-    assert result.history[-1].validation_loss < floor
 
 
 @pytest.mark.parametrize("labels", [("a", "b", "c"), (10, 20, 30)])
@@ -334,43 +179,6 @@ def test_targets_may_be_of_the_samples_library(xp: Library) -> None:
     result = fit(model(dtype=xp.dtype), xp.array(X), xp.array(Y), epochs=2, validation=0.0)
     expected = fit(model(dtype=xp.dtype), X.astype(xp.dtype), Y, epochs=2, validation=0.0)
     assert difference(result.model.theta, expected.model.theta) < xp.tolerance(1e-10)
-
-
-OPTIONS = {"epochs": 3, "validation": 0.0, "seed": 1}
-
-
-@pytest.mark.parametrize("dropout", [0.0, 0.4])
-def test_accumulated_batches_are_one_of_their_size(dropout: float) -> None:
-    """Masks too: a unit's depends on its row in the step, not in the batch."""
-    start = model(dropout=dropout, noise=dropout)
-    w = np.linspace(0.5, 2, 200)
-    whole = fit(start, X, Y, batch_size=48, sample_weight=w, **OPTIONS)
-    parts = fit(start, X, Y, batch_size=16, accumulate=3, sample_weight=w, **OPTIONS)
-    assert difference(parts.model.theta, whole.model.theta) < 1e-12
-    assert parts.history[-1].loss == pytest.approx(whole.history[-1].loss, rel=1e-12)
-    assert fit(start, X, Y, batch_size=16, **OPTIONS).model != whole.model
-
-
-def test_each_accumulated_batch_moves_the_running_statistics() -> None:
-    """With a step size of nearly 0 it is all the same how many batches make a step."""
-    start, tiny = model(normalization="batch"), xpnet.SGD(1e-300)
-    single, several = (
-        fit(start, X, Y, batch_size=50, accumulate=a, optimizer=tiny, **OPTIONS) for a in (1, 4)
-    )
-    assert difference(several.model.buffers, single.model.buffers) < 1e-14
-
-
-def test_more_batches_than_there_are_take_no_memory() -> None:
-    options = {"batch_size": 100, **OPTIONS}
-    start = model(dropout=0.4)
-    whole = fit(start, X, Y, accumulate=2, **options)
-    assert fit(start, X, Y, accumulate=10**12, **options).model == whole.model
-
-
-def test_steps_are_counted_by_updates() -> None:
-    steps: list[int] = []
-    fit(model(), X, Y, epochs=2, batch_size=10, accumulate=7, validation=0.0, on_step=steps.append)
-    assert steps == [1, 2, 3, 4, 5, 6]  # 70, 70 and 60 samples
 
 
 @pytest.mark.parametrize(
@@ -412,27 +220,6 @@ def test_going_on_the_schedule_and_the_last_part_are_of_what_is_added() -> None:
     assert not plain.progress.state.average
     last = fit(first.model, X, Y, epochs=4, initial=first, average="last:0.5", **options)
     assert difference(last.model.theta, np.mean(thetas[-2:], axis=0)) < 1e-14
-
-
-def test_going_on_keeps_the_best_model_so_far() -> None:
-    good = fit(model(), X, Y, epochs=20, batch_size=16)
-    worse = fit(
-        good.model, X, Y, epochs=2, initial=good, optimizer="nesterov", learning_rate=1e-9,
-        weight_decay=0.0, schedule=lambda s: 1e12,
-    )  # fmt: skip
-    assert worse.best_epoch == good.best_epoch
-    assert worse.model == good.model
-    assert len(worse.history) == 22
-
-
-@pytest.mark.parametrize("output", ["identity", "sigmoid"])
-def test_what_was_not_validated_is_not_the_best_of_what_is(output: str) -> None:
-    t = np.eye(3)[Y][:, :2]
-    start = xpnet.mlp(2, 8, 2, output=output, dtype="float64")
-    first = fit(start, X, t, epochs=1, validation=0.0)
-    result = fit(start, X, t, epochs=5, initial=first)
-    losses = [epoch.validation_loss for epoch in result.history[1:]]
-    assert result.best_epoch == 2 + losses.index(min(losses))
 
 
 def test_going_on_keeps_its_scaling() -> None:
@@ -509,45 +296,6 @@ def test_a_rate_that_is_given_stays_as_it_is() -> None:
     assert numbers.history[0].learning_rate == pytest.approx(0.004 / np.sqrt(32))
 
 
-def test_a_callback_may_end_it() -> None:
-    result = fit(model(), X, Y, epochs=9, on_epoch=lambda epoch, so_far: epoch.epoch == 4)
-    assert len(result.history) == 4
-
-
-def test_averaged_weights_are_given_back_and_validated() -> None:
-    """By hand: the mean of the weights after each of the last half of the steps."""
-    thetas = []
-    options = {"batch_size": 50, "epochs": 4, "validation": 0.0, "optimizer": "sgd"}
-    fit(
-        model(), X, Y, on_epoch=lambda epoch, so_far: thetas.append(so_far.model.theta),
-        **(options | {"batch_size": 1000}),
-    )  # fmt: skip
-    last = fit(model(), X, Y, average="last:0.5", **(options | {"batch_size": 1000}))
-    assert difference(last.model.theta, np.mean(thetas[-2:], axis=0)) < 1e-14
-    assert np.array_equal(last.progress.state.theta, thetas[-1])
-
-
-def test_running_statistics_are_averaged_with_the_weights() -> None:
-    seen = []
-    options = {"batch_size": 1000, "epochs": 4, "validation": 0.0, "optimizer": "sgd"}
-    start = model(normalization="batch")
-    fit(start, X, Y, on_epoch=lambda e, so_far: seen.append(so_far.model.buffers), **options)
-    last = fit(start, X, Y, average="last:0.5", **options)
-    assert difference(last.model.buffers, np.mean(seen[-2:], axis=0)) < 1e-14
-
-
-def test_running_statistics_follow_the_batches() -> None:
-    """After one step of all samples, shifted: a tenth of the way to theirs."""
-    start = fit(model(normalization="batch"), X, Y, epochs=1, validation=0.0).model
-    trained = fit(start, X + 5, Y, epochs=1, batch_size=200, validation=0.0).model
-    p, before = trained.params, start.params
-    h = (X + 5 - X.mean(axis=0)) / X.std(axis=0) @ before[1]["W"]
-    mean, var = h.mean(axis=0), h.var(axis=0, ddof=1)
-    assert difference(p[2]["mean"], 0.9 * before[2]["mean"] + 0.1 * mean) < 1e-12
-    assert difference(p[2]["var"], 0.9 * before[2]["var"] + 0.1 * var) < 1e-12
-    assert difference(p[0]["mean"], X.mean(axis=0)) < 1e-14
-
-
 def test_weights_stay_within_their_bound() -> None:
     result = fit(model(max_norm=0.5), X, Y, epochs=2, batch_size=16)
     lengths = np.linalg.norm(result.model.params[1]["W"], axis=0)
@@ -589,25 +337,6 @@ def test_balance_is_of_the_samples_that_are_trained_on() -> None:
     assert result.history[0].loss == pytest.approx(by_class, rel=1e-12)
 
 
-def test_a_plateau_lowers_the_rate_between_epochs() -> None:
-    """A rate so small that nothing gets better: each second epoch a tenth of it."""
-    schedule = ReduceOnPlateau(0.1, 2)
-    result = fit(
-        model(), X, Y, epochs=7, optimizer="sgd", learning_rate=1e-12, schedule=schedule, warmup=0.0
-    )
-    rates = [epoch.learning_rate / 1e-12 for epoch in result.history]
-    assert rates == pytest.approx([1, 1, 1, 0.1, 0.1, 0.01, 0.01])
-
-
-def test_a_plateau_is_seen_behind_a_warm_up() -> None:
-    result = fit(
-        model(), X, Y, epochs=4, optimizer="sgd", learning_rate=1e-12, warmup=0.25,
-        schedule=ReduceOnPlateau(0.1, 2), batch_size=1000,
-    )  # fmt: skip
-    rates = [epoch.learning_rate / 1e-12 for epoch in result.history]
-    assert rates[1:] == pytest.approx([1, 1, 0.1])
-
-
 def test_a_warm_up_comes_before_the_schedule() -> None:
     result = fit(
         model(), X, Y, epochs=4, batch_size=1000, warmup=0.5, schedule="constant", optimizer="sgd"
@@ -636,28 +365,6 @@ def test_targets_of_any_unit_are_learnt_alike(unit: float) -> None:
     assert scaled.history[-1].loss == pytest.approx(plain.history[-1].loss, rel=1e-6)
     assert difference(scaled.model(X), unit * (5 + plain.model(X))) < 1e-6
     assert evaluate(scaled.model, X, 5 * unit + unit * t).metrics["r2"] > 0.9
-
-
-def test_a_step_on_a_fitted_regression_minimises_what_the_model_predicts() -> None:
-    """`train_step` takes raw targets, in whatever unit; `fit` trains in standard units."""
-    rng = np.random.default_rng(0)
-    x, t = rng.normal(size=(40, 3)), 1000 + 30 * rng.normal(size=(40, 1))
-    model = xpnet.mlp(3, 4, 1, output="identity", dtype="float64")
-    model = xpnet.fit(model, x, t, epochs=2, validation=0.0).model
-    network, loss, optimizer = model.network, xpnet.SquaredError(), xpnet.SGD(0.1 / 30**2)
-    scalars = np.asarray(optimizer.scalars(1.0, 1))
-    theta, _, _, value = xpnet.train_step(
-        network, loss, optimizer, model.theta, (), model.buffers, (x, t, None), scalars
-    )
-    assert value == pytest.approx(np.mean((model.predict(x) - t[:, 0]) ** 2), rel=1e-12)
-    scale = float(model.params[-1]["scale"][0])
-    inner, data = in_standard_units(model, Dataset(x, t))
-    g, _, standard = gradient(
-        inner.network, loss, inner.theta, inner.buffers, (x, data.t, None), None
-    )
-    assert value == pytest.approx(scale**2 * standard, rel=1e-12)
-    moved = model.theta - optimizer.learning_rate * scale**2 * g
-    assert np.max(np.abs(theta - moved)) < 1e-12
 
 
 def test_counts() -> None:
@@ -816,36 +523,6 @@ def test_a_step_of_fit_by_hand() -> None:
     assert length == pytest.approx(0.5 * 1e-3, rel=1e-9)
 
 
-def test_biases_do_not_decay() -> None:
-    start, decay = model(), xpnet.SGD(0.1, weight_decay=0.5)
-    zero = SoftmaxCrossEntropy()
-    theta = np.ones(start.network.size)
-    w = np.zeros(200)
-    scalars = np.asarray(decay.scalars(1.0, 1))
-    after, _, _, _ = train_step(
-        start.network, zero, decay, theta, (), start.buffers, (X, Y, w), scalars
-    )
-    decayed = start.network.decayed_size
-    assert np.all(after[:decayed] == 0.95)
-    assert np.all(after[decayed:] == 1)
-
-
-def test_validation_has_no_weights() -> None:
-    w = np.linspace(0.1, 5, 200)
-    result = fit(model(), X, Y, sample_weight=w, epochs=1, validation=0.25)
-    _, held = split(200, 0.25, 0)
-    expected = evaluate(result.model, X[held], Y[held]).loss
-    assert result.history[0].validation_loss == pytest.approx(expected, rel=1e-12)
-
-
-def test_the_learning_rate_in_the_history_is_of_the_last_step() -> None:
-    result = fit(model(), X, Y, epochs=2, batch_size=100, validation=0.0, schedule="cosine",
-                 optimizer=xpnet.SGD(1.0))  # fmt: skip
-    assert [epoch.learning_rate for epoch in result.history] == pytest.approx(
-        [(1 + np.cos(np.pi * s)) / 2 for s in (0.25, 0.75)], rel=1e-12
-    )
-
-
 def test_the_interval_is_of_the_hits() -> None:
     result = evaluate(fit(model(), X, Y, epochs=2).model, X, Y)
     assert result.interval == interval(round(result.accuracy * 200), 200)
@@ -878,30 +555,6 @@ def test_samples_with_a_history_in_torch_are_cut_off_from_it() -> None:
     x = torch.tensor(X, requires_grad=True)
     result = fit(model(), x, Y, epochs=1)
     assert not result.model.theta.requires_grad
-
-
-def test_infinite_weights_behind_a_relu_are_seen() -> None:
-    """-inf into ReLU gives 0 and finite logits; the model is spoilt all the same."""
-    start = xpnet.mlp(1, 2, 2, dtype="float64")
-    theta = np.array(start.theta)
-    theta[:2] = -np.inf
-    start = replace(start, theta=theta, buffers=np.asarray([-1.0, 1.0]))
-    with pytest.raises(xpnet.DivergedError):
-        fit(start, [[1.0], [2.0]], [0, 1], epochs=1, validation=0.0, optimizer="sgd")
-
-
-def test_several_yes_or_no_targets_have_no_accuracy() -> None:
-    start = xpnet.mlp(2, 8, 3, output="sigmoid")
-    result = fit(start, X, np.eye(3)[Y], epochs=2)
-    assert result.history[0].validation_accuracy is None
-    assert evaluate(result.model, X, np.eye(3)[Y]).accuracy is None
-    assert evaluate(result.model, X, Y).accuracy is not None
-
-
-def test_patience_does_not_wait_on_ties() -> None:
-    tiny = xpnet.SGD(1e-300)
-    result = fit(model(), X, Y, epochs=50, patience=2, optimizer=tiny)
-    assert (result.best_epoch, len(result.history)) == (1, 3)
 
 
 @pytest.mark.parametrize("scale", [1e39, 1e-50])
