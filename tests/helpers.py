@@ -4,8 +4,11 @@ import importlib
 import os
 import subprocess
 import sys
+from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -153,3 +156,136 @@ def blobs(n: int = 200, classes: int = 3, seed: int = 0) -> tuple[np.ndarray, np
 def model(**options) -> Model:
     """A small network for `blobs`."""
     return xpnet.mlp(2, 8, 3, **({"dtype": "float64"} | options))
+
+
+# CuPy
+
+
+class CUDARuntimeError(RuntimeError):
+    """Named as CuPy's; `test_the_stand_in_is_named_as_cupy_is` compares them."""
+
+
+class OutOfMemoryError(MemoryError):
+    """As above."""
+
+
+OutOfMemoryError.__module__ = "cupy.cuda.memory"
+CUDARuntimeError.__module__ = "cupy_backends.cuda.api.runtime"
+
+
+class DynamicLibNotFoundError(RuntimeError):
+    """As above, of cuda.pathfinder, which loads CUDA's libraries for CuPy."""
+
+
+def stand_in(
+    version: str = "14.2.0",
+    count: int | Exception = 1,
+    driver: int = 12090,
+    needed: int = 12090,
+    compute: Callable[..., np.ndarray] | Exception = np.arange,
+) -> ModuleType:
+    """A module with the part of CuPy that the probe asks; it computes with NumPy."""
+
+    def get_device_count() -> int:
+        if isinstance(count, Exception):
+            raise count
+        return count
+
+    def arange(*args: Any, **kwargs: Any) -> np.ndarray:
+        if isinstance(compute, Exception):
+            raise compute
+        return compute(*args, **kwargs)
+
+    cupy: Any = ModuleType("cupy")
+    cupy.__version__ = version
+    cupy.arange, cupy.reshape = arange, np.reshape
+    cupy.cuda = SimpleNamespace(
+        Device=lambda index: nullcontext(),
+        memory=SimpleNamespace(OutOfMemoryError=OutOfMemoryError),
+        nvrtc=SimpleNamespace(getVersion=lambda: (12, 9)),
+        cublas=SimpleNamespace(getVersion=lambda handle: 120904),
+        get_cublas_handle=lambda: 1,
+        runtime=SimpleNamespace(
+            CUDARuntimeError=CUDARuntimeError,
+            getDeviceCount=get_device_count,
+            getDeviceProperties=lambda i: {
+                "name": b"Stand-in",
+                "totalGlobalMem": (80 + i) << 30,
+                "major": 9,
+                "minor": 0,
+            },
+            memGetInfo=lambda: (79 << 30, 80 << 30),
+            driverGetVersion=lambda: driver,
+            runtimeGetVersion=lambda: needed,
+        ),
+    )
+    return cupy
+
+
+INSUFFICIENT = CUDARuntimeError(
+    "cudaErrorInsufficientDriver: CUDA driver version is insufficient for CUDA runtime version"
+)
+NO_DEVICE = CUDARuntimeError("cudaErrorNoDevice: no CUDA-capable device is detected")
+NO_MEMORY = CUDARuntimeError("cudaErrorMemoryAllocation: out of memory")
+NO_NVRTC = DynamicLibNotFoundError('Failure finding "libnvrtc.so.12": No such file: libnvrtc.so.12')
+NO_CUBLAS = ImportError('Failure finding "libcublas.so.12": No such file: libcublas.so.12')
+INSTALL = 'pip install "xpnet[cuda]" (in a clone: ".[cuda]")'
+# CuPy as it is imported, the reason, and the remedy.
+PROBLEMS: dict[str, tuple[ModuleType | None, str, str]] = {
+    "absent": (None, "CuPy is not installed", INSTALL),
+    "too-old": (stand_in("13.6.0"), "CuPy 13.6.0 is too old", "CuPy 14 is needed"),
+    "no-driver": (
+        stand_in(count=INSUFFICIENT, driver=0),
+        "no NVIDIA driver is loaded",
+        "install its driver",
+    ),
+    "old-driver": (
+        stand_in(count=INSUFFICIENT, driver=11080),
+        "the NVIDIA driver is for CUDA 11.8 and this CuPy needs CUDA 12.9",
+        "update the NVIDIA driver",
+    ),
+    "no-device": (stand_in(count=NO_DEVICE), "CUDA finds no device: CUDARuntimeError: "
+                  "cudaErrorNoDevice: no CUDA-capable device is detected", "nvidia-smi"),
+    "forked": (
+        stand_in(count=CUDARuntimeError("cudaErrorInitializationError: initialization error")),
+        "CUDA cannot start (CUDARuntimeError: cudaErrorInitializationError",
+        'start_method("spawn")',
+    ),
+    "failed": (
+        stand_in(compute=CUDARuntimeError("cudaErrorIllegalAddress: an illegal access")),
+        "a first product on cuda:0 fails (CUDARuntimeError: cudaErrorIllegalAddress",
+        "begin again in a new process",
+    ),
+    "none-counted": (stand_in(count=0), "CUDA finds no device", "nvidia-smi"),
+    "no-compiler": (
+        stand_in(compute=NO_NVRTC), "kernel compiler NVRTC fails (Dyn", INSTALL
+    ),
+    "no-cublas": (
+        stand_in(compute=NO_CUBLAS), "a first product on cuda:0 fails (ImportError: Failure "
+        'finding "libcublas.so.12"', INSTALL,
+    ),
+    "no-memory": (
+        stand_in(compute=OutOfMemoryError("Out of memory allocating 512 bytes")),
+        "no memory is left on cuda:0", "end the other programs that use it",
+    ),
+    "no-memory-for-cuda-itself": (
+        stand_in(compute=NO_MEMORY), "no memory is left on cuda:0", "end the other programs",
+    ),
+    "no-memory-for-cublas": (
+        stand_in(compute=RuntimeError("CUBLAS_STATUS_ALLOC_FAILED")),
+        "no memory is left on cuda:0", "end the other programs",
+    ),
+    "wrong-result": (
+        stand_in(compute=lambda *a, **k: np.arange(*a, **k) + 1),
+        "cuda:0 computes wrong results", "do not use it",
+    ),
+    "no-folder": (
+        stand_in(count=PermissionError(13, "Permission denied", "/kernels")),
+        "CuPy cannot make its folder: PermissionError: [Errno 13]",
+        "set CUPY_CACHE_DIR to a folder",
+    ),
+    "broken": (
+        stand_in(count=OSError("libcuda.so.1: file too short")),
+        "CuPy fails: OSError: libcuda.so.1: file too short", INSTALL,
+    ),
+}  # fmt: skip
