@@ -1,6 +1,7 @@
 """What tests share: array libraries, errors relative to the largest element, processes."""
 
 import importlib
+import json
 import os
 import subprocess
 import sys
@@ -13,9 +14,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_info
 
 import xpnet
 from xpnet.arrays import to_numpy
+from xpnet.cli import run
 from xpnet.model import Model
 
 ROOT = Path(__file__).parent.parent
@@ -289,3 +292,75 @@ PROBLEMS: dict[str, tuple[ModuleType | None, str, str]] = {
         "CuPy fails: OSError: libcuda.so.1: file too short", INSTALL,
     ),
 }  # fmt: skip
+
+
+# The command line
+
+POSIX = pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals and terminals")
+FILES = ["history.csv", "model.safetensors", "run.json"]
+QUICK = ["train", "--data", "tiny.npz", "--hidden", "8", "--device", "cpu", "--epochs", "8"]
+NEAR = "did you mean "
+
+
+def small_set() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Samples of four columns, their three classes, and as many images."""
+    rng = np.random.default_rng(0)
+    y = np.arange(60) % 3
+    x = (rng.normal(size=(60, 4)) + 3 * y[:, None]).astype(np.float32)
+    return x, y, rng.integers(0, 256, size=(60, 5, 5)).astype(np.uint8)
+
+
+def train(*arguments: str) -> int:
+    """Train on tiny.npz, which holds the `small_set`."""
+    return run(["train", "--device", "cpu", "--data", "tiny.npz", "--hidden", "8", *arguments])
+
+
+def command(*arguments: str, **options) -> subprocess.CompletedProcess[str]:
+    """The command in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-m", "xpnet", *arguments],
+        capture_output=True,
+        encoding="utf-8",
+        timeout=60,
+        **options,
+    )
+
+
+def manifest(folder: str | Path) -> dict:
+    def refuse(name: str) -> None:
+        raise AssertionError(f"{name} is no JSON")
+
+    text = (Path(folder) / "run.json").read_text(encoding="utf-8")
+    return json.loads(text, parse_constant=refuse)
+
+
+def names(folder: str | Path) -> list[str]:
+    return sorted(path.name for path in Path(folder).iterdir())
+
+
+def refused(capsys: pytest.CaptureFixture[str], code: int, expected: int, naming: str) -> None:
+    """One line, that names the thing."""
+    errors = capsys.readouterr().err
+    assert len(errors.splitlines()) == 1, errors
+    assert errors.startswith("xpnet: ")
+    assert naming in errors
+    assert code == expected
+
+
+def columns(path: Path, names: str, rows: slice = slice(None)) -> str:
+    """Another table with these columns of a table."""
+    lines = [line.split(",") for line in path.read_text(encoding="utf-8").splitlines()]
+    places = [lines[0].index(name) for name in names.split(",")]
+    kept = [",".join(line[i] for i in places) for line in (lines[0], *lines[1:][rows])]
+    other = path.with_name("other.csv")
+    other.write_text("\n".join(kept), encoding="utf-8")
+    return str(other)
+
+
+def blas_threads() -> int:
+    """Those that the BLAS takes now; 0 where threadpoolctl knows none."""
+    pools = threadpool_info()
+    return max((p["num_threads"] for p in pools if p["user_api"] == "blas"), default=0)
+
+
+needs_blas = pytest.mark.skipif(not blas_threads(), reason="threadpoolctl does not know this BLAS")

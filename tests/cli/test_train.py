@@ -1,0 +1,541 @@
+"""`xpnet train`: the run folder that it leaves, and how it ends."""
+
+import csv
+import errno
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from helpers import (
+    FILES,
+    NEAR,
+    POSIX,
+    blas_threads,
+    command,
+    idx_folder,
+    manifest,
+    names,
+    needs_blas,
+    refused,
+    small_set,
+    train,
+)
+from threadpoolctl import threadpool_limits
+
+from xpnet.builder import mlp
+from xpnet.cli import run
+from xpnet.data import sources
+from xpnet.device import selection
+from xpnet.fitting.evaluation import evaluate
+from xpnet.fitting.training import fit
+from xpnet.model import load
+
+X, Y, IMAGES = small_set()
+
+
+# Training
+
+
+def test_train_leaves_a_run_folder_that_tells_all(capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["train", "--device", "cpu", "--data", "tiny.npz", "--hidden", "8"]
+    assert run([*arguments, "--epochs", "3", "--seed", "5"]) == 0
+    assert names("runs/tiny-1") == FILES
+    told = manifest("runs/tiny-1")
+    assert told["status"] == "finished"
+    assert told["command"] == shlex.join(["xpnet", *arguments, "--epochs", "3", "--seed", "5"])
+    assert told["configuration"]["epochs"] == 3
+    assert told["configuration"]["optimizer"] == "nesterov"
+    assert {"python", "xpnet", "numpy"} == told["versions"].keys()
+    assert (told["device"], told["device_reason"], told["seed"]) == ("cpu", "asked for", 5)
+    assert told["threads"] >= 1
+    assert told["data"]["source"] == str(Path("tiny.npz").resolve())
+    assert list(told["data"]["sha256"]) == ["tiny.npz"]
+    assert (told["epochs"], told["best_epoch"] in (1, 2, 3)) == (3, True)
+    assert told["seconds"] > 0
+    low, high = told["test_accuracy_interval"]
+    assert 0 <= low <= told["test_accuracy"] <= high <= 1
+    with Path("runs/tiny-1/history.csv").open(newline="") as stream:
+        rows = [*csv.DictReader(stream)]
+    columns = "epoch loss validation_loss validation_accuracy learning_rate seconds"
+    assert [*rows[0]] == columns.split()
+    assert [row["epoch"] for row in rows] == ["1", "2", "3"]
+    printed = capsys.readouterr()
+    assert printed.err == ""
+    for piece in ("48 training and 12 test samples", "4-8-3", "cpu (asked for)", "epoch   3/3"):
+        assert piece in printed.out
+    assert f"test accuracy  {told['test_accuracy']:.2%} of 12 samples (95 % interval" in printed.out
+    assert "runs/tiny-1: model.safetensors, history.csv, run.json" in printed.out.replace("\\", "/")
+
+
+def test_train_takes_a_folder_of_idx_files(folder: Path) -> None:
+    labels = Y.astype(np.uint8)
+    idx_folder(folder / "set", x_train=IMAGES, y_train=labels, x_test=IMAGES, y_test=labels)
+    assert train("--data", "set", "--epochs", "1") == 0
+    assert names("runs/set-1") == FILES
+    assert load("runs/set-1").input_shape == (5, 5)
+    assert len(manifest("runs/set-1")["data"]["sha256"]) == 4
+
+
+def test_train_takes_mnist_by_default(capsys: pytest.CaptureFixture[str]) -> None:
+    code = run(["train", "--device", "cpu", "--epochs", "1", "--limit", "2000", "--hidden", "16"])
+    assert code == 0
+    assert names("runs/mnist-1") == FILES
+    assert manifest("runs/mnist-1")["data"]["source"] == "mnist"
+    assert manifest("runs/mnist-1")["test_accuracy"] > 0.5
+    assert "60,000 training and 10,000 test samples of 28 x 28" in capsys.readouterr().out
+
+
+def test_equal_seeds_give_equal_files_and_others_do_not() -> None:
+    for output, seed in (("a", "1"), ("b", "1"), ("c", "2")):
+        assert train("--dropout", "0.2", "--seed", seed, "--output", output, "--epochs", "3") == 0
+    a, b, c = (Path(name, "model.safetensors").read_bytes() for name in "abc")
+    assert a == b
+    assert a != c
+
+
+def test_the_model_is_that_of_the_best_epoch() -> None:
+    assert train("--epochs", "6") == 0
+    with Path("runs/tiny-1/history.csv").open(newline="") as stream:
+        rows = [*csv.DictReader(stream)]
+    best = max(
+        rows, key=lambda row: (float(row["validation_accuracy"]), -float(row["validation_loss"]))
+    )
+    assert manifest("runs/tiny-1")["best_epoch"] == int(best["epoch"])
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--hidden", "none"],
+        ["--hidden", "8,4", "--activation", "tanh,sigmoid", "--dropout", "0.5"],
+        ["--optimizer", "adamw", "--weight-decay", "0.1", "--schedule", "cosine"],
+        ["--dtype", "float64", "--label-smoothing", "0.1", "--batch-size", "7"],
+        ["--loss", "softmax-squared-error"],
+        ["--loss", "binary-cross-entropy"],
+        ["--validation", "0"],
+        ["--validation", "10", "--patience", "1", "--limit", "20"],
+    ],
+    ids=" ".join,
+)
+def test_every_option_trains(options: list[str]) -> None:
+    assert train("--epochs", "2", *options) == 0
+    told = manifest("runs/tiny-1")["configuration"]
+    for name, value in zip(options[::2], options[1::2], strict=True):
+        assert str(told[name[2:].replace("-", "_")]) in (value, f"{value}.0")
+
+
+def test_the_loss_decides_what_the_outputs_are() -> None:
+    for loss, output in (("softmax-squared-error", "softmax"), ("binary-cross-entropy", "sigmoid")):
+        assert train("--epochs", "60", "--loss", loss, "--output", loss) == 0
+        assert load(loss).output == output
+        assert manifest(loss)["test_accuracy"] > 0.5
+
+
+def test_quiet_prints_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    assert train("--quiet", "--epochs", "1") == 0
+    assert capsys.readouterr() == ("", "")
+    assert names("runs/tiny-1") == FILES
+
+
+def test_a_path_with_spaces_and_other_letters(folder: Path) -> None:
+    place = folder / "my däta 雪"
+    place.mkdir()
+    (folder / "tiny.npz").rename(place / "the set.npz")
+    assert train("--data", f"{place}/the set.npz", "--output", f"{place}/a run", "-q") == 0
+    assert run(["evaluate", f"{place}/a run"]) == 0
+    assert manifest(place / "a run")["data"]["source"] == str((place / "the set.npz").resolve())
+
+
+def test_a_second_run_gets_the_next_number() -> None:
+    assert train("--epochs", "1", "-q") == 0
+    before = Path("runs/tiny-1/model.safetensors").read_bytes()
+    assert train("--epochs", "1", "-q", "--seed", "1") == 0
+    assert names("runs") == ["tiny-1", "tiny-2"]
+    assert Path("runs/tiny-1/model.safetensors").read_bytes() == before
+
+
+# Wrong input
+
+
+TRAIN = {
+    "--data gone": (1, "gone"),
+    "--data gone.npz": (1, "gone.npz"),
+    "--data mnits": (1, NEAR + "'mnist'"),
+    "--data notes.txt": (1, "notes.txt"),
+    "--data cut": (1, "train-images-idx3-ubyte: truncated"),
+    "--data magic": (1, "train-images-idx3-ubyte: not an IDX file"),
+    "--data mislabelled": (1, "train-images-idx3-ubyte: holds labels"),
+    "--data unlabelled": (1, "train-labels-idx1-ubyte"),
+    "--data unequal": (1, "unequal: 60 samples in x"),
+    "--data objects.npz": (1, "objects.npz: y: holds Python objects"),
+    "--data unequal.npz": (1, "unequal.npz: 60 samples in x and 7 labels"),
+    "--data damaged.npz": (1, "damaged.npz"),
+    "--data nan.npz": (1, "nan.npz: x: element (0, 2)"),
+    "--data label.npz": (1, "label: test label 3"),
+    "--data one-class.npz": (1, "one-class"),
+    "--hidden 0": (2, "--hidden 0"),
+    "--hidden -5": (2, "--hidden -5"),
+    "--hidden ten": (2, "--hidden ten"),
+    "--hidden 8,,8": (2, "--hidden 8,,8"),
+    "--hidden 99999999999999999999": (2, "99999999999999999999"),
+    "--activation rleu": (2, NEAR + "'relu'"),
+    "--activation relu,tahn --hidden 8,8": (2, NEAR + "'tanh'"),
+    "--activation relu,tanh": (2, "2 activations for 1 hidden"),
+    "--optimizer adma": (2, NEAR + "'adam'"),
+    "--schedule one-cylce": (2, NEAR + "'one-cycle'"),
+    "--loss softmax-cross-entrpy": (2, NEAR + "'softmax-cross-entropy'"),
+    "--loss squared-error --task classification": (2, "squared-error is not for classification"),
+    "--loss hinge:3": (2, "hinge takes no number"),
+    "--loss softmax-squared-error --label-smoothing 0.1": (
+        2,
+        "label smoothing is for softmax-cross-entropy",
+    ),
+    "--task clasification": (2, "did you mean 'classification'"),
+    "--task multilabel": (1, "a target is 2; multilabel needs 0 or 1"),
+    "--normalization btach": (2, "did you mean 'batch'"),
+    "--noise -1": (2, "noise -1.0"),
+    "--max-norm -1": (2, "max_norm -1.0"),
+    "--initializer he": (2, "unknown initializer 'he'"),
+    "--initializer zeros,zeros,zeros": (2, "3 initializers for 2 dense layers"),
+    "--activation leaky-relu:2": (2, "expected 0 < slope < 1"),
+    "--accumulate 0": (2, "accumulate 0"),
+    "--warmup 1": (2, "warmup 1.0 is outside"),
+    "--clip-norm 0": (2, "clip_norm 0.0"),
+    "--average emu": (2, "did you mean 'ema'"),
+    "--average ema:1": (2, "decay 1.0 is outside"),
+    "--class-weight equal": (2, "class_weight 'equal'"),
+    "--schedule plateau --validation 0": (2, "schedule plateau needs samples to validate on"),
+    "--loss binary-cross-entropy --label-smoothing 0.1": (
+        2,
+        "label smoothing is for softmax-cross-entropy",
+    ),
+    "--dtype float23": (2, NEAR + "'float32'"),
+    "--device cdua": (2, NEAR + "'cuda'"),
+    "--device cuda:-1": (2, "cuda:-1"),
+    "--epochs 0": (2, "epochs 0"),
+    "--epochs -3": (2, "epochs -3"),
+    "--epochs ten": (2, "--epochs"),
+    "--batch-size 0": (2, "batch"),
+    "--batch-size -1": (2, "-1"),
+    "--limit 0": (2, "limit 0"),
+    "--limit -5": (2, "limit -5"),
+    "--patience 0": (2, "patience 0"),
+    "--patience 2 --validation 0": (2, "patience"),
+    "--seed -1": (2, "seed -1"),
+    "--seed 99999999999999999999": (2, "seed 99999999999999999999"),
+    "--dropout 1": (2, "dropout 1.0"),
+    "--dropout -0.1": (2, "dropout -0.1"),
+    "--dropout nan": (2, "dropout nan"),
+    "--label-smoothing 1": (2, "label smoothing 1.0"),
+    "--learning-rate 0": (2, "learning rate 0"),
+    "--learning-rate nan": (2, "learning rate nan"),
+    "--weight-decay -1": (2, "weight decay -1"),
+    "--validation -0.1": (2, "validation -0.1"),
+    "--validation 1.5": (2, "validation 1.5"),
+    "--validation 48": (2, "validation 48"),
+    "--validation nan": (2, "validation nan"),
+    "--validation inf": (2, "validation inf"),
+    "--validation -inf": (2, "validation -inf"),
+    "--epohcs 3": (2, "--epochs"),
+    "extra": (2, "extra"),
+    "--output full": (2, "--output full"),
+    "--output notes.txt": (2, "--output notes.txt"),
+    "--output notes.txt/run": (1, "notes.txt"),
+    "--output new/run --epochs 0": (2, "epochs 0"),
+}
+
+
+@pytest.mark.parametrize("case", TRAIN)
+def test_wrong_input_of_train_is_one_line_and_leaves_nothing(
+    files: Path, capsys: pytest.CaptureFixture[str], case: str
+) -> None:
+    before = sorted(files.rglob("*"))
+    refused(capsys, train("--epochs", "2", *case.split()), *TRAIN[case])
+    assert sorted(files.rglob("*")) == before
+    assert (files / "full/notes.txt").read_text() == "mine"
+
+
+def test_an_empty_folder_that_was_given_stays(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What the user made is not the run's to remove."""
+    (folder / "mine").mkdir()
+    refused(capsys, train("--output", "mine", "--epochs", "0"), 2, "epochs")
+    assert names("mine") == []
+
+
+needs_rights = pytest.mark.skipif(
+    os.name == "nt" or os.geteuid() == 0, reason="rights do not bind root, nor folders on Windows"
+)
+
+
+@needs_rights
+def test_an_output_without_the_right_to_write(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "locked").mkdir(mode=0o500)
+    refused(capsys, train("--output", "locked/run"), 1, "locked/run: Permission denied")
+    refused(capsys, train("--output", "locked"), 1, "Permission denied")
+    assert names("locked") == []
+
+
+@needs_rights
+def test_a_current_folder_without_the_right_to_write(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder.chmod(0o500)
+    try:
+        refused(capsys, train(), 1, "runs")
+        assert names(folder) == ["tiny.npz"]
+    finally:
+        folder.chmod(0o700)
+
+
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="there is no /proc")
+def test_a_current_folder_where_nothing_can_be_made(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As the test above, for root too."""
+    monkeypatch.chdir("/proc/self")
+    refused(capsys, train("--data", str(folder / "tiny.npz")), 1, "runs")
+
+
+# A disk that fills up
+
+
+@pytest.mark.parametrize("writes", [0, 1, 2, 3, 4, 5, 6, 9])
+def test_a_full_disk_is_one_line_and_nothing_is_half_written(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], writes: int
+) -> None:
+    """`writes` files are written before the disk is full."""
+    done, fsync = [], os.fsync
+
+    def fail(descriptor: int) -> None:
+        if len(done) >= writes:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        done.append(descriptor)
+        fsync(descriptor)
+
+    monkeypatch.setattr("os.fsync", fail)
+    monkeypatch.setattr("xpnet.cli.run_folder.SECONDS_BETWEEN_WRITES", -1.0)  # after every epoch
+    refused(capsys, train("--epochs", "5", "-q"), 1, "No space left on device")
+    if writes < 2:  # the manifest comes first, the model next
+        assert not Path("runs").exists()
+    else:
+        load("runs/tiny-1")
+        manifest("runs/tiny-1")
+        assert {*names("runs/tiny-1")} <= {*FILES}
+
+
+def test_a_full_disk_names_the_file(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", fail)
+    refused(capsys, train("-q"), 1, "run.json: No space left on device")
+
+
+# Devices
+
+
+@pytest.mark.parametrize("name", ["cuda", "cuda:1"])
+@pytest.mark.filterwarnings("default")
+def test_a_gpu_that_cannot_be_used_costs_one_warning(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    problem = selection.Problem("it is on the moon", "fetch it")
+    monkeypatch.setattr(selection, "probe", lambda index: problem)
+    assert train("--device", name, "--epochs", "1") == 0
+    expected = f"{name} cannot be used, so the CPU is: it is on the moon; fetch it"
+    assert capsys.readouterr().err == f"xpnet: warning: {expected}\n"
+    told = manifest("runs/tiny-1")
+    assert (told["device"], told["status"]) == ("cpu", "finished")
+    assert told["device_reason"] == f"{name} cannot be used: it is on the moon"
+
+
+@pytest.mark.parametrize("setting", [{}, {"PYTHONWARNINGS": "error"}, {"PYTHONWARNINGS": "ignore"}])
+def test_the_warning_gives_the_true_reason_once(setting: dict[str, str]) -> None:
+    problem = selection.probe(99)
+    assert problem is not None
+    arguments = ["--data", "tiny.npz", "--epochs", "1", "--device", "cuda:99"]
+    done = command("train", *arguments, env=os.environ | setting)
+    assert done.returncode == 0
+    assert done.stderr.count("\n") == 1
+    assert done.stderr.startswith("xpnet: warning: cuda:99 cannot be used")
+    assert problem.reason in done.stderr
+    assert names("runs/tiny-1") == FILES
+
+
+def test_strict_device_exits_2_and_leaves_nothing(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = train("--device", "cuda:99", "--strict-device")
+    refused(capsys, code, 2, "cuda:99 cannot be used")
+    assert names(folder) == ["tiny.npz"]
+
+
+# Ctrl-C
+
+
+def interrupt(ready, *arguments: str) -> tuple[int, str]:
+    """The exit code and stderr of a command that gets Ctrl-C once `ready(its stdout)` returns."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "xpnet", *arguments, "--device", "cpu"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+    ) as process:
+        ready(process.stdout)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    return process.returncode, errors
+
+
+@POSIX
+@pytest.mark.usefixtures("interruptible")
+def test_ctrl_c_in_the_first_epoch_keeps_nothing(folder: Path) -> None:
+    n = 200_000  # an epoch of single samples takes many seconds
+    np.savez("long.npz", x=np.tile(X, (n // 60, 1)), y=np.tile(Y, n // 60))
+
+    def ready(_: object) -> None:
+        end = time.monotonic() + 60
+        while not Path("runs/long-1/run.json").exists() and time.monotonic() < end:
+            time.sleep(0.01)
+        assert manifest("runs/long-1")["status"] == "running"
+        time.sleep(0.3)  # into the middle of the epoch
+
+    code, errors = interrupt(ready, "train", "--data", "long.npz", "--batch-size", "1")
+    assert code == 130
+    assert errors == "xpnet: interrupted; nothing is kept\n"
+    assert names(folder) == ["long.npz", "tiny.npz"]
+
+
+@POSIX
+@pytest.mark.usefixtures("interruptible")
+def test_ctrl_c_after_some_epochs_keeps_the_best_model() -> None:
+    def ready(stdout) -> None:
+        assert any(line.startswith("epoch   1/") for line in stdout)
+
+    options = ["--data", "tiny.npz", "--batch-size", "1", "--epochs", "1000000"]
+    code, errors = interrupt(ready, "train", *options)
+    assert code == 130
+    assert re.fullmatch(
+        r"xpnet: interrupted; runs/tiny-1 keeps the model of epoch \d+\n", errors
+    ), errors
+    assert names("runs/tiny-1") == FILES
+    assert manifest("runs/tiny-1")["status"] == "interrupted"
+    assert load("runs/tiny-1").labels == (0, 1, 2)
+    assert len(Path("runs/tiny-1/history.csv").read_text().splitlines()) >= 2
+
+
+# Divergence
+
+
+def test_divergence_in_the_first_epoch_leaves_nothing(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = train("--learning-rate", "1e30")
+    refused(capsys, code, 1, "in epoch 1; no epoch was good, so there is no model. Try a smaller")
+    assert names(folder) == ["tiny.npz"]
+
+
+def test_divergence_later_keeps_the_last_good_model(capsys: pytest.CaptureFixture[str]) -> None:
+    # Each step multiplies the weights by 1 - 0.1 * 110 = -10, so they overflow in the 39th or so.
+    options = "--hidden none --optimizer sgd --schedule constant --batch-size 1000 --epochs 60"
+    code = train(*options.split(), "--learning-rate", "0.1", "--weight-decay", "110")
+    errors = capsys.readouterr().err
+    found = re.fullmatch(
+        r"xpnet: the loss became (inf|nan) in epoch (\d+); the model of epoch (\d+) is kept\. "
+        r"Try a smaller learning rate \(its peak was 0\.1\); see runs.tiny-1\n",
+        errors,
+    )
+    assert found, errors
+    assert code == 1
+    assert 1 <= int(found[3]) < int(found[2])
+    assert manifest("runs/tiny-1")["status"] == "diverged"
+    assert len(Path("runs/tiny-1/history.csv").read_text().splitlines()) == int(found[2])
+    assert np.all(np.isfinite(load("runs/tiny-1")(X)))
+
+
+def test_divergence_in_the_last_step_without_validation_is_noticed(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The loss of a batch is that before its step: only the next one would be NaN."""
+    options = "--validation 0 --batch-size 1000 --epochs 1 --learning-rate 1e30"
+    refused(capsys, train(*options.split()), 1, "epoch 1")
+    assert names(folder) == ["tiny.npz"]
+
+
+# Threads
+
+
+@needs_blas
+@pytest.mark.usefixtures("four_cores")
+@pytest.mark.parametrize(
+    ("options", "threads"),
+    [("--batch-size 128", 1), ("--batch-size 4000000", 4), ("--threads 3", 3)],
+)
+def test_the_blas_takes_as_many_threads_as_run_json_says(
+    options: str, threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+
+    def seeing(function: Callable[..., Any]) -> Callable[..., Any]:
+        def see(*arguments: Any, **more: Any) -> Any:
+            seen.append(blas_threads())
+            return function(*arguments, **more)
+
+        return see
+
+    monkeypatch.setattr("xpnet.fitting.training.fit", seeing(fit))
+    monkeypatch.setattr("xpnet.fitting.evaluation.evaluate", seeing(evaluate))
+    with threadpool_limits(2, user_api="blas"):
+        assert train("-q", "--epochs", "1", *options.split()) == 0
+        assert blas_threads() == 2
+    assert seen == [threads, threads]
+    assert manifest("runs/tiny-1")["threads"] == threads
+
+
+@needs_blas
+def test_threads_are_given_back_after_an_error(capsys: pytest.CaptureFixture[str]) -> None:
+    with threadpool_limits(2, user_api="blas"):
+        refused(capsys, train("--threads", "1", "--learning-rate", "1e30"), 1, "Try a smaller")
+        assert blas_threads() == 2
+
+
+# Steps and seeds
+
+
+def test_a_thousand_steps_are_of_the_samples_that_are_trained_on(folder: Path) -> None:
+    """30 samples in steps of 16: two an epoch."""
+    options = "--batch-size 8 --accumulate 2 --limit 30 --patience 1 --output out --quiet"
+    assert train(*options.split()) == 0
+    assert manifest("out")["configuration"]["epochs"] == 500
+
+
+def test_train_is_fit_with_the_same_seed(folder: Path) -> None:
+    assert train("--seed", "3", "--epochs", "3", "--output", "out", "--quiet") == 0
+    data = sources.load("tiny.npz")
+    x, y = data.x_train, data.y_train
+    expected = fit(mlp(4, 8, 3, input_shape=(4,), seed=3), x, y, epochs=3, seed=3).model
+    assert load("out") == expected
+
+
+def test_small_sets_get_a_thousand_steps(table: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """64 samples are trained on less the sixth, in one step an epoch."""
+    assert run(["train", "--data", "table.csv", "--target", "side", "--output", "out"]) == 0
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("epoch")]
+    assert manifest("out")["epochs"] == manifest("out")["configuration"]["epochs"] == 1000
+    assert 20 <= len(lines) <= 23
+    assert len(Path("out/history.csv").read_text().splitlines()) == 1001

@@ -1,0 +1,305 @@
+"""`xpnet evaluate`, `predict` and `devices`."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from helpers import (
+    blas_threads,
+    columns,
+    idx_folder,
+    manifest,
+    needs_blas,
+    refused,
+    small_set,
+    train,
+)
+
+from xpnet.builder import mlp
+from xpnet.cli import run
+from xpnet.model import load
+from xpnet.network import Network
+
+X, Y, IMAGES = small_set()
+
+
+# Evaluating and predicting
+
+
+def test_evaluate_says_what_training_said(capsys: pytest.CaptureFixture[str]) -> None:
+    assert train("--epochs", "2", "-q") == 0
+    told = manifest("runs/tiny-1")
+    assert run(["evaluate", "runs/tiny-1", "--json", "--device", "cpu"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["accuracy"] == told["test_accuracy"]
+    assert answer["interval"] == told["test_accuracy_interval"]
+    assert answer["loss"] == pytest.approx(told["test_loss"], rel=1e-6)
+    assert (answer["samples"], answer["device"]) == (12, "cpu")
+    assert run(["evaluate", "runs/tiny-1", "--device", "cpu"]) == 0
+    table = capsys.readouterr().out
+    assert f"test accuracy  {told['test_accuracy']:.2%} of 12 samples" in table
+    assert f"test loss      {told['test_loss']:.4f}" in table
+
+
+def test_evaluate_takes_a_file_and_other_data(capsys: pytest.CaptureFixture[str]) -> None:
+    assert train("--epochs", "1", "-q") == 0
+    np.savez("other.npz", x_train=X, y_train=Y, x_test=X, y_test=Y)
+    model = "runs/tiny-1/model.safetensors"
+    assert run(["evaluate", model, "--data", "other.npz", "--json", "--device", "cpu"]) == 0
+    assert json.loads(capsys.readouterr().out)["samples"] == 60
+
+
+def test_evaluate_finds_the_data_of_the_run_from_any_folder(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    idx_folder(folder / "set", x_train=IMAGES, y_train=Y.astype(np.uint8))
+    assert train("--data", "set", "--output", "out", "--epochs", "1", "-q") == 0
+    (folder / "elsewhere").mkdir()
+    monkeypatch.chdir(folder / "elsewhere")
+    assert run(["evaluate", "../out", "--device", "cpu"]) == 0
+
+
+@pytest.mark.parametrize("content", ["[]", '{"data": 5}', '{"data": {"source": 5}}', "{"])
+def test_evaluate_of_a_run_with_a_damaged_manifest_says_so(
+    capsys: pytest.CaptureFixture[str], content: str
+) -> None:
+    mlp(784, 10).save(Path("model.safetensors"))
+    Path("run.json").write_text(content)
+    code = run(["evaluate", ".", "--device", "cpu"])
+    assert (code == 0) != capsys.readouterr().err.startswith("xpnet: ")
+
+
+def saved_samples() -> np.ndarray:
+    np.save("samples.npy", X[:5])
+    return load("runs/tiny-1").predict_proba(X[:5])
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["runs/tiny-1", "samples.npy"],
+        ["runs/tiny-1/model.safetensors", "samples.npy"],
+        ["samples.npy", "--model", "runs/tiny-1"],
+        ["samples.npy"],
+    ],
+    ids=["folder-first", "file-first", "model-option", "newest"],
+)
+def test_predict_gives_a_label_and_probabilities(
+    capsys: pytest.CaptureFixture[str], arguments: list[str]
+) -> None:
+    assert train("--epochs", "2", "-q") == 0
+    expected = saved_samples()
+    assert run(["predict", *arguments, "--json", "--device", "cpu"]) == 0
+    printed = capsys.readouterr()
+    rows = json.loads(printed.out)
+    assert [row["sample"] for row in rows] == [0, 1, 2, 3, 4]
+    assert [row["label"] for row in rows] == expected.argmax(axis=1).tolist()
+    np.testing.assert_allclose([row["probabilities"] for row in rows], expected, rtol=1e-5)
+    np.testing.assert_allclose([sum(row["probabilities"]) for row in rows], 1, rtol=1e-5)
+    assert ("tiny-1" in printed.err) == (arguments == ["samples.npy"])
+    assert run(["predict", *arguments, "--device", "cpu"]) == 0
+    table = capsys.readouterr().out.splitlines()
+    assert table[0].split() == ["file", "sample", "label", "probability"]
+    assert [line.split()[2] for line in table[1:]] == [str(row["label"]) for row in rows]
+    assert table[1].split()[3] == f"{expected[0].max():.4f}"
+
+
+def test_predict_takes_several_files_and_the_labels_by_name(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    np.savez("named.npz", x=X, y=np.asarray(["null", "één", "雪"])[Y])
+    assert train("--data", "named.npz", "--epochs", "20", "-q") == 0
+    np.save("a.npy", X[:3])
+    np.savez("b.npz", X[3:5])
+    code = run(["predict", "runs/named-1", "a.npy", "b.npz", "--json", "--device", "cpu"])
+    assert code == 0
+    rows = json.loads(capsys.readouterr().out)
+    places = [("a.npy", 0), ("a.npy", 1), ("a.npy", 2), ("b.npz", 0), ("b.npz", 1)]
+    assert [(row["file"], row["sample"]) for row in rows] == places
+    expected = load("runs/named-1").predict(X[:5])
+    assert [row["label"] for row in rows] == expected.tolist()
+
+
+def test_predict_gives_the_label_of_the_greatest_logit(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also where the probabilities of several are rounded to 1, as float32 does from 17 on."""
+    start = mlp(4, 3, output="sigmoid", initializer="zeros")
+    theta = np.concat([np.zeros(12), [20, 30, 25]]).astype(np.float32)
+    replace(start, theta=theta).save("sure.safetensors")
+    np.save("samples.npy", X[:1])
+    assert run(["predict", "sure.safetensors", "samples.npy", "--json", "--device", "cpu"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)
+    assert row["probabilities"] == [1, 1, 1]
+    assert row["label"] == load("sure.safetensors").predict(X[:1])[0] == 1
+
+
+def test_predict_takes_the_newest_run(capsys: pytest.CaptureFixture[str]) -> None:
+    for number in (1, 2, 3):
+        assert train("--epochs", "1", "-q") == 0
+        path = Path(f"runs/tiny-{number}/model.safetensors")
+        os.utime(path, (number % 3, number % 3))
+    saved_samples()
+    assert run(["predict", "samples.npy", "--device", "cpu"]) == 0
+    assert "tiny-2" in capsys.readouterr().err
+
+
+def test_predict_takes_one_image_without_an_axis_for_it(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    idx_folder(folder / "set", x_train=IMAGES, y_train=Y.astype(np.uint8))
+    assert train("--data", "set", "--epochs", "1", "-q") == 0
+    np.save("one.npy", IMAGES[0])
+    assert run(["predict", "one.npy", "--json", "--device", "cpu"]) == 0
+    assert len(json.loads(capsys.readouterr().out)) == 1
+
+
+def test_devices_names_the_cpu(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["devices"]) == 0
+    assert capsys.readouterr().out.startswith("cpu      works")
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+def test_labels_that_the_terminal_has_no_letters_for_are_still_printed(encoding: str) -> None:
+    np.savez("named.npz", x=X, y=np.asarray(["雪", "ü", "a"])[Y])
+    assert train("--data", "named.npz", "-q") == 0
+    np.save("samples.npy", X)
+    done = subprocess.run(
+        [sys.executable, "-m", "xpnet", "predict", "samples.npy", "--device", "cpu"],
+        capture_output=True,
+        env=os.environ | {"PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"},
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) == 61
+
+
+# Wrong input
+
+
+OTHERS = {
+    "trian": (2, "train"),
+    "evaluate": (2, "MODEL"),
+    "evaluate gone": (1, "gone"),
+    "evaluate full": (1, "full"),
+    "evaluate notes.txt": (1, "notes.txt"),
+    "evaluate cut.safetensors": (1, "cut.safetensors"),
+    "evaluate model.safetensors --data wide.npz": (1, "wide"),
+    "evaluate model.safetensors --data many.npz": (1, "many"),
+    "evaluate model.safetensors --data gone.npz": (1, "gone.npz"),
+    "predict": (2, "FILE..."),
+    "predict right.npy": (2, "--model"),
+    "predict model.safetensors": (2, "no file"),
+    "predict model.safetensors gone.npy": (1, "gone.npy"),
+    "predict model.safetensors right.npy gone.npy": (1, "gone.npy"),
+    "predict model.safetensors wide.npy": (1, "wide.npy"),
+    "predict model.safetensors notes.txt": (1, "notes.txt: not an IDX file"),
+    "predict model.safetensors objects.npz": (1, "objects.npz"),
+    "predict cut.safetensors right.npy": (1, "cut.safetensors"),
+    "predict right.npy --model full": (1, "full"),
+}
+
+
+@pytest.mark.parametrize("case", OTHERS)
+def test_wrong_input_of_other_commands_is_one_line(
+    files: Path, capsys: pytest.CaptureFixture[str], case: str
+) -> None:
+    refused(capsys, run(case.split()), *OTHERS[case])
+
+
+# Of a model file, and threads
+
+
+def test_evaluate_of_a_model_file_finds_the_data_of_its_run(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert train("--output", "out", "--epochs", "1", "-q") == 0
+    assert run(["evaluate", "out/model.safetensors", "--device", "cpu"]) == 0
+    assert "tiny.npz" in capsys.readouterr().out
+
+
+@needs_blas
+@pytest.mark.parametrize("command", ["evaluate model.safetensors --data tiny.npz", "predict x.npy"])
+@pytest.mark.usefixtures("four_cores")
+def test_evaluate_and_predict_take_threads_too(
+    command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+
+    def infer(self: Network, params: Any, x: Any) -> Any:
+        seen.append(blas_threads())
+        return self.forward(params, x)[0]
+
+    monkeypatch.setattr(Network, "infer", infer)
+    monkeypatch.setattr("xpnet.fast.inference.KNOWN", set())  # so that it is called
+    mlp(4, 3).save("model.safetensors")
+    np.save("x.npy", X)
+    model = [] if "evaluate" in command else ["--model", "model.safetensors"]
+    assert run([*command.split(), *model, "--threads", "3"]) == 0
+    assert run([*command.split(), *model]) == 0
+    assert seen == [3, 1]
+
+
+# Tables, and what they are evaluated on
+
+
+def test_a_table_is_trained_evaluated_and_predicted(
+    table: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["train", "--data", "table.csv", "--target", "side", "--output", "out"]) == 0
+    told = capsys.readouterr().out
+    assert "task           classification (2 names)\n" in told
+    assert "over classes   precision" in told
+    assert manifest("out")["task"] == "classification"
+    assert manifest("out")["data"]["target"] == "side"
+    assert manifest("out")["test_metrics"]["f1"] > 0.8
+    assert run(["evaluate", "out"]) == 0
+    assert "of 16 samples" in capsys.readouterr().out
+    assert run(["predict", "out", columns(table, "far,b,a"), "--json"]) == 0
+    other = json.loads(capsys.readouterr().out)
+    assert run(["predict", "out", "table.csv", "--json"]) == 0
+    labels = [row["label"] for row in json.loads(capsys.readouterr().out)]
+    assert [row["label"] for row in other] == labels
+    assert np.mean([a == b.split(",")[2] for a, b in zip(
+        labels, table.read_text().splitlines()[1:], strict=True)]) > 0.9  # fmt: skip
+    refused(capsys, run(["predict", "out", columns(table, "a,far")]), 1, "has no column 'b'")
+
+
+def test_a_table_of_its_own_is_tested_as_a_whole(
+    table: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["train", "--data", "table.csv", "--target", "side", "--output", "out", "-q"]) == 0
+    other = columns(table, "b,side,far,a", slice(0, 30))
+    assert run(["evaluate", "out", "--data", other]) == 0
+    assert "of 30 samples" in capsys.readouterr().out
+    assert run(["evaluate", "out", "--data", "./table.csv"]) == 0
+    assert "of 16 samples" in capsys.readouterr().out
+
+
+def test_a_table_that_has_changed_is_tested_with_a_warning(
+    table: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["train", "--data", "table.csv", "--target", "side", "--output", "out", "-q"]) == 0
+    lines = table.read_text(encoding="utf-8").splitlines()
+    table.write_text("\n".join([lines[0], *lines[2:]]), encoding="utf-8")
+    capsys.readouterr()
+    assert run(["evaluate", "out"]) == 0
+    warned = capsys.readouterr().err
+    assert len(warned.splitlines()) == 1
+    assert "table.csv has changed since this model was trained on it" in warned
+
+
+def test_what_is_no_number_is_null_in_json(table: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """R² of a single sample."""
+    data = ["--data", columns(table, "a,b,far"), "--target", "far"]
+    assert run(["train", *data, "--output", "out", "-q", "--epochs", "1"]) == 0
+    one = columns(table, "a,b,far", slice(0, 1))
+    one = str(Path(one).rename("one.csv"))
+    assert run(["evaluate", "out", "--data", one, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["metrics"]["r2"] is None
