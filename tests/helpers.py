@@ -1,10 +1,12 @@
-"""What tests share: array libraries, errors relative to the largest element, processes."""
+"""What tests share: array libraries, processes, files, models, a stand-in for CuPy, the command."""
 
 import importlib
 import json
 import os
+import random
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -17,9 +19,19 @@ import pytest
 from threadpoolctl import threadpool_info
 
 import xpnet
+from xpnet.activations import ACTIVATIONS
 from xpnet.arrays import to_numpy
 from xpnet.cli import run
+from xpnet.fast.host.plan import Plan
+from xpnet.fast.host.step import HostStep
+from xpnet.fast.record import variable
+from xpnet.fast.steps import leaves
+from xpnet.fitting.results import Result
+from xpnet.fitting.training import fit
+from xpnet.initializers import INITIALIZERS
+from xpnet.losses import LOSSES, Loss
 from xpnet.model import Model
+from xpnet.normalization import NORMALIZATIONS
 
 ROOT = Path(__file__).parent.parent
 SCRIPTS = ROOT / "scripts"
@@ -109,6 +121,9 @@ def difference(a: Any, b: Any) -> float:
     return float(error / scale) if scale else float(error)
 
 
+# Files
+
+
 def idx(array: np.ndarray) -> bytes:
     """An array as an IDX file, written from the format's description."""
     head = bytes([0, 0, IDX_CODES[array.dtype.str[1:]], array.ndim])
@@ -140,6 +155,9 @@ class Bomb:
 
     def __reduce__(self):
         return Path.touch, (self.trace,)
+
+
+# Models
 
 
 def small(**options) -> Model:
@@ -364,3 +382,107 @@ def blas_threads() -> int:
 
 
 needs_blas = pytest.mark.skipif(not blas_threads(), reason="threadpoolctl does not know this BLAS")
+
+
+# Any network
+
+
+def anything(seed: int, dtype: str = "float64") -> tuple[Model, Loss]:
+    """A network that the builder allows, and a loss for it."""
+    draw = random.Random(seed)
+    hidden = [draw.randint(1, 6) for _ in range(draw.randint(0, 3))]
+    name = draw.choice(list(LOSSES))
+    output = LOSSES[name].output
+    outputs = draw.randint(2 if output == "softmax" else 1, 4)
+    loss = LOSSES[name]()
+    if name == "pinball" and draw.random() < 0.5:
+        loss = LOSSES[name](tuple(draw.uniform(0.1, 0.9) for _ in range(outputs)))
+    model = xpnet.mlp(
+        draw.randint(1, 5),
+        *hidden,
+        outputs,
+        activation=[draw.choice(list(ACTIVATIONS)) for _ in hidden],
+        normalization=draw.choice([None, *NORMALIZATIONS]),
+        dropout=draw.choice([0.0, 0.3]),
+        noise=draw.choice([0.0, 0.2]),
+        max_norm=draw.choice([0.0, 0.7]),
+        bias=draw.random() < 0.8,
+        initializer=draw.choice([None, *INITIALIZERS]),
+        output=output,
+        multilabel=output == "sigmoid" and draw.random() < 0.5,
+        seed=seed,
+        dtype=dtype,
+    )
+    return model, loss
+
+
+def targets(model: Model, n: int, rng: np.random.Generator) -> Any:
+    """Random ones, as such a model is trained on."""
+    if not model.labels:
+        return rng.poisson(2.0, size=(n, model.network.fan_out))
+    if model.multilabel:
+        return rng.integers(0, 2, size=(n, len(model.labels)))
+    return rng.integers(0, len(model.labels), size=n)
+
+
+# Steps of the fast paths
+
+
+def both(model: Any, x: Any, y: Any, **options: Any) -> tuple[Result, Result]:
+    """Trained by the fast path, and as it is written."""
+    options = {"epochs": 2, "batch_size": 8, "validation": 0.2} | options
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)  # no falling back
+        fast = fit(model, x, y, **options)
+    return fast, fit(model, x, y, fast=False, **options)
+
+
+def assert_same(fast: Result, plain: Result, tolerance: float) -> None:
+    """State and history, but for rounding."""
+    for ours, theirs in zip(leaves(fast.progress.state), leaves(plain.progress.state), strict=True):
+        assert ours.dtype == theirs.dtype
+        assert difference(ours, theirs) < tolerance
+    for ours, theirs in zip(fast.history, plain.history, strict=True):
+        assert ours.loss == pytest.approx(theirs.loss, rel=tolerance)
+        assert ours.validation_loss == pytest.approx(theirs.validation_loss, rel=tolerance)
+
+
+def fused(model: Any, optimizer: str = "nesterov", n: int = 64, **options: Any) -> Any:
+    """A function that makes one step after the other, and what it calls."""
+    kept: dict[str, Any] = {}
+
+    def watch(*arguments: Any) -> HostStep:
+        kept["fused"] = HostStep(*arguments[:3])
+        return kept["fused"]
+
+    rng = np.random.default_rng(0)
+    x = rng.integers(0, 256, size=(4 * n, model.network.fan_in), dtype=np.uint8)
+    y = np.arange(4 * n) % len(model.labels)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("xpnet.fast.fuse", watch)
+        options = {"epochs": 1, "batch_size": n, "validation": 0.0} | options
+        fit(model, x, y, optimizer=optimizer, **options)
+    return kept["fused"]
+
+
+def replace_rows(order: np.ndarray) -> Any:
+    """The tables of a step that takes its rows in this order."""
+
+    class Rows:
+        keys = None
+
+        def at(self, i: int) -> tuple[np.ndarray, ...]:
+            return (order,)
+
+    return Rows()
+
+
+def evaluated(function: Callable[..., Any], *arrays: np.ndarray) -> np.ndarray:
+    """By a plan; the arrays are variables."""
+    given = [a.copy() for a in arrays]
+    nodes = [variable(a) for a in arrays]
+    result = function(*nodes)
+    out = np.full(result.shape, 77, dtype=result.dtype)
+    pairs = [(a.node, place) for a, place in zip(nodes, given, strict=True)]
+    Plan(pairs, [(result.node, out)])()
+    return out

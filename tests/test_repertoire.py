@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers import Library, difference
+from helpers import Library, anything, difference, targets
 
 import xpnet
 from xpnet import schedules
@@ -17,7 +17,7 @@ from xpnet.cli import run
 from xpnet.fitting.training import fit
 from xpnet.initializers import INITIALIZERS
 from xpnet.layers import Dense
-from xpnet.losses import LOSSES, Loss
+from xpnet.losses import LOSSES
 from xpnet.model import Model
 from xpnet.normalization import NORMALIZATIONS, BatchNorm, LayerNorm
 from xpnet.optimizers import AVERAGES, OPTIMIZERS, SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop
@@ -28,35 +28,6 @@ from xpnet.train import train_step
 # Any network
 
 
-def anything(seed: int, dtype: str = "float64") -> tuple[Model, Loss]:
-    """A network that the builder allows, and a loss for it."""
-    draw = random.Random(seed)
-    hidden = [draw.randint(1, 6) for _ in range(draw.randint(0, 3))]
-    name = draw.choice(list(LOSSES))
-    output = LOSSES[name].output
-    outputs = draw.randint(2 if output == "softmax" else 1, 4)
-    loss = LOSSES[name]()
-    if name == "pinball" and draw.random() < 0.5:
-        loss = LOSSES[name](tuple(draw.uniform(0.1, 0.9) for _ in range(outputs)))
-    model = xpnet.mlp(
-        draw.randint(1, 5),
-        *hidden,
-        outputs,
-        activation=[draw.choice(list(ACTIVATIONS)) for _ in hidden],
-        normalization=draw.choice([None, *NORMALIZATIONS]),
-        dropout=draw.choice([0.0, 0.3]),
-        noise=draw.choice([0.0, 0.2]),
-        max_norm=draw.choice([0.0, 0.7]),
-        bias=draw.random() < 0.8,
-        initializer=draw.choice([None, *INITIALIZERS]),
-        output=output,
-        multilabel=output == "sigmoid" and draw.random() < 0.5,
-        seed=seed,
-        dtype=dtype,
-    )
-    return model, loss
-
-
 @pytest.mark.parametrize("seed", range(120))
 def test_every_combination_passes_the_gradient_check(seed: int) -> None:
     model, loss = anything(seed)
@@ -64,14 +35,6 @@ def test_every_combination_passes_the_gradient_check(seed: int) -> None:
     wrong = {c.name: c.error for c in found if c.wrong}
     assert not wrong, (model.network, loss)
     assert len(found) == len(model.network.slots) + 2
-
-
-def targets(model: Model, n: int, rng: np.random.Generator) -> Any:
-    if not model.labels:
-        return rng.poisson(2.0, size=(n, model.network.fan_out))
-    if model.multilabel:
-        return rng.integers(0, 2, size=(n, len(model.labels)))
-    return rng.integers(0, len(model.labels), size=n)
 
 
 @pytest.mark.parametrize("seed", range(16))
