@@ -83,6 +83,7 @@ def test_a_tracer_of_jax_has_no_device() -> None:
         (None, "builtins.NoneType"),
         ("abc", "builtins.str"),
         (memoryview(b"abc"), "builtins.memoryview"),
+        (np.ndarray, "builtins.type"),
     ],
 )
 def test_what_is_no_array_is_refused_by_its_name(value: Any, name: str) -> None:

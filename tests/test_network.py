@@ -1,5 +1,6 @@
 """The whole network's derivatives, and the layout of its vectors."""
 
+from dataclasses import dataclass
 from math import prod
 
 import numpy as np
@@ -224,3 +225,13 @@ def test_networks_compare_by_value() -> None:
     assert Network(5, LAYERS["deep"]) != Network(5, LAYERS["relu"])
     assert isinstance(hash(Network(5, LAYERS["deep"])), int)
     assert issubclass(type(LOSSES["hinge"]), Loss)
+
+
+def test_a_bound_is_that_of_a_dense_layer() -> None:
+    """Another layer may have a field of that name, and no W."""
+
+    @dataclass(frozen=True)
+    class Other(Tanh):
+        max_norm: float = 2.0
+
+    assert Network(2, (Dense(2, 2, max_norm=1.0), Other())).bounds == ((0, 1.0),)

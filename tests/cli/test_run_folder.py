@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import replace
@@ -17,7 +18,9 @@ from xpnet.cli import run_folder as run
 from xpnet.cli.run_folder import RunInterruptedError
 from xpnet.errors import DataError, DeviceFailedError, DivergedError, UsageError, XpnetError
 from xpnet.fitting.results import Epoch, Result
+from xpnet.fitting.state import Progress, TrainingState
 from xpnet.model import load
+from xpnet.optimizers import Adam
 
 
 @pytest.fixture(autouse=True)
@@ -192,6 +195,16 @@ def test_the_best_model_is_written_when_it_is_better(monkeypatch: pytest.MonkeyP
     assert len(Path("run/history.csv").read_text().splitlines()) == 3
     made.on_epoch(*second)
     assert (load("run"), made.best) == (second[1].model, 2)
+
+
+def test_the_state_of_training_is_not_held() -> None:
+    """It is as large as the model, and more."""
+    made, (epoch, result) = create("run", ""), results(0)[0]
+    progress = Progress(TrainingState(0.0, 0.0, 0.0, (), ()), Adam())
+    held = weakref.ref(progress)
+    made.on_epoch(epoch, replace(result, progress=progress))
+    del progress
+    assert held() is None
 
 
 def test_between_writes_a_second_passes_and_the_last_is_not_lost() -> None:

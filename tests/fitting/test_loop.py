@@ -1,6 +1,8 @@
 """Between epochs: history, the best epoch, patience, callbacks, rates, divergence."""
 
+import weakref
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,9 +10,12 @@ from helpers import blobs, model
 
 import xpnet
 from xpnet.data.dataset import split
+from xpnet.errors import DeviceFailedError
+from xpnet.fast.host.step import HostStep
 from xpnet.fitting.evaluation import evaluate
 from xpnet.fitting.results import Epoch
 from xpnet.fitting.training import fit
+from xpnet.model import Model
 from xpnet.schedules import ReduceOnPlateau
 
 X, Y = blobs()
@@ -180,3 +185,72 @@ def test_patience_does_not_wait_on_ties() -> None:
     tiny = xpnet.SGD(1e-300)
     result = fit(model(), X, Y, epochs=50, patience=2, optimizer=tiny)
     assert (result.best_epoch, len(result.history)) == (1, 3)
+
+
+@pytest.mark.parametrize("fast", [True, False])
+@pytest.mark.parametrize(
+    ("step", "epoch", "where", "done"),
+    [
+        (2, None, "in epoch 1, steps 1 to 4: ", 0),
+        (10, None, "in epoch 3, steps 9 to 12: ", 2),
+        (None, 2, "after epoch 2: ", 2),
+    ],
+)
+def test_a_device_that_fails_leaves_the_result_so_far(
+    step: int | None, epoch: int | None, where: str, done: int, fast: bool
+) -> None:
+    """With where to go on, unless a step has written over it."""
+
+    def fail(number: int, at: int | None) -> None:
+        if number == at:
+            raise DeviceFailedError("a fault")
+
+    options = {"epochs": 4, "batch_size": 50, "validation": 20, "fast": fast}
+    with pytest.raises(DeviceFailedError, match=f"^{where}a fault$") as caught:
+        fit(
+            model(), X, Y, **options, on_step=lambda number: fail(number, step),
+            on_epoch=lambda row, so_far: fail(row.epoch, epoch),
+        )  # fmt: skip
+    result = caught.value.result
+    assert [row.epoch for row in result.history] == [*range(1, done + 1)]
+    assert 0 <= result.best_epoch <= done
+    is_lost = fast and step is not None
+    assert (result.progress is None) == is_lost
+    if result.progress is not None:
+        assert (result.progress.epochs, result.progress.steps) == (done, 4 * done)
+        more = fit(result.model, X, Y, initial=result, **options | {"epochs": 1})
+        assert [row.epoch for row in more.history] == [*range(1, done + 2)]
+
+
+@pytest.mark.parametrize("fast", [True, False])
+def test_the_best_model_is_made_once(fast: bool) -> None:
+    """So that what it has prepared for predictions is not prepared anew each epoch."""
+    models = []
+    result = fit(
+        model(), X, Y, epochs=6, fast=fast, learning_rate=0.01,
+        on_epoch=lambda row, so_far: models.append((so_far.best_epoch, so_far.model)),
+    )  # fmt: skip
+    by_epoch = {best: {id(a) for b, a in models if b == best} for best, _ in models}
+    assert all(len(found) == 1 for found in by_epoch.values())
+    assert result.model is models[-1][1]
+
+
+@pytest.mark.parametrize("fast", [True, False])
+def test_of_two_best_models_one_is_in_memory_on_the_host(fast: bool) -> None:
+    """A snapshot lets the one before go first."""
+    seen: list[weakref.ref[Model]] = []
+    taken = []
+    snapshot = HostStep.snapshot
+
+    def watched(self: HostStep, arrays: Any) -> Any:
+        if len(arrays) == 2:  # theta and buffers
+            taken.append([ref() is None for ref in seen])
+        return snapshot(self, arrays)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(HostStep, "snapshot", watched)
+        fit(
+            model(), X, Y, epochs=3, validation=0.0, fast=fast,
+            on_epoch=lambda row, so_far: seen.append(weakref.ref(so_far.model)),
+        )  # fmt: skip
+    assert taken == ([[], [True], [True, True]] if fast else [])

@@ -5,6 +5,7 @@ import pytest
 from helpers import blobs, difference, model
 
 import xpnet
+from xpnet.fast.host.step import HostStep
 from xpnet.fitting.evaluation import evaluate
 from xpnet.fitting.training import fit
 
@@ -89,3 +90,27 @@ def test_running_statistics_follow_the_batches() -> None:
     assert difference(p[2]["mean"], 0.9 * before[2]["mean"] + 0.1 * mean) < 1e-12
     assert difference(p[2]["var"], 0.9 * before[2]["var"] + 0.1 * var) < 1e-12
     assert difference(p[0]["mean"], X.mean(axis=0)) < 1e-14
+
+
+@pytest.mark.parametrize(("normalization", "averaged"), [(None, 1), ("batch", 2)])
+def test_buffers_are_averaged_where_steps_change_them(
+    normalization: str | None, averaged: int
+) -> None:
+    start = model(normalization=normalization)
+    result = fit(start, X, Y, epochs=2, average="ema", validation=0.0)
+    assert len(result.progress.state.average) == averaged
+    more = fit(start, X, Y, epochs=1, average="ema", validation=0.0, initial=result)
+    assert len(more.progress.state.average) == averaged
+
+
+@pytest.mark.parametrize(("normalization", "changed"), [(None, False), ("batch", True)])
+def test_buffers_that_no_step_changes_are_constants_of_it(
+    normalization: str | None, changed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = []
+    monkeypatch.setattr(
+        "xpnet.fast.fuse", lambda step, constants, unchanged, *_: made.append(unchanged) or
+        HostStep(step, constants, unchanged),
+    )  # fmt: skip
+    fit(model(normalization=normalization), X, Y, epochs=1)
+    assert made == [() if changed else ("buffers",)]
