@@ -35,3 +35,12 @@ def test_several_yes_or_no_targets_have_no_accuracy() -> None:
     assert result.history[0].validation_accuracy is None
     assert evaluate(result.model, X, np.eye(3)[Y]).accuracy is None
     assert evaluate(result.model, X, Y).accuracy is not None
+
+
+def test_blocks_of_validation_samples_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    options = {"epochs": 1, "validation": 0.25}
+    whole = fit(model(), X, Y, **options).history[0]
+    monkeypatch.setattr("xpnet.data.dataset.BLOCK", 7)
+    parts = fit(model(), X, Y, **options).history[0]
+    assert parts.validation_accuracy == whole.validation_accuracy
+    assert parts.validation_loss == pytest.approx(whole.validation_loss, rel=1e-12)
