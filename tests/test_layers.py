@@ -9,7 +9,7 @@ from helpers import Library, difference
 
 from xpnet.arrays import to_numpy
 from xpnet.errors import UsageError
-from xpnet.layers import Dense, Dropout, Layer, Noise, Rescale, Standardize, one_hot
+from xpnet.layers import Dense, Dropout, Layer, Noise, Rescale, Standardize
 from xpnet.network import Network
 from xpnet.normalization import BatchNorm, LayerNorm
 from xpnet.random import normal_units
@@ -194,10 +194,3 @@ def test_layers_are_values() -> None:
 def test_decayed_and_gradients_are_names_of_shapes(layer: Layer) -> None:
     assert set(layer.decayed) <= set(layer.shapes)
     assert not set(layer.shapes) & set(layer.buffers)
-
-
-def test_one_hot_rows_of_small_integers_have_many_columns(xp: Library) -> None:
-    """Beyond 256 columns a range of uint8 would begin again."""
-    rows = to_numpy(one_hot(xp.array(np.asarray([43, 2], dtype=np.uint8)), 300))
-    assert rows.shape == (2, 300)
-    assert np.argwhere(rows).tolist() == [[0, 43], [1, 2]]

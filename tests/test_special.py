@@ -6,7 +6,7 @@ import numpy as np
 from helpers import Library
 
 from xpnet.arrays import to_numpy
-from xpnet.special import normal_cdf, sigmoid, softplus, within
+from xpnet.special import normal_cdf, one_hot, sigmoid, softplus, within
 
 
 def test_sigmoid_keeps_its_relative_precision_far_below_0(xp: Library) -> None:
@@ -42,3 +42,10 @@ def test_softplus_neither_overflows_nor_cancels(xp: Library) -> None:
 def test_within_is_the_nearer_of_its_bounds(xp: Library) -> None:
     y = to_numpy(within(xp.array([[-5.0, -2.0, 1.0, 2.0, 5.0]]), 2.0))
     assert y.tolist() == [[-2, -2, 1, 2, 2]]
+
+
+def test_one_hot_rows_of_small_integers_have_many_columns(xp: Library) -> None:
+    """Beyond 256 columns a range of uint8 would begin again."""
+    rows = to_numpy(one_hot(xp.array(np.asarray([43, 2], dtype=np.uint8)), 300))
+    assert rows.shape == (2, 300)
+    assert np.argwhere(rows).tolist() == [[0, 43], [1, 2]]

@@ -20,7 +20,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from xpnet.arrays import Array, Arrays, device_of, namespace
+from xpnet.arrays import Array, Arrays, namespace
 from xpnet.checks import to_python_numbers
 from xpnet.errors import UsageError
 from xpnet.random import mask_units, normal_units
@@ -359,16 +359,3 @@ class Noise(Layer):
 
     def infer(self, p: Arrays, x: Array) -> Array:
         return x
-
-
-def one_hot(t: Array, columns: int, axis: int = 1) -> Array:
-    """For integer labels t (n,) a row each, 1 in the label's column and 0 elsewhere, in int32.
-
-    With `axis` 0 a column each, (columns, n): sums over the samples run along memory.
-    """
-    xp = namespace(t)
-    every = xp.arange(columns, dtype=xp.int32, device=device_of(t))
-    t = xp.astype(t, xp.int32)
-    if axis == 1:
-        return xp.astype(xp.reshape(t, (-1, 1)) == every, xp.int32)
-    return xp.astype(t == xp.reshape(every, (-1, 1)), xp.int32)

@@ -16,8 +16,7 @@ from typing import Any, ClassVar
 from xpnet.arrays import Array, namespace
 from xpnet.checks import construct, to_python_numbers
 from xpnet.errors import UsageError
-from xpnet.layers import one_hot
-from xpnet.special import sigmoid, softplus, within
+from xpnet.special import one_hot, sigmoid, softplus, within
 
 
 def log_softmax(z: Array) -> Array:

@@ -10,7 +10,7 @@ from math import sqrt
 
 from xpnet.arrays import Array, device_of, namespace
 from xpnet.errors import UsageError
-from xpnet.layers import one_hot
+from xpnet.special import one_hot
 
 
 def accuracy(t: Array, predicted: Array) -> Array:

@@ -2,7 +2,7 @@
 
 from math import pi, sqrt
 
-from xpnet.arrays import Array, namespace
+from xpnet.arrays import Array, device_of, namespace
 
 
 def sigmoid(x: Array) -> Array:
@@ -27,6 +27,19 @@ def within(x: Array, bound: float) -> Array:
     xp = namespace(x)
     high = xp.full_like(x, bound)
     return xp.minimum(xp.maximum(x, -high), high)
+
+
+def one_hot(t: Array, columns: int, axis: int = 1) -> Array:
+    """For integer labels t (n,) a row each, 1 in the label's column and 0 elsewhere, in int32.
+
+    With `axis` 0 a column each, (columns, n): sums over the samples run along memory.
+    """
+    xp = namespace(t)
+    every = xp.arange(columns, dtype=xp.int32, device=device_of(t))
+    t = xp.astype(t, xp.int32)
+    if axis == 1:
+        return xp.astype(xp.reshape(t, (-1, 1)) == every, xp.int32)
+    return xp.astype(t == xp.reshape(every, (-1, 1)), xp.int32)
 
 
 # Cody's coefficients: erf x = x N/D of x² for |x| <= 15/32; e^x² erfc x = N/D of x up to 4, and
