@@ -95,7 +95,7 @@ def on_device_of(x: Array) -> AbstractContextManager[Any]:
     CuPy's functions work on the current device, whatever their arguments' devices; for the
     other libraries there is nothing to do.
     """
-    if not is_cupy(x):
+    if isinstance(x, np.ndarray) or not is_cupy(x):
         return _NOTHING
     refuse_after_fork()
     return on_gpu(device_of(x))
