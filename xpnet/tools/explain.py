@@ -137,7 +137,8 @@ def explain(
         step = take_step(model, loss, optimizer, data.x, data.t, check_seed(seed))
         if not np.isfinite(step.after):
             raise UsageError(f"after the step L is {step.after}; choose a smaller learning rate")
-        if not all(np.all(np.isfinite(q.value)) for q in step.quantities()):
+        quantities = step.quantities()
+        if not all(np.all(np.isfinite(q.value)) for q in quantities):
             raise UsageError(
                 "a number of the step is infinite or NaN; choose smaller samples or noise"
             )
@@ -145,7 +146,7 @@ def explain(
         return Explanation(
             network, loss, rate,
             x.reshape(-1, *model.input_shape) if len(model.input_shape) == 2 else None,
-            step.quantities(), step.chain(), step.differences(), step.before, step.after,
+            quantities, step.chain(), step.differences(), step.before, step.after,
         )  # fmt: skip
 
 
