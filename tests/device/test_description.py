@@ -1,4 +1,4 @@
-"""What is told of a GPU."""
+"""The description of a GPU."""
 
 import os
 import sys
