@@ -7,7 +7,7 @@ import random
 import subprocess
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,6 @@ import pytest
 from threadpoolctl import threadpool_info
 
 import xpnet
-from xpnet.activations import ACTIVATIONS
 from xpnet.arrays import to_numpy
 from xpnet.cli import run
 from xpnet.fast.host.plan import Plan
@@ -28,10 +27,8 @@ from xpnet.fast.record import variable
 from xpnet.fast.steps import leaves
 from xpnet.fitting.results import Result
 from xpnet.fitting.training import fit
-from xpnet.initializers import INITIALIZERS
 from xpnet.losses import LOSSES, Loss
 from xpnet.model import Model
-from xpnet.normalization import NORMALIZATIONS
 
 ROOT = Path(__file__).parent.parent
 SCRIPTS = ROOT / "scripts"
@@ -82,17 +79,37 @@ class Library:
         return float64 if self.dtype == "float64" else 1e-5
 
 
+# What a test may need: the name of the package, and the extra of xpnet that installs it.
+OPTIONAL = {
+    "array_api_strict": ("array-api-strict", "test"),
+    "cupy": ("CuPy", "cuda"),
+    "jax": ("JAX", "jax"),
+    "matplotlib": ("Matplotlib", "test"),
+    "pooch": ("pooch", "test"),
+    "sklearn": ("scikit-learn", "test"),
+    "torch": ("PyTorch", "torch"),
+    "tqdm": ("tqdm", "test"),
+}
+
+
+def needed(module: str) -> Any:
+    """Import a module, or skip the test if its package is not installed."""
+    name, extra = OPTIONAL[module.partition(".")[0]]
+    install = f'pip install "xpnet[{extra}]" (in a clone: ".[{extra}]")'
+    return pytest.importorskip(module, reason=f"{name} is not installed; {install}")
+
+
 def library(name: str) -> Library:
     kind, _, device = name.partition("-")
     if kind == "numpy":
         return Library(name, np)
     if kind == "strict":
-        strict = pytest.importorskip("array_api_strict")
+        strict = needed("array_api_strict")
         return Library(name, strict, strict.Device(device))
     if kind == "jax":
-        return Library(name, pytest.importorskip("jax").numpy)
+        return Library(name, needed("jax").numpy)
     if kind == "torch":
-        pytest.importorskip("torch")
+        needed("torch")
     return Library(name, importlib.import_module(f"array_api_compat.{kind}"))
 
 
@@ -384,14 +401,61 @@ def blas_threads() -> int:
 needs_blas = pytest.mark.skipif(not blas_threads(), reason="threadpoolctl does not know this BLAS")
 
 
+# Cases
+
+
+def thorough(*values: Any) -> Any:
+    """A case that only `--thorough` runs."""
+    return pytest.param(*values, marks=pytest.mark.thorough)
+
+
+def quick(number: int, cases: Sequence[Any]) -> list[Any]:
+    """All cases, of which those after the first `number` are `thorough`."""
+    return [*cases[:number], *map(thorough, cases[number:])]
+
+
+def pairs(rows: Iterable[Any], columns: Iterable[Any]) -> list[Any]:
+    """All pairs, of which those are quick that are needed to have each row and each column."""
+    rows, columns = list(rows), list(columns)
+    return [
+        pytest.param(a, b) if i % len(columns) == j % len(rows) else thorough(a, b)
+        for i, a in enumerate(rows)
+        for j, b in enumerate(columns)
+    ]
+
+
 # Any network
+
+# What random cases are drawn from.  A new part is not added: it would change every case, and is
+# covered by the tests that take each part from its table (ACTIVATIONS, LOSSES, ...).
+DRAWN_ACTIVATIONS = (
+    "relu", "tanh", "sigmoid", "identity", "scaled-tanh", "leaky-relu", "elu", "selu", "gelu",
+    "gelu-tanh", "silu", "softplus", "hard-sigmoid",
+)  # fmt: skip
+DRAWN_NORMALIZATIONS = ("batch", "layer")
+DRAWN_INITIALIZERS = (
+    "glorot-uniform", "glorot-normal", "he-uniform", "he-normal", "lecun-uniform", "lecun-normal",
+    "orthogonal", "zeros",
+)  # fmt: skip
+DRAWN_LOSSES = (
+    "softmax-cross-entropy", "softmax-squared-error", "binary-cross-entropy", "squared-error",
+    "hinge", "focal", "binary-focal", "absolute-error", "huber", "pinball", "poisson",
+)  # fmt: skip
+DRAWN_OPTIMIZERS = (
+    "nesterov", "momentum", "sgd", "adam", "adamw", "amsgrad", "rmsprop", "adagrad", "lion",
+)  # fmt: skip
+DRAWN_AVERAGES = ("ema", "last")
+DRAWN_SCHEDULES = (
+    "one-cycle", "cosine", "step", "constant", "exponential", "inverse-scaling", "polynomial",
+    "warm-restarts", "plateau",
+)  # fmt: skip
 
 
 def anything(seed: int, dtype: str = "float64") -> tuple[Model, Loss]:
     """A network that the builder allows, and a loss for it."""
     draw = random.Random(seed)
     hidden = [draw.randint(1, 6) for _ in range(draw.randint(0, 3))]
-    name = draw.choice(list(LOSSES))
+    name = draw.choice(DRAWN_LOSSES)
     output = LOSSES[name].output
     outputs = draw.randint(2 if output == "softmax" else 1, 4)
     loss = LOSSES[name]()
@@ -401,13 +465,13 @@ def anything(seed: int, dtype: str = "float64") -> tuple[Model, Loss]:
         draw.randint(1, 5),
         *hidden,
         outputs,
-        activation=[draw.choice(list(ACTIVATIONS)) for _ in hidden],
-        normalization=draw.choice([None, *NORMALIZATIONS]),
+        activation=[draw.choice(DRAWN_ACTIVATIONS) for _ in hidden],
+        normalization=draw.choice([None, *DRAWN_NORMALIZATIONS]),
         dropout=draw.choice([0.0, 0.3]),
         noise=draw.choice([0.0, 0.2]),
         max_norm=draw.choice([0.0, 0.7]),
         bias=draw.random() < 0.8,
-        initializer=draw.choice([None, *INITIALIZERS]),
+        initializer=draw.choice([None, *DRAWN_INITIALIZERS]),
         output=output,
         multilabel=output == "sigmoid" and draw.random() < 0.5,
         seed=seed,

@@ -7,7 +7,21 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers import Library, anything, difference, targets
+from helpers import (
+    DRAWN_ACTIVATIONS,
+    DRAWN_AVERAGES,
+    DRAWN_INITIALIZERS,
+    DRAWN_LOSSES,
+    DRAWN_NORMALIZATIONS,
+    DRAWN_OPTIMIZERS,
+    DRAWN_SCHEDULES,
+    Library,
+    anything,
+    difference,
+    needed,
+    quick,
+    targets,
+)
 
 import xpnet
 from xpnet import schedules
@@ -15,20 +29,23 @@ from xpnet.activations import ACTIVATIONS
 from xpnet.arrays import to_numpy
 from xpnet.cli import run
 from xpnet.fitting.training import fit
-from xpnet.initializers import INITIALIZERS
 from xpnet.layers import Dense
 from xpnet.losses import LOSSES
 from xpnet.model import Model
+from xpnet.network import named
 from xpnet.normalization import NORMALIZATIONS, BatchNorm, LayerNorm
-from xpnet.optimizers import AVERAGES, OPTIMIZERS, SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop
-from xpnet.schedules import SCHEDULES, Schedule
-from xpnet.tools.gradcheck import check
+from xpnet.optimizers import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop
+from xpnet.schedules import Schedule
+from xpnet.tools.gradcheck import check, compare
+from xpnet.tools.random_case import Case
 from xpnet.train import train_step
 
 # Any network
 
+ZEROS = (134, 148)  # networks of `anything` whose weights are 0, as are all their derivatives
 
-@pytest.mark.parametrize("seed", range(120))
+
+@pytest.mark.parametrize("seed", quick(24, range(120)))
 def test_every_combination_passes_the_gradient_check(seed: int) -> None:
     model, loss = anything(seed)
     found = check(model, loss, samples=7, seed=seed)
@@ -37,7 +54,7 @@ def test_every_combination_passes_the_gradient_check(seed: int) -> None:
     assert len(found) == len(model.network.slots) + 2
 
 
-@pytest.mark.parametrize("seed", range(16))
+@pytest.mark.parametrize("seed", [*range(16), *ZEROS])
 def test_every_combination_trains_a_step_on_every_library(xp: Library, seed: int) -> None:
     """Four steps, the last of them of another size; to the bit between NumPy and strict.
 
@@ -60,8 +77,22 @@ def test_every_combination_trains_a_step_on_every_library(xp: Library, seed: int
         assert difference(ours, theirs) < tolerance
         if xp.exact and xp.dtype == "float64":
             assert np.array_equal(ours, theirs) or model.network.drawing
-    if model.network.size:
-        assert np.any(to_numpy(result.model.theta) != model.theta)
+    moved = [np.any(to_numpy(r.model.theta) != model.theta) for r in (result, expected)]
+    assert moved[0] == moved[1]
+
+
+@pytest.mark.parametrize("seed", quick(8, [*ZEROS, *range(120)]))
+def test_a_step_moves_theta_exactly_if_the_loss_depends_on_it(seed: int) -> None:
+    """By differences; of some networks whose weights are all zero it does not."""
+    model, loss = anything(seed)
+    case = Case(model, loss, samples=3, seed=seed)
+    at = case.at | named(model.network.slots, model.params)
+    found = compare(case.loss_of_network, case.gradients, at)
+    depends = any(c.tested for c in found if c.name != "x")
+    rng = np.random.default_rng(seed)
+    x, y = rng.normal(size=(3, model.network.fan_in)), targets(model, 3, rng)
+    result = fit(model, x, y, loss=loss, epochs=2, validation=0.0, learning_rate=0.05)
+    assert np.any(result.model.theta != model.theta) == depends
 
 
 def parts(model: Model) -> list[np.ndarray]:
@@ -105,7 +136,7 @@ TORCH_SCHEDULES = {
 
 def torchs(model: Model) -> Any:
     """The same network in torch, with the same arrays."""
-    torch = pytest.importorskip("torch")
+    torch = needed("torch")
     modules = []
     for layer, p in zip(model.network.layers, model.params, strict=True):
         arrays = {name: torch.tensor(a) for name, a in p.items()}
@@ -133,7 +164,7 @@ def fifty_steps(
     schedule: tuple[Schedule, str, dict[str, Any]] | None = None,
 ) -> float:
     """The largest difference of outputs, relative to them, after 50 steps of both."""
-    torch = pytest.importorskip("torch")
+    torch = needed("torch")
     rng, network = np.random.default_rng(0), model.network
     ours, kind, options = optimizer
     theirs = torchs(model)
@@ -222,23 +253,23 @@ VALUES: dict[str, list[str]] = {
     "--data": ["classes.npz", "numbers.npz", "several.npz", "table.csv"],
     "--task": ["classification", "multilabel", "regression"],
     "--hidden": ["none", "5", "4,3"],
-    "--activation": ["relu", "leaky-relu:0.2", "tanh,gelu", *ACTIVATIONS],
-    "--normalization": ["none", *NORMALIZATIONS],
+    "--activation": ["relu", "leaky-relu:0.2", "tanh,gelu", *DRAWN_ACTIVATIONS],
+    "--normalization": ["none", *DRAWN_NORMALIZATIONS],
     "--dropout": ["0", "0.5"],
     "--noise": ["0", "0.1"],
     "--max-norm": ["0", "2"],
-    "--initializer": [*INITIALIZERS, "zeros,orthogonal"],
+    "--initializer": [*DRAWN_INITIALIZERS, "zeros,orthogonal"],
     "--dtype": ["float32", "float64"],
     "--batch-size": ["1", "7", "1000"],
     "--accumulate": ["1", "3"],
-    "--optimizer": list(OPTIMIZERS),
+    "--optimizer": [*DRAWN_OPTIMIZERS],
     "--learning-rate": ["0.001", "0.1"],
-    "--schedule": [*SCHEDULES, "step:0.5", "exponential:0.1"],
+    "--schedule": [*DRAWN_SCHEDULES, "step:0.5", "exponential:0.1"],
     "--warmup": ["0", "0.3"],
     "--weight-decay": ["0", "0.01"],
     "--clip-norm": ["1"],
-    "--average": ["none", *AVERAGES, "ema:0.9"],
-    "--loss": [*LOSSES, "huber:0.3", "pinball:0.1,0.9", "focal:1"],
+    "--average": ["none", *DRAWN_AVERAGES, "ema:0.9"],
+    "--loss": [*DRAWN_LOSSES, "huber:0.3", "pinball:0.1,0.9", "focal:1"],
     "--label-smoothing": ["0", "0.1"],
     "--class-weight": ["none", "balanced"],
     "--validation": ["0", "0.3", "5"],
@@ -263,7 +294,7 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("part", range(4))
+@pytest.mark.parametrize("part", quick(1, range(4)))
 def test_every_combination_of_options_trains_or_refuses_in_a_line(
     data: Path, capsys: pytest.CaptureFixture[str], part: int
 ) -> None:

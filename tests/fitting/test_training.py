@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers import Library, blobs, difference, model
+from helpers import Library, blobs, difference, model, needed, pairs
 
 import xpnet
 from xpnet.activations import LeakyReLU, ReLU
@@ -52,8 +52,7 @@ def test_settings_that_are_numbers_of_numpy_leave_float32(optimizer: str, number
     assert {str(a.dtype) for a in leaves(result.progress.state)} == {"float32"}
 
 
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
-@pytest.mark.parametrize("output", OUTPUTS)
+@pytest.mark.parametrize(("optimizer", "output"), pairs(OPTIMIZERS, OUTPUTS))
 def test_20_steps_are_the_same_on_every_library(xp: Library, optimizer: str, output: str) -> None:
     """To the bit between NumPy and strict; elsewhere within 1e-10 in float64.
 
@@ -551,7 +550,7 @@ def test_images_of_floats_share_one_scale() -> None:
 
 
 def test_samples_with_a_history_in_torch_are_cut_off_from_it() -> None:
-    torch = pytest.importorskip("torch")
+    torch = needed("torch")
     x = torch.tensor(X, requires_grad=True)
     result = fit(model(), x, Y, epochs=1)
     assert not result.model.theta.requires_grad

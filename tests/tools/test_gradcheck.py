@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 import pytest
+from helpers import needed, pairs
 
 from xpnet.activations import ACTIVATIONS, Sigmoid
 from xpnet.builder import mlp
@@ -95,8 +96,7 @@ def test_rounding_is_no_test() -> None:
     assert verdict([found]).startswith("not tested: a (all its derivatives are 0 here; try")
 
 
-@pytest.mark.parametrize("loss", LOSSES)
-@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize(("activation", "loss"), pairs(ACTIVATIONS, LOSSES))
 def test_every_derivative_of_xpnet_is_right(activation: str, loss: str) -> None:
     found = check(model(loss, 6, 4, activation=activation, dropout=0.3), LOSSES[loss]())
     names = ["logits", *(f"layers.{i}.{a}" for a in "bW" for i in (7, 4, 1)), "x"]
@@ -110,7 +110,7 @@ def test_every_derivative_of_xpnet_is_right(activation: str, loss: str) -> None:
 @pytest.mark.parametrize("against", ["jax", "torch"])
 @pytest.mark.parametrize("loss", LOSSES)
 def test_it_is_right_by_automatic_derivatives_too(against: str, loss: str) -> None:
-    pytest.importorskip(against)
+    needed(against)
     options = {"activation": ["relu", "tanh"], "dropout": 0.2}
     found = check(model(loss, 6, 4, **options), LOSSES[loss](), against=against)
     assert len(found) == 8
@@ -123,7 +123,7 @@ def test_a_broken_layer_is_found_and_what_is_behind_it_passes(
 ) -> None:
     """dy y in place of dy y (1 - y): wrong in front of the sigmoid, right behind it."""
     if against != "differences":
-        pytest.importorskip(against)
+        needed(against)
     monkeypatch.setattr(Sigmoid, "backward", lambda self, p, y, dy: (dy * y, {}))
     found = check(model(activation="sigmoid"), SoftmaxCrossEntropy(), against=against)
     wrong = {c.name for c in found if c.wrong}
