@@ -426,36 +426,38 @@ def pairs(rows: Iterable[Any], columns: Iterable[Any]) -> list[Any]:
 
 # Any network
 
-# What random cases are drawn from.  A new part is not added: it would change every case, and is
-# covered by the tests that take each part from its table (ACTIVATIONS, LOSSES, ...).
-DRAWN_ACTIVATIONS = (
-    "relu", "tanh", "sigmoid", "identity", "scaled-tanh", "leaky-relu", "elu", "selu", "gelu",
-    "gelu-tanh", "silu", "softplus", "hard-sigmoid",
-)  # fmt: skip
-DRAWN_NORMALIZATIONS = ("batch", "layer")
-DRAWN_INITIALIZERS = (
-    "glorot-uniform", "glorot-normal", "he-uniform", "he-normal", "lecun-uniform", "lecun-normal",
-    "orthogonal", "zeros",
-)  # fmt: skip
-DRAWN_LOSSES = (
-    "softmax-cross-entropy", "softmax-squared-error", "binary-cross-entropy", "squared-error",
-    "hinge", "focal", "binary-focal", "absolute-error", "huber", "pinball", "poisson",
-)  # fmt: skip
-DRAWN_OPTIMIZERS = (
-    "nesterov", "momentum", "sgd", "adam", "adamw", "amsgrad", "rmsprop", "adagrad", "lion",
-)  # fmt: skip
-DRAWN_AVERAGES = ("ema", "last")
-DRAWN_SCHEDULES = (
-    "one-cycle", "cosine", "step", "constant", "exponential", "inverse-scaling", "polynomial",
-    "warm-restarts", "plateau",
-)  # fmt: skip
+# Random cases draw from these names.  A new part is not added here, because it would change every
+# case; the tests that take each part from its table (ACTIVATIONS, LOSSES, ...) cover it.
+DRAWN = {
+    "activation": (
+        "relu", "tanh", "sigmoid", "identity", "scaled-tanh", "leaky-relu", "elu", "selu", "gelu",
+        "gelu-tanh", "silu", "softplus", "hard-sigmoid",
+    ),
+    "normalization": ("batch", "layer"),
+    "initializer": (
+        "glorot-uniform", "glorot-normal", "he-uniform", "he-normal", "lecun-uniform",
+        "lecun-normal", "orthogonal", "zeros",
+    ),
+    "loss": (
+        "softmax-cross-entropy", "softmax-squared-error", "binary-cross-entropy", "squared-error",
+        "hinge", "focal", "binary-focal", "absolute-error", "huber", "pinball", "poisson",
+    ),
+    "optimizer": (
+        "nesterov", "momentum", "sgd", "adam", "adamw", "amsgrad", "rmsprop", "adagrad", "lion",
+    ),
+    "average": ("ema", "last"),
+    "schedule": (
+        "one-cycle", "cosine", "step", "constant", "exponential", "inverse-scaling", "polynomial",
+        "warm-restarts", "plateau",
+    ),
+}  # fmt: skip
 
 
 def anything(seed: int, dtype: str = "float64") -> tuple[Model, Loss]:
     """A network that the builder allows, and a loss for it."""
     draw = random.Random(seed)
     hidden = [draw.randint(1, 6) for _ in range(draw.randint(0, 3))]
-    name = draw.choice(DRAWN_LOSSES)
+    name = draw.choice(DRAWN["loss"])
     output = LOSSES[name].output
     outputs = draw.randint(2 if output == "softmax" else 1, 4)
     loss = LOSSES[name]()
@@ -465,13 +467,13 @@ def anything(seed: int, dtype: str = "float64") -> tuple[Model, Loss]:
         draw.randint(1, 5),
         *hidden,
         outputs,
-        activation=[draw.choice(DRAWN_ACTIVATIONS) for _ in hidden],
-        normalization=draw.choice([None, *DRAWN_NORMALIZATIONS]),
+        activation=[draw.choice(DRAWN["activation"]) for _ in hidden],
+        normalization=draw.choice([None, *DRAWN["normalization"]]),
         dropout=draw.choice([0.0, 0.3]),
         noise=draw.choice([0.0, 0.2]),
         max_norm=draw.choice([0.0, 0.7]),
         bias=draw.random() < 0.8,
-        initializer=draw.choice([None, *DRAWN_INITIALIZERS]),
+        initializer=draw.choice([None, *DRAWN["initializer"]]),
         output=output,
         multilabel=output == "sigmoid" and draw.random() < 0.5,
         seed=seed,

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from helpers import Library, difference
+from helpers import Library, difference, needed
 
 from xpnet.activations import (
     ACTIVATIONS,
@@ -103,7 +103,7 @@ TORCHS = {
 @pytest.mark.parametrize("name", TORCHS)
 def test_values_and_slopes_are_torchs(name: str) -> None:
     """Of torch's Hardsigmoid the slope is a sixth in single precision, 5e-9 too large."""
-    torch = pytest.importorskip("torch")
+    torch = needed("torch")
     x = np.linspace(-6, 6, 1001)
     theirs = torch.tensor(x, requires_grad=True)
     y = eval(f"torch.nn.{TORCHS[name]}", {"torch": torch})(theirs)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers import Library
+from helpers import Library, needed
 
 import xpnet
 from xpnet.arrays import device_of, float_name, namespace, put, to_numpy
@@ -64,12 +64,12 @@ def test_the_floating_point_type_is_named(xp: Library) -> None:
 
 
 def test_a_tensor_with_a_gradient_can_be_read() -> None:
-    torch = pytest.importorskip("torch")
+    torch = needed("torch")
     assert to_numpy(torch.ones(2, requires_grad=True)).tolist() == [1, 1]
 
 
 def test_a_tracer_of_jax_has_no_device() -> None:
-    jax = pytest.importorskip("jax")
+    jax = needed("jax")
     seen = []
     jax.jit(lambda x: (seen.append(device_of(x)), x)[1])(jax.numpy.ones(2))
     assert seen == [None]
@@ -108,7 +108,7 @@ def test_arrays_of_unsupported_libraries_are_refused(
 
 @pytest.mark.parametrize("name", ["y", "sample_weight"])
 def test_arrays_of_two_devices_are_refused(name: str) -> None:
-    strict = pytest.importorskip("array_api_strict")
+    strict = needed("array_api_strict")
     first, second = strict.Device("CPU_DEVICE"), strict.Device("device1")
     x = strict.ones((4, 3), device=first)
     y = strict.asarray([0, 1, 0, 1], device=second if name == "y" else first)

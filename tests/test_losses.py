@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from helpers import Library, difference
+from helpers import Library, difference, needed
 
 from xpnet.arrays import to_numpy
 from xpnet.errors import UsageError
@@ -78,7 +78,7 @@ def test_squared_error_by_hand() -> None:
     ],
 )
 def test_values_and_gradients_are_torchs(name: str, t) -> None:
-    torch = pytest.importorskip("torch")
+    torch = needed("torch")
     ours = {
         "CrossEntropyLoss": SoftmaxCrossEntropy(),
         "BCEWithLogitsLoss": BinaryCrossEntropy(),
@@ -106,7 +106,7 @@ def test_huber_by_hand() -> None:
 
 def test_pinball_is_scikit_learns(xp: Library) -> None:
     """A quantile for each output, all of them compared with the one target."""
-    metrics = pytest.importorskip("sklearn.metrics")
+    metrics = needed("sklearn.metrics")
     loss, t = Pinball((0.1, 0.5, 0.9)), [[0.7], [-0.4]]
     value, _ = loss.forward(xp.array(Z), xp.array(t))
     assert float(loss.forward(xp.array(Z), xp.array(np.ravel(t)))[0]) == float(value)
@@ -175,7 +175,7 @@ def test_parameters_outside_are_refused(wrong) -> None:
 
 
 def test_label_smoothing_is_torchs() -> None:
-    torch = pytest.importorskip("torch")
+    torch = needed("torch")
     expected = torch.nn.CrossEntropyLoss(label_smoothing=0.1)(torch.tensor(Z), torch.tensor([1, 0]))
     value, _ = SoftmaxCrossEntropy(0.1).forward(Z, np.asarray([1, 0]))
     assert value == pytest.approx(float(expected), rel=1e-14)

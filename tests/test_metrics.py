@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers import Library
+from helpers import Library, needed
 
 from xpnet.arrays import to_numpy
 from xpnet.errors import UsageError
@@ -83,7 +83,7 @@ def test_labels_of_uint8_may_have_more_than_256_classes() -> None:
 
 def sklearn(name: str, *args: Any, **options: Any) -> Any:
     """What a function of sklearn.metrics gives, without its warnings of undefined scores."""
-    metrics = pytest.importorskip("sklearn.metrics")
+    metrics = needed("sklearn.metrics")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return getattr(metrics, name)(*args, **options)
@@ -228,7 +228,7 @@ def test_calibration_error_is_that_of_loops(xp: Library, bins: int) -> None:
 
 def test_calibration_error_of_two_classes_is_that_of_the_calibration_curve(xp: Library) -> None:
     xp.needs_argmax()
-    calibration = pytest.importorskip("sklearn.calibration")
+    calibration = needed("sklearn.calibration")
     t, p = np.minimum(LABELS["random"][0], 1), softmax(SCORES["random"][:, :2])
     c, right = np.max(p, axis=1), np.argmax(p, axis=1) == t
     accuracy, confidence = calibration.calibration_curve(right, c, n_bins=15)

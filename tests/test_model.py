@@ -8,7 +8,7 @@ import weakref
 
 import numpy as np
 import pytest
-from helpers import Library, difference, small
+from helpers import Library, difference, needed, small
 
 import xpnet
 from xpnet.arrays import namespace, to_numpy
@@ -169,7 +169,7 @@ def test_a_model_with_arrays_elsewhere_equals_and_pickles_as_numpy(xp: Library) 
 
 
 def test_a_model_works_inside_jit() -> None:
-    jax = pytest.importorskip("jax")
+    jax = needed("jax")
     model = small(dtype="float32")
     x = jax.numpy.asarray(PIXELS)
     for _ in range(2):  # nothing of the trace is kept
@@ -180,7 +180,7 @@ def test_a_model_works_inside_jit() -> None:
 
 
 def test_a_float64_model_is_refused_where_there_is_no_float64() -> None:
-    jax = pytest.importorskip("jax")
+    jax = needed("jax")
     with pytest.raises(xpnet.UsageError, match="float64"):
         small()(jax.numpy.asarray(PIXELS))
 
@@ -221,7 +221,7 @@ def test_what_is_prepared_for_numpy_is_prepared_once() -> None:
 
 
 def test_a_copy_for_torch_is_a_copy() -> None:
-    torch = pytest.importorskip("torch")
+    torch = needed("torch")
     model = small()
     before = model.theta[0]
     model.like(torch.zeros(1)).theta[0] = 99

@@ -5,7 +5,7 @@ from math import prod
 
 import numpy as np
 import pytest
-from helpers import Library, difference
+from helpers import Library, difference, needed
 
 from xpnet import losses
 from xpnet.activations import ACTIVATIONS, ReLU, Tanh
@@ -125,7 +125,7 @@ def test_every_library_gives_the_same_gradients(xp: Library, layers: str, loss: 
 
 @every
 def test_gradients_are_those_of_jax(layers: str, loss: str) -> None:
-    jax = pytest.importorskip("jax")
+    jax = needed("jax")
     case = Case(layers, loss)
 
     def value(theta, x):
@@ -143,7 +143,7 @@ def test_gradients_are_those_of_jax(layers: str, loss: str) -> None:
 
 @every
 def test_gradients_are_those_of_torch(layers: str, loss: str) -> None:
-    torch = pytest.importorskip("torch")
+    torch = needed("torch")
     case = Case(layers, loss)
     theta, x = (torch.tensor(a, requires_grad=True) for a in (case.theta, case.x))
     keys = torch.tensor(case.keys) if len(case.keys) else None

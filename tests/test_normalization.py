@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from helpers import Library, difference
+from helpers import Library, difference, needed
 
 import xpnet
 from xpnet.arrays import to_numpy
@@ -39,7 +39,7 @@ def test_rows_get_mean_0_and_deviation_1(xp: Library) -> None:
 
 def test_running_statistics_are_torchs() -> None:
     """Four steps, the last of two samples, and then a prediction."""
-    torch = pytest.importorskip("torch")
+    torch = needed("torch")
     theirs = torch.nn.BatchNorm1d(4, dtype=torch.float64)
     ours, p = BatchNorm(4), arrays(Library("numpy", np))
     p |= {"gamma": np.ones(4), "beta": np.zeros(4)}

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from helpers import Library, difference
+from helpers import Library, difference, needed
 
 from xpnet.arrays import to_numpy
 from xpnet.errors import UsageError
@@ -75,7 +75,7 @@ def test_every_library_takes_the_same_steps(xp: Library, name: str) -> None:
 
 @pytest.mark.parametrize("name", [n for n, o in EVERY.items() if type(o) in TORCHS and n != "sgdw"])
 def test_steps_are_torchs(name: str) -> None:
-    torch = pytest.importorskip("torch")
+    torch = needed("torch")
     ours = EVERY[name]
     rng = np.random.default_rng(0)
     start = torch.tensor(rng.normal(size=10))

@@ -8,13 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers import (
-    DRAWN_ACTIVATIONS,
-    DRAWN_AVERAGES,
-    DRAWN_INITIALIZERS,
-    DRAWN_LOSSES,
-    DRAWN_NORMALIZATIONS,
-    DRAWN_OPTIMIZERS,
-    DRAWN_SCHEDULES,
+    DRAWN,
     Library,
     anything,
     difference,
@@ -29,13 +23,14 @@ from xpnet.activations import ACTIVATIONS
 from xpnet.arrays import to_numpy
 from xpnet.cli import run
 from xpnet.fitting.training import fit
+from xpnet.initializers import INITIALIZERS
 from xpnet.layers import Dense
 from xpnet.losses import LOSSES
 from xpnet.model import Model
 from xpnet.network import named
 from xpnet.normalization import NORMALIZATIONS, BatchNorm, LayerNorm
-from xpnet.optimizers import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop
-from xpnet.schedules import Schedule
+from xpnet.optimizers import AVERAGES, OPTIMIZERS, SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop
+from xpnet.schedules import SCHEDULES, Schedule
 from xpnet.tools.gradcheck import check, compare
 from xpnet.tools.random_case import Case
 from xpnet.train import train_step
@@ -253,23 +248,23 @@ VALUES: dict[str, list[str]] = {
     "--data": ["classes.npz", "numbers.npz", "several.npz", "table.csv"],
     "--task": ["classification", "multilabel", "regression"],
     "--hidden": ["none", "5", "4,3"],
-    "--activation": ["relu", "leaky-relu:0.2", "tanh,gelu", *DRAWN_ACTIVATIONS],
-    "--normalization": ["none", *DRAWN_NORMALIZATIONS],
+    "--activation": ["relu", "leaky-relu:0.2", "tanh,gelu", *DRAWN["activation"]],
+    "--normalization": ["none", *DRAWN["normalization"]],
     "--dropout": ["0", "0.5"],
     "--noise": ["0", "0.1"],
     "--max-norm": ["0", "2"],
-    "--initializer": [*DRAWN_INITIALIZERS, "zeros,orthogonal"],
+    "--initializer": [*DRAWN["initializer"], "zeros,orthogonal"],
     "--dtype": ["float32", "float64"],
     "--batch-size": ["1", "7", "1000"],
     "--accumulate": ["1", "3"],
-    "--optimizer": [*DRAWN_OPTIMIZERS],
+    "--optimizer": [*DRAWN["optimizer"]],
     "--learning-rate": ["0.001", "0.1"],
-    "--schedule": [*DRAWN_SCHEDULES, "step:0.5", "exponential:0.1"],
+    "--schedule": [*DRAWN["schedule"], "step:0.5", "exponential:0.1"],
     "--warmup": ["0", "0.3"],
     "--weight-decay": ["0", "0.01"],
     "--clip-norm": ["1"],
-    "--average": ["none", *DRAWN_AVERAGES, "ema:0.9"],
-    "--loss": [*DRAWN_LOSSES, "huber:0.3", "pinball:0.1,0.9", "focal:1"],
+    "--average": ["none", *DRAWN["average"], "ema:0.9"],
+    "--loss": [*DRAWN["loss"], "huber:0.3", "pinball:0.1,0.9", "focal:1"],
     "--label-smoothing": ["0", "0.1"],
     "--class-weight": ["none", "balanced"],
     "--validation": ["0", "0.3", "5"],
@@ -320,3 +315,17 @@ def test_every_combination_of_options_trains_or_refuses_in_a_line(
             assert run(["evaluate", str(number)]) == 0
             capsys.readouterr()
     assert trained >= 0.75 * plain
+
+
+PARTS = {
+    "activation": ACTIVATIONS, "normalization": NORMALIZATIONS, "initializer": INITIALIZERS,
+    "loss": LOSSES, "optimizer": OPTIMIZERS, "average": AVERAGES, "schedule": SCHEDULES,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("option", "name"), [(o, n) for o, table in PARTS.items() for n in table])
+def test_every_part_trains(data: Path, option: str, name: str) -> None:
+    output = LOSSES[name].output if option == "loss" else "softmax"
+    files = {"softmax": "classes.npz", "sigmoid": "several.npz"}
+    options = ["--data", files.get(output, "numbers.npz"), f"--{option}", name, "--epochs", "1"]
+    assert run(["train", "--quiet", "--device", "cpu", *options]) == 0

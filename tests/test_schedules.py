@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from helpers import needed
 
 from xpnet.errors import UsageError
 from xpnet.schedules import (
@@ -48,7 +49,7 @@ TORCHS = {
 
 @pytest.mark.parametrize("name", TORCHS)
 def test_factors_are_torchs(name: str) -> None:
-    torch = pytest.importorskip("torch")
+    torch = needed("torch")
     ours, kind, options = TORCHS[name]
     optimizer = torch.optim.SGD([torch.zeros(1)], lr=1.0)
     theirs = getattr(torch.optim.lr_scheduler, kind)(optimizer, **options)
@@ -70,7 +71,7 @@ def test_warm_restarts_begin_at_the_step_that_they_should() -> None:
 
 
 def test_plateau_is_torchs_with_a_patience_of_one_less() -> None:
-    torch = pytest.importorskip("torch")
+    torch = needed("torch")
     ours = ReduceOnPlateau(0.5, 3)
     optimizer = torch.optim.SGD([torch.zeros(1)], lr=1.0)
     theirs = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.5, patience=2, eps=0)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from helpers import blobs, difference, model
+from helpers import blobs, difference, model, needed
 
 import xpnet
 from xpnet.data.dataset import Dataset
@@ -14,7 +14,7 @@ X, Y = blobs()
 
 
 def test_a_step_inside_jit_is_the_same() -> None:
-    jax = pytest.importorskip("jax")
+    jax = needed("jax")
     start = model(dropout=0.5, activation="tanh")
     adam, loss = xpnet.Adam(), SoftmaxCrossEntropy()
 

@@ -15,15 +15,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import idx
+from helpers import idx, needed
 
 from xpnet.data import downloads
 from xpnet.data.downloads import EMNIST_PARTS, MNIST_FILES, PUBLISHED, QMNIST_FILES
 from xpnet.data.sources import NAMED, Samples, load
 from xpnet.errors import DataError
-
-pytest.importorskip("pooch")
-pytest.importorskip("tqdm")
 
 X_TRAIN = np.arange(6 * 3 * 4, dtype=np.uint8).reshape(6, 3, 4)
 Y_TRAIN = np.asarray([5, 0, 1, 9, 2, 0], dtype=np.uint8)
@@ -65,6 +62,12 @@ class Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *arguments: object) -> None:
         pass
+
+
+@pytest.fixture(autouse=True)
+def downloader() -> None:
+    needed("pooch")
+    needed("tqdm")
 
 
 @pytest.fixture

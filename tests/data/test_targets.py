@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from helpers import Library
+from helpers import Library, needed
 
 from xpnet.data.targets import class_weights, encode_labels, encode_targets, encode_weights
 from xpnet.errors import DataError
@@ -132,7 +132,7 @@ def test_probabilities_outside_0_to_1_are_refused() -> None:
 
 
 def test_balance_is_scikit_learns() -> None:
-    utils = pytest.importorskip("sklearn.utils.class_weight")
+    utils = needed("sklearn.utils.class_weight")
     t = np.asarray([0, 0, 0, 2, 2, 1], dtype=np.int32)
     expected = utils.compute_sample_weight("balanced", t)
     assert class_weights("balanced", t, (5, 6, 7), np.arange(6)).tolist() == expected.tolist()

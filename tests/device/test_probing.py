@@ -16,6 +16,7 @@ from helpers import (
     CUDARuntimeError,  # noqa: F401 - these three are looked up by name
     DynamicLibNotFoundError,  # noqa: F401
     OutOfMemoryError,  # noqa: F401
+    needed,
     printed,
     stand_in,
 )
@@ -126,7 +127,7 @@ def test_where_cupy_is_absent_the_probe_says_so() -> None:
 
 
 def test_where_no_driver_is_the_probe_says_so() -> None:
-    cupy = pytest.importorskip("cupy")
+    cupy = needed("cupy")
     if cupy.cuda.runtime.driverGetVersion():
         pytest.skip("an NVIDIA driver, or the emulator's, is loaded")
     assert str(probe(0)).startswith("no NVIDIA driver is loaded; if this machine")
@@ -137,7 +138,7 @@ def test_where_no_driver_is_the_probe_says_so() -> None:
 
 
 def test_the_stand_in_is_named_as_cupy_is() -> None:
-    cupy, fake = pytest.importorskip("cupy"), stand_in()
+    cupy, fake = needed("cupy"), stand_in()
     pathfinder = pytest.importorskip("cuda.pathfinder")
     assert int(cupy.__version__.split(".")[0]) == int(fake.__version__.split(".")[0])
     for name in ("CUDARuntimeError", "OutOfMemoryError", "DynamicLibNotFoundError"):

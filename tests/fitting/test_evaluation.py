@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from helpers import Library, difference
+from helpers import Library, difference, needed
 
 import xpnet
 from xpnet.arrays import to_numpy
@@ -18,7 +18,7 @@ X = RNG.normal(size=(N, 4))
 
 
 def test_classes_have_the_metrics_of_scikit_learn() -> None:
-    metrics = pytest.importorskip("sklearn.metrics")
+    metrics = needed("sklearn.metrics")
     model, y = xpnet.mlp(4, 8, 3, dtype="float64"), RNG.integers(0, 3, size=N)
     found, predicted = evaluate(model, X, y), model.predict(X)
     means = metrics.precision_recall_fscore_support(y, predicted, average="macro")
@@ -31,7 +31,7 @@ def test_classes_have_the_metrics_of_scikit_learn() -> None:
 
 
 def test_several_labels_count_where_all_are_right() -> None:
-    metrics = pytest.importorskip("sklearn.metrics")
+    metrics = needed("sklearn.metrics")
     model = xpnet.mlp(4, 8, 3, multilabel=True, dtype="float64")
     y = RNG.integers(0, 2, size=(N, 3))
     found, predicted = evaluate(model, X, y), model.predict(X)
@@ -46,7 +46,7 @@ def test_several_labels_count_where_all_are_right() -> None:
 
 @pytest.mark.parametrize("output", ["identity", "exp"])
 def test_numbers_have_the_metrics_of_scikit_learn(output: str) -> None:
-    metrics = pytest.importorskip("sklearn.metrics")
+    metrics = needed("sklearn.metrics")
     model = xpnet.mlp(4, 8, 2, output=output, dtype="float64")
     y = RNG.poisson(2.0, size=(N, 2))
     found, predicted = evaluate(model, X, y), model.predict(X)

@@ -7,7 +7,7 @@ from types import ModuleType
 
 import numpy as np
 import pytest
-from helpers import SCRIPTS, difference
+from helpers import SCRIPTS, difference, needed
 
 from xpnet.activations import ReLU, Sigmoid
 from xpnet.arrays import to_numpy
@@ -180,7 +180,7 @@ def test_20_corrected_steps_are_those_of_xpnet(notebook: ModuleType, key: str) -
 def test_the_picture_has_the_trace_as_far_as_the_curves(
     notebook: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    figure = pytest.importorskip("matplotlib.figure").Figure
+    figure = needed("matplotlib.figure").Figure
     drawn = []
     monkeypatch.setattr(figure, "savefig", lambda self, path: drawn.append(self))
     notebook.draw({"b": np.full((2, 10), 60.0)}, [500, 1000], "curves.png")

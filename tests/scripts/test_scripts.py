@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from helpers import SCRIPTS, printed
+from helpers import SCRIPTS, needed, printed
 
 SMALL = {
     "accuracy.py": ["--seeds", "2", "--epochs", "1", "--limit", "1000"],
@@ -50,7 +50,7 @@ def test_every_script_has_a_small_mode() -> None:
 @pytest.mark.parametrize("script", SMALL)
 def test_a_script_prints_a_table_with_two_rows(script: str) -> None:
     if script == "scikit_learn.py":
-        pytest.importorskip("sklearn")
+        needed("sklearn")
     command = [sys.executable, str(SCRIPTS / script), *SMALL[script]]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     rows = [line for line in done.stdout.splitlines() if line.startswith("| ")]
@@ -62,7 +62,7 @@ def test_a_script_prints_a_table_with_two_rows(script: str) -> None:
 @pytest.mark.parametrize("script", SMALL)
 def test_a_script_says_what_it_is_for(script: str) -> None:
     if script == "scikit_learn.py":
-        pytest.importorskip("sklearn")
+        needed("sklearn")
     command = [sys.executable, str(SCRIPTS / script), "--help"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "usage:" in done.stdout
@@ -199,7 +199,7 @@ def test_the_notebook_says_what_depends_on_the_iterations() -> None:
 
 
 def test_the_notebook_draws_its_curves(tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib")
+    needed("matplotlib")
     picture = tmp_path / "curves.png"
     options = ["--only", "c7", "--seeds", "1", "--iterations", "200", "--picture", str(picture)]
     command = [sys.executable, str(SCRIPTS / "notebook.py"), *options]
@@ -219,7 +219,7 @@ def test_the_notebook_draws_its_curves(tmp_path: Path) -> None:
 )
 def test_the_notebook_answers_a_mistake_before_it_trains(options: list[str], message: str) -> None:
     if "--picture" in options:
-        pytest.importorskip("matplotlib")
+        needed("matplotlib")
     command = [sys.executable, str(SCRIPTS / "notebook.py"), *options]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 2
@@ -240,7 +240,7 @@ def test_the_notebook_falls_back_with_one_plain_line() -> None:
 @pytest.mark.parametrize("task", ["regression", "multilabel", "classification"])
 def test_scores_reach_those_of_scikit_learn(task: str) -> None:
     """With the same settings, over ten seeds, within one standard error of the difference."""
-    pytest.importorskip("sklearn")
+    needed("sklearn")
     script = runpy.run_path(str(SCRIPTS / "scikit_learn.py"))
     ours, theirs = script["scores"](task, 10)
     assert ours.mean() >= theirs.mean() - script["standard_error"](ours, theirs)

@@ -13,8 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers import (
-    DRAWN_AVERAGES,
-    DRAWN_OPTIMIZERS,
+    DRAWN,
     anything,
     assert_same,
     both,
@@ -55,11 +54,11 @@ def test_every_combination_is_trained_as_it_is_written(seed: int) -> None:
     """
     model, loss = anything(seed)
     draw = random.Random(seed)
-    optimizers = [name for name in DRAWN_OPTIMIZERS if name != "lion"]
+    optimizers = [name for name in DRAWN["optimizer"] if name != "lion"]
     x = RNG.normal(size=(41, model.network.fan_in))
     fast, plain = both(
         model, x, targets(model, 41, RNG), loss=loss, learning_rate=0.01,
-        optimizer=draw.choice(optimizers), average=draw.choice([None, *DRAWN_AVERAGES]),
+        optimizer=draw.choice(optimizers), average=draw.choice([None, *DRAWN["average"]]),
         clip_norm=draw.choice([None, 0.5]), accumulate=draw.choice([1, 3]),
         weight_decay=draw.choice([0.0, 0.01]), seed=seed,
         sample_weight=draw.choice([None, RNG.uniform(0.5, 1.5, size=41)]),
