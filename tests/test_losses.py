@@ -1,6 +1,8 @@
-"""Losses: values by other means, stability, targets, weights, probabilities."""
+"""Losses: exact values and derivatives, stability, targets, weights, probabilities."""
 
-import math
+import cmath
+from collections.abc import Callable
+from dataclasses import fields
 
 import numpy as np
 import pytest
@@ -17,10 +19,10 @@ from xpnet.losses import (
     Focal,
     Hinge,
     Huber,
+    Loss,
     Pinball,
     Poisson,
     SoftmaxCrossEntropy,
-    SoftmaxSquaredError,
     SquaredError,
     dense_targets,
 )
@@ -28,125 +30,179 @@ from xpnet.losses import (
 Z = np.asarray([[1.0, 2.0, 0.5], [-1.0, 0.0, 3.0]])
 
 
-def test_softmax_cross_entropy_by_hand(xp: Library) -> None:
-    value, _ = SoftmaxCrossEntropy().forward(xp.array(Z), xp.array([1, 0]))
-    by_hand = -sum(
-        math.log(math.exp(z[t]) / sum(math.exp(v) for v in z))
-        for z, t in zip(Z.tolist(), (1, 0), strict=True)
+def positive(x: complex) -> complex:
+    """max(x, 0), with derivative 0 at the kink."""
+    return x if x.real > 0 else 0.0
+
+
+def log_sum(z: list[complex]) -> complex:
+    """log Σ_k e^z_k."""
+    top = max(v.real for v in z)
+    return top + cmath.log(sum(cmath.exp(v - top) for v in z))
+
+
+def log_softmax(z: list[complex]) -> list[complex]:
+    return [v - log_sum(z) for v in z]
+
+
+def softmax(z: list[complex]) -> list[complex]:
+    return [cmath.exp(v) for v in log_softmax(z)]
+
+
+def each(term: Callable[..., complex]) -> Callable[..., complex]:
+    """The mean over the columns of one row, where `term` takes a logit and its target."""
+    return lambda z, t, *parameter: (
+        sum(term(z_j, t_j, *parameter) for z_j, t_j in zip(z, t, strict=True)) / len(z)
     )
-    assert float(to_numpy(value)) == pytest.approx(by_hand / 2, rel=xp.tolerance(1e-14))
 
 
-def test_softmax_squared_error_by_hand(xp: Library) -> None:
-    """z = (log 1, log 2, log 5), so p = (1, 2, 5) / 8; the label is 0.
+def softmax_cross_entropy(z, t, smoothing=0.0):
+    smooth = [(1 - smoothing) * t_c + smoothing / len(z) for t_c in t]
+    return -sum(t_c * log_p for t_c, log_p in zip(smooth, log_softmax(z), strict=True))
 
-    p - t = (-7, 2, 5) / 8                          L  = (49 + 4 + 25) / 64 = 78/64
-    e = 2 (p - t) = (-14, 4, 10) / 8                Σ e_c p_c = (-14 + 8 + 50) / 64 = 44/64
-    e - Σ e_c p_c = (-112, 32, 80) / 64 - 44/64     = (-156, -12, 36) / 64
-    dz = p (e - Σ e_c p_c) = (-156, -24, 180) / 512
+
+def binary_cross_entropy(z, t):
+    """-t log p - (1 - t) log(1 - p), p = 1 / (1 + e^-z)."""
+    return t * log_sum([0.0, -z]) + (1 - t) * log_sum([0.0, z])
+
+
+def hinge(z, t):
+    s = sum(t_c * z_c for t_c, z_c in zip(t, z, strict=True))
+    return sum((1 - t_c) * positive(1 + z_c - s) for t_c, z_c in zip(t, z, strict=True)) / len(z)
+
+
+def focal(z, t, gamma=2.0):
+    log_p, p = log_softmax(z), softmax(z)
+    q = [sum(p[:c] + p[c + 1 :]) for c in range(len(z))]
+    return -sum(t[c] * q[c] ** gamma * log_p[c] for c in range(len(z)))
+
+
+def binary_focal(z, t, gamma=2.0):
+    return focal([z, 0.0], [t, 1 - t], gamma)
+
+
+def huber(z, t, delta=1.0):
+    d = positive(z - t) + positive(t - z)
+    return d * d / 2 if d.real <= delta else delta * (d - delta / 2)
+
+
+def pinball(z, t, quantiles=(0.5,)):
+    q = quantiles * len(z) if len(quantiles) == 1 else quantiles
+    terms = zip(q, z, t, strict=True)
+    return sum(a * positive(v - u) + (1 - a) * positive(u - v) for a, u, v in terms) / len(z)
+
+
+EXACT = {
+    "softmax-cross-entropy": softmax_cross_entropy,
+    "softmax-squared-error": lambda z, t: sum(
+        (p_c - t_c) ** 2 for p_c, t_c in zip(softmax(z), t, strict=True)
+    ),
+    "binary-cross-entropy": each(binary_cross_entropy),
+    "squared-error": each(lambda z, t: (z - t) ** 2),
+    "hinge": hinge,
+    "focal": focal,
+    "binary-focal": each(binary_focal),
+    "absolute-error": each(lambda z, t: positive(z - t) + positive(t - z)),
+    "huber": each(huber),
+    "pinball": pinball,
+    "poisson": each(lambda z, t: cmath.exp(z) - t * z),
+}
+"""The published loss of one row of logits z, complex for `compare`, and targets t."""
+OTHERS = {
+    "softmax-cross-entropy": [0.1],
+    "focal": [0.0, 0.5],
+    "binary-focal": [0.0, 0.5],
+    "huber": [0.5],
+    "pinball": [(0.1, 0.5, 0.9), (0.25,)],
+}
+"""Parameters other than the default; the default is that of the function in EXACT."""
+LOGITS = [[1.0, 2.0, 0.5], [-1.0, 0.0, 3.0], [-6.0, 2.5, 1.5], [1.5, 0.5, 0.0]]
+TARGETS = {  # hinge is at its kink in row 0, column 0
+    "softmax": [[0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.25, 0.25, 0.5]],
+    "sigmoid": [[1.0, 0.0, 0.25], [0.0, 1.0, 1.0], [0.0, 0.75, 1.0], [1.0, 0.5, 0.0]],
+    # z - t is 0, and on both sides below, at and above 0.5 and 1
+    "identity": [[1.0, 1.75, 0.75], [-1.5, 0.5, 2.25], [-7.0, 3.5, 2.25], [-2.5, 4.5, -0.125]],
+    "exp": [[0.0, 1.0, 5.0], [2.0, 0.0, 30.0], [0.0, 12.0, 4.0], [3.0, 1.0, 1.0]],
+}
+
+
+def compare(xp: Library, name: str, z, t, *parameter, w=None, given=None) -> None:
+    """L and ∂L/∂z for the targets `given` are those of EXACT for t, to a few roundings.
+
+    A derivative is Im l(z + ih) / h (Squire & Trapp, 1998): no difference, so no cancellation.
     """
-    value, cache = SoftmaxSquaredError().forward(xp.array(np.log([[1.0, 2, 5]])), xp.array([0]))
-    assert float(to_numpy(value)) == pytest.approx(78 / 64, rel=xp.tolerance(1e-14))
-    expected = np.asarray([[-156, -24, 180]]) / 512
-    assert difference(SoftmaxSquaredError().backward(cache), expected) < xp.tolerance(1e-14)
+    loss, n, h = LOSSES[name](*parameter), len(z), 1e-30
+    given = xp.array(t if given is None else given)
+    value, cache = loss.forward(xp.array(z), given, w and xp.array(w))
+    w, row = w or [1.0] * n, EXACT[name]
+    L = sum(w[i] * row(z[i], t[i], *parameter) for i in range(n)) / n
+    dz = np.zeros((n, len(z[0])))
+    for i, j in np.ndindex(dz.shape):
+        moved = [z_ik + (k == j) * h * 1j for k, z_ik in enumerate(z[i])]
+        dz[i, j] = w[i] / n * row(moved, t[i], *parameter).imag / h
+    assert float(to_numpy(value)) == pytest.approx(L.real, rel=xp.tolerance(1e-14))
+    assert difference(loss.backward(cache), dz) < xp.tolerance(1e-14)
 
 
-def test_binary_cross_entropy_by_hand(xp: Library) -> None:
-    t = np.asarray([[1.0, 0, 1], [0, 0.25, 1]])
-    value, _ = BinaryCrossEntropy().forward(xp.array(Z), xp.array(t))
-    p = 1 / (1 + np.exp(-Z))
-    by_hand = -np.mean(t * np.log(p) + (1 - t) * np.log(1 - p))
-    assert float(to_numpy(value)) == pytest.approx(by_hand, rel=xp.tolerance(1e-14))
-
-
-def test_squared_error_by_hand() -> None:
-    value, cache = SquaredError().forward(Z, np.zeros((2, 3)))
-    assert value == pytest.approx(np.mean(Z**2), rel=1e-15)
-    assert SquaredError().backward(cache).tolist() == (2 * Z / 6).tolist()
+def test_every_loss_has_exact_values() -> None:
+    """A loss that takes a parameter needs another value of it in OTHERS."""
+    with_parameter = {name for name, loss in LOSSES.items() if fields(loss)}
+    for table, names in ((EXACT, set(LOSSES)), (OTHERS, with_parameter)):
+        assert table.keys() == names, f"missing or unknown: {table.keys() ^ names}"
 
 
 @pytest.mark.parametrize(
-    ("name", "t"),
-    [
-        ("CrossEntropyLoss", [1, 0]),
-        ("BCEWithLogitsLoss", Z > 0),
-        ("MSELoss", Z * 2),
-        ("MultiMarginLoss", [1, 0]),
-        ("L1Loss", Z * 2),
-        ("HuberLoss", Z * 2),
-        ("PoissonNLLLoss", [[0, 1, 5], [2, 0, 3]]),
-    ],
+    ("name", "parameter"),
+    [(name, ()) for name in LOSSES] + [(name, (p,)) for name in OTHERS for p in OTHERS[name]],
 )
-def test_values_and_gradients_are_torchs(name: str, t) -> None:
+def test_values_and_derivatives_are_exact(xp: Library, name: str, parameter: tuple) -> None:
+    z, t = LOGITS, TARGETS[LOSSES[name].output]
+    compare(xp, name, z, t, *parameter)
+    compare(xp, name, z, t, *parameter, w=[0.5, 2.0, 1.0, 3.0])
+
+
+@pytest.mark.parametrize("name", [name for name in LOSSES if name != "poisson"])
+def test_values_and_derivatives_are_exact_at_1e4(xp: Library, name: str) -> None:
+    """But for e^10000, which is no number of any type; the last row is not shifted with others."""
+    z, loss = [[1e4, -1e4], [-1e4, 1e4], [0.0, 1.0]], LOSSES[name]()
+    compare(xp, name, z, [[1.0, 0.0]] * 3)
+    if loss.output != "identity":
+        p = to_numpy(loss.probabilities(xp.array(z)))
+        assert p[:2].tolist() == [[1.0, 0.0], [0.0, 1.0]]
+
+
+TORCHS = [
+    (SoftmaxCrossEntropy(), "CrossEntropyLoss()", [1, 0]),
+    (SoftmaxCrossEntropy(0.1), "CrossEntropyLoss(label_smoothing=0.1)", [1, 0]),
+    (BinaryCrossEntropy(), "BCEWithLogitsLoss()", [[0.0, 1.0, 1.0], [0.0, 0.25, 1.0]]),
+    (SquaredError(), "MSELoss()", Z * 2),
+    (Hinge(), "MultiMarginLoss()", [1, 0]),
+    (AbsoluteError(), "L1Loss()", Z * 2),
+    (Huber(), "HuberLoss()", Z * 2),
+    (Poisson(), "PoissonNLLLoss()", [[0.0, 1.0, 5.0], [2.0, 0.0, 3.0]]),
+]
+
+
+@pytest.mark.parametrize(("ours", "theirs", "t"), TORCHS, ids=[theirs for _, theirs, _ in TORCHS])
+def test_values_and_gradients_are_torchs(ours: Loss, theirs: str, t) -> None:
     torch = needed("torch")
-    ours = {
-        "CrossEntropyLoss": SoftmaxCrossEntropy(),
-        "BCEWithLogitsLoss": BinaryCrossEntropy(),
-        "MSELoss": SquaredError(),
-        "MultiMarginLoss": Hinge(),
-        "L1Loss": AbsoluteError(),
-        "HuberLoss": Huber(),
-        "PoissonNLLLoss": Poisson(),
-    }[name]
-    t = np.asarray(t) if np.ndim(t) == 1 else np.asarray(t, dtype=float)
-    z = torch.tensor(Z, requires_grad=True)
-    expected = getattr(torch.nn, name)()(z, torch.tensor(t))
+    t, z = np.asarray(t), torch.tensor(Z, requires_grad=True)
+    expected = eval(f"torch.nn.{theirs}", {"torch": torch})(z, torch.tensor(t))
     expected.backward()
     value, cache = ours.forward(Z, t)
     assert value == pytest.approx(float(expected.detach()), rel=1e-14)
     assert difference(ours.backward(cache), z.grad) < 1e-14
 
 
-def test_huber_by_hand() -> None:
-    """d = 0.2 and -3 with δ = 0.5: ½ 0.04, and 0.5 (3 - 0.25)."""
-    value, cache = Huber(0.5).forward(np.asarray([[1.2, -2.0]]), np.asarray([[1.0, 1.0]]))
-    assert value == pytest.approx((0.02 + 1.375) / 2, rel=1e-14)
-    assert difference(Huber(0.5).backward(cache), [[0.1, -0.25]]) < 1e-14
-
-
-def test_pinball_is_scikit_learns(xp: Library) -> None:
-    """A quantile for each output, all of them compared with the one target."""
-    metrics = needed("sklearn.metrics")
-    loss, t = Pinball((0.1, 0.5, 0.9)), [[0.7], [-0.4]]
-    value, _ = loss.forward(xp.array(Z), xp.array(t))
-    assert float(loss.forward(xp.array(Z), xp.array(np.ravel(t)))[0]) == float(value)
-    each = [
-        metrics.mean_pinball_loss(np.ravel(t), Z[:, j], alpha=q)
-        for j, q in enumerate(loss.quantiles)
-    ]
-    assert float(to_numpy(value)) == pytest.approx(np.mean(each), rel=xp.tolerance(1e-14))
-
-
-def test_pinball_at_its_minimum_has_gradient_0() -> None:
-    """Of 101 targets, a tenth is below the 11th, if that counts as neither."""
-    t = np.random.default_rng(0).permutation(np.arange(101.0))[:, None]
-    loss = Pinball((0.1,))
-    _, cache = loss.forward(np.full((101, 1), 10.0), t)
-    assert abs(loss.backward(cache).sum()) * 101 == pytest.approx(0, abs=1e-12)
+def test_one_target_per_sample_serves_every_quantile(xp: Library) -> None:
+    z, t = Z[:, :2].tolist(), [[0.7, 0.7], [-0.4, -0.4]]
+    for given in ([[0.7], [-0.4]], [0.7, -0.4]):
+        compare(xp, "pinball", z, t, (0.1, 0.9), given=given)
 
 
 def test_pinball_with_a_wrong_number_of_quantiles_is_refused() -> None:
     with pytest.raises(UsageError, match="2 quantiles for 3 outputs"):
         Pinball((0.1, 0.9)).forward(Z, Z)
-
-
-@pytest.mark.parametrize(
-    ("focal", "plain"),
-    [(Focal(0.0), SoftmaxCrossEntropy()), (BinaryFocal(0.0), BinaryCrossEntropy())],
-)
-def test_focal_with_gamma_0_is_the_cross_entropy(focal, plain) -> None:
-    t = np.asarray([1, 0])
-    (value, cache), (expected, expected_cache) = (a.forward(Z, t) for a in (focal, plain))
-    assert value == pytest.approx(expected, rel=1e-14)
-    assert difference(focal.backward(cache), plain.backward(expected_cache)) < 1e-14
-
-
-def test_focal_by_hand() -> None:
-    """p = (1, 2, 5) / 8, label 0: -(7/8)² log(1/8); of σ(0) = ½, yes: -¼ log ½."""
-    value, _ = Focal().forward(np.log([[1.0, 2, 5]]), np.asarray([0]))
-    assert value == pytest.approx(49 / 64 * math.log(8), rel=1e-14)
-    value, _ = BinaryFocal().forward(np.zeros((1, 1)), np.ones((1, 1)))
-    assert value == pytest.approx(0.25 * math.log(2), rel=1e-14)
 
 
 def test_focal_is_smooth_where_it_is_sure(xp: Library) -> None:
@@ -174,28 +230,6 @@ def test_parameters_outside_are_refused(wrong) -> None:
         wrong()
 
 
-def test_label_smoothing_is_torchs() -> None:
-    torch = needed("torch")
-    expected = torch.nn.CrossEntropyLoss(label_smoothing=0.1)(torch.tensor(Z), torch.tensor([1, 0]))
-    value, _ = SoftmaxCrossEntropy(0.1).forward(Z, np.asarray([1, 0]))
-    assert value == pytest.approx(float(expected), rel=1e-14)
-
-
-def test_rows_of_other_sizes_do_not_matter(xp: Library) -> None:
-    """Each row is shifted by its own maximum: by that of all, the second would vanish."""
-    z, t = xp.array([[2000.0, 2001.0], [0.0, 1.0]]), xp.array([0, 0])
-    value, cache = SoftmaxCrossEntropy().forward(z, t)
-    assert float(to_numpy(value)) == pytest.approx(math.log1p(math.e), rel=xp.tolerance(1e-14))
-    dz = to_numpy(SoftmaxCrossEntropy().backward(cache))
-    assert difference(dz[1], dz[0]) < xp.tolerance(1e-13)
-
-
-def test_half_of_the_absolute_error_is_the_pinball_loss_of_the_median() -> None:
-    (value, cache), (twice, twice_cache) = (a().forward(Z, 2 * Z) for a in (Pinball, AbsoluteError))
-    assert value == pytest.approx(twice / 2, rel=1e-14)
-    assert difference(Pinball().backward(cache), AbsoluteError().backward(twice_cache) / 2) < 1e-14
-
-
 def test_kinks_are_0_where_slopes_jump() -> None:
     """By 2 at d = 0 and by 1 - q + q; at |d| = δ the second derivative; where 1 + z = s."""
     z, t = np.asarray([[1.0, -2.5]]), np.asarray([[1.0, -2.0]])
@@ -217,19 +251,6 @@ def test_each_output_has_the_likelihoods_loss() -> None:
     assert [name for name, loss in LOSSES.items() if loss.spreads] == ["pinball"]
 
 
-@pytest.mark.parametrize("name", [name for name in LOSSES if name != "poisson"])
-def test_nothing_overflows_at_1e4(xp: Library, name: str) -> None:
-    """But for e^10000, which is no number of any type."""
-    z, t = xp.array([[1e4, -1e4], [-1e4, 1e4]]), xp.array([0, 0])
-    loss = LOSSES[name]()
-    value, cache = loss.forward(z, t)
-    assert np.isfinite(float(to_numpy(value)))
-    assert np.all(np.isfinite(to_numpy(loss.backward(cache))))
-    if loss.output != "identity":
-        p = to_numpy(loss.probabilities(z))
-        assert p.tolist() == [[1.0, 0.0], [0.0, 1.0]]
-
-
 @pytest.mark.parametrize("name", [name for name in LOSSES if not LOSSES[name].spreads])
 @pytest.mark.parametrize("dtype", ["int32", "uint8"])
 def test_labels_and_one_hot_rows_mean_the_same(xp: Library, name: str, dtype: str) -> None:
@@ -239,24 +260,11 @@ def test_labels_and_one_hot_rows_mean_the_same(xp: Library, name: str, dtype: st
     assert float(loss.forward(z, labels)[0]) == float(loss.forward(z, one_hot)[0])
 
 
-@pytest.mark.parametrize("name", LOSSES)
-def test_a_weight_of_2_is_a_sample_twice(xp: Library, name: str) -> None:
-    """The mean of two samples weighted 4/3 and 2/3 is that of three samples, one of them twice."""
-    loss = LOSSES[name]()
-    weighted, cache = loss.forward(xp.array(Z), xp.array([1, 0]), xp.array([4 / 3, 2 / 3]))
-    twice, _ = loss.forward(xp.array(Z[[0, 0, 1]]), xp.array([1, 1, 0]))
-    assert float(weighted) == pytest.approx(float(twice), rel=xp.tolerance(1e-14))
-    plain = loss.backward(loss.forward(xp.array(Z), xp.array([1, 0]))[1])
-    scaled = np.asarray([[4 / 3], [2 / 3]]) * to_numpy(plain)
-    assert difference(loss.backward(cache), scaled) < xp.tolerance(1e-15)
-
-
 def test_a_single_output_takes_flat_targets(xp: Library) -> None:
-    z, t = xp.array([[0.5], [-1.0]]), xp.array([1, 0])
-    value, cache = BinaryCrossEntropy().forward(z, t)
-    expected = (math.log1p(math.exp(-0.5)) + math.log1p(math.exp(-1))) / 2
-    assert float(to_numpy(value)) == pytest.approx(expected, rel=xp.tolerance(1e-14))
-    assert tuple(BinaryCrossEntropy().backward(cache).shape) == (2, 1)
+    """Integers or not: with one column they are no labels."""
+    for t in ([1, 0, 1], [1.0, 0.0, 0.25]):
+        z = [[0.5], [-1.0], [2.0]]
+        compare(xp, "binary-cross-entropy", z, [[t_i] for t_i in t], given=t)
 
 
 @pytest.mark.parametrize("name", LOSSES)
@@ -290,4 +298,4 @@ def test_targets_of_another_shape_are_refused() -> None:
 def test_flat_numbers_for_several_outputs_are_no_labels() -> None:
     """As labels 1.7 would be 1, and a target of 250.0 no column at all."""
     with pytest.raises(UsageError, match="labels of type float64; expected integers"):
-        SquaredError().forward(Z, Z[:, 0])
+        SquaredError().forward(Z[:, :2], Z[:, 0])
