@@ -1,4 +1,7 @@
-"""Schedules: where they begin, peak and end."""
+"""Schedules: their exact factors; torch; where they begin, peak and end."""
+
+from dataclasses import fields
+from math import sqrt
 
 import numpy as np
 import pytest
@@ -19,21 +22,61 @@ from xpnet.schedules import (
     Warmup,
 )
 
+EXACT = {
+    "constant": {(): {0.0: 1, 0.5: 1, 0.999: 1}},
+    "cosine": {(): {0.0: 1, 1 / 4: (1 + sqrt(1 / 2)) / 2, 1 / 3: 3 / 4, 0.5: 1 / 2, 2 / 3: 1 / 4}},
+    "exponential": {
+        (): {0.0: 1, 0.25: sqrt(0.1), 0.5: 0.1, 0.75: 0.1 * sqrt(0.1)},
+        (1 / 16,): {0.0: 1, 0.25: 1 / 2, 0.5: 1 / 4, 0.75: 1 / 8},
+        (1.0,): {0.9: 1},
+    },
+    "inverse-scaling": {
+        (): {0.0: 1, 0.03: 1 / 2, 0.08: 1 / 3, 0.15: 1 / 4, 0.99: 1 / 10},
+        (2.0, 20.0): {0.0: 1, 0.05: 1 / 4, 0.1: 1 / 9, 0.95: 1 / 400},
+    },
+    "one-cycle": {
+        (): {0.0: 0.04, 0.1: 0.52, 0.2: 1, 0.2 + 0.8 / 3: 3 / 4, 0.6: 1 / 2, 0.2 + 1.6 / 3: 1 / 4},
+        (0.2, 0.4): {0.0: 0.2, 0.1: 0.4, 0.4: 1, 0.6: 3 / 4, 0.7: 1 / 2, 0.8: 1 / 4},
+        (0.04, 0.0): {0.0: 1, 1 / 3: 3 / 4},
+    },
+    "plateau": {(): {0.0: 1, 0.5: 1, 0.999: 1}, (0.5, 2): {0.999: 1}},
+    "polynomial": {
+        (): {0.0: 1, 0.25: 3 / 4, 0.9: 1 / 10},
+        (3.0,): {0.0: 1, 0.25: 27 / 64, 0.9: 1 / 1000},
+    },
+    "step": {
+        (): {0.0: 1, 0.49: 1, 0.5: 0.1, 0.74: 0.1, 0.75: 0.01, 0.999: 0.01},
+        (0.5, (0.2,)): {0.0: 1, 0.19: 1, 0.2: 0.5, 0.999: 0.5},
+        (1.0,): {0.9: 1},
+    },
+    "warm-restarts": {  # cycles of 1, 2 and 4 sevenths of the run; of halves
+        (): {0.0: 1, 1 / 14: 1 / 2, 1 / 7: 1, 2 / 7: 1 / 2, 3 / 7: 1, 13 / 21: 3 / 4, 5 / 7: 1 / 2},
+        (2, 1.0): {0.0: 1, 1 / 6: 3 / 4, 1 / 4: 1 / 2, 1 / 2: 1, 3 / 4: 1 / 2},
+    },
+}
+"""By name and arguments: the factor at each s, the part of the run that is over."""
+
+
+def test_every_schedule_has_exact_values() -> None:
+    """With the defaults, and with every parameter."""
+    missing = EXACT.keys() ^ SCHEDULES.keys()
+    assert not missing, f"missing or unknown: {missing}"
+    for name, schedule in SCHEDULES.items():
+        given = {len(parameters) for parameters in EXACT[name]}
+        assert given >= {0, len(fields(schedule))}, f"{name}: defaults or a parameter are missing"
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_factors_are_exact(name: str) -> None:
+    for parameters, factors in EXACT[name].items():
+        found = {s: SCHEDULES[name](*parameters)(s) for s in factors}
+        assert found == pytest.approx(factors, rel=1e-14, abs=1e-14)
+
 
 @pytest.mark.parametrize("name", SCHEDULES)
 def test_factors_are_numbers_from_0_to_1(name: str) -> None:
     factors = [SCHEDULES[name]()(s) for s in np.linspace(0, 1, 1001).tolist()[:-1]]
     assert all(type(factor) is float and 0 < factor <= 1 for factor in factors)
-
-
-def test_constant() -> None:
-    assert [Constant()(s) for s in (0.0, 0.5, 0.999)] == [1.0] * 3
-
-
-def test_step_goes_down_at_its_milestones() -> None:
-    assert [Step()(s) for s in (0, 0.49, 0.5, 0.74, 0.75)] == pytest.approx([1, 1, 0.1, 0.1, 0.01])
-    assert Step(0.5, (0.2,))(0.3) == 0.5
-    assert Step(1.0)(0.9) == Exponential(1.0)(0.9) == 1
 
 
 TORCHS = {
@@ -83,6 +126,7 @@ def test_plateau_is_torchs_with_a_patience_of_one_less() -> None:
 
 
 def test_plateau_waits_for_its_patience() -> None:
+    assert [ReduceOnPlateau().after([1.0] * n) for n in (3, 4)] == pytest.approx([1, 0.1])
     plateau = ReduceOnPlateau(0.1, 2)
     assert [plateau.after([1.0] * n) for n in range(6)] == pytest.approx([1, 1, 1, 0.1, 0.1, 0.01])
     assert plateau.after([1.0, 0.9, 0.8, 0.7, 0.6]) == plateau(0.5) == 1
@@ -90,12 +134,6 @@ def test_plateau_waits_for_its_patience() -> None:
     assert plateau.after([-10.0, -10.0, -10.0]) == plateau.after([-10.0, -9.0, -8.0])
     assert plateau.after([-10.0, -10.0, -10.0]) == pytest.approx(0.1)
     assert plateau.after([-10.0, -10.1, -10.2]) == 1
-
-
-def test_inverse_scaling_is_scikit_learns_per_step() -> None:
-    assert [InverseScaling(0.5, 20)(t / 20) for t in range(20)] == pytest.approx(
-        [(1 + t) ** -0.5 for t in range(20)], rel=1e-12
-    )
 
 
 def test_a_warm_up_rises_to_the_first_factor_and_leaves_the_rest() -> None:
@@ -121,31 +159,7 @@ def test_parameters_outside_are_refused(wrong) -> None:
         wrong()
 
 
-def test_one_cycle_rises_linearly_peaks_and_falls_as_a_cosine() -> None:
-    cycle = OneCycle()
-    assert cycle(0) == 0.04
-    assert cycle(0.1) == pytest.approx(0.52)
-    assert cycle(0.2) == 1
-    assert cycle(0.6) == pytest.approx(0.5)
-    assert cycle(0.999) < 1e-5
-    assert OneCycle(warmup=0)(0) == 1
-
-
 @pytest.mark.parametrize("warmup", [-0.1, 1.0, float("nan")])
 def test_a_warmup_outside_is_refused(warmup: float) -> None:
     with pytest.raises(UsageError, match="expected 0 <= warmup < 1"):
         OneCycle(warmup=warmup)
-
-
-def test_names_stand_for_what_they_say() -> None:
-    assert {name: schedule() for name, schedule in SCHEDULES.items()} == {
-        "one-cycle": OneCycle(0.04, 0.2),
-        "cosine": Cosine(),
-        "step": Step(0.1, (0.5, 0.75)),
-        "constant": Constant(),
-        "exponential": Exponential(0.01),
-        "inverse-scaling": InverseScaling(0.5, 100.0),
-        "polynomial": Polynomial(1.0),
-        "warm-restarts": WarmRestarts(3, 2.0),
-        "plateau": ReduceOnPlateau(0.1, 3),
-    }
