@@ -1,36 +1,239 @@
 """Each layer by itself; their derivatives are tested with the network's."""
 
+import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 from helpers import Library, difference
 
+import xpnet
+from xpnet.activations import Activation
 from xpnet.arrays import to_numpy
+from xpnet.data.model_file import LAYERS
 from xpnet.errors import UsageError
 from xpnet.layers import Dense, Dropout, Layer, Noise, Rescale, Standardize
 from xpnet.network import Network
-from xpnet.normalization import BatchNorm, LayerNorm
-from xpnet.random import normal_units
+from xpnet.normalization import NORMALIZATIONS, BatchNorm, LayerNorm
+
+NAMES = {name for name, layer in LAYERS.items() if not issubclass(layer, Activation)}
 
 
-def test_dense_is_the_formula_written_out() -> None:
-    x, W, b = np.asarray([[1.0, 2.0]]), np.asarray([[1.0, 2, 3], [4, 5, 6]]), np.ones(3)
-    y, cache = Dense(2, 3).forward({"W": W, "b": b}, x)
-    assert y.tolist() == [[10, 13, 16]]
-    dx, grads = Dense(2, 3).backward({"W": W, "b": b}, cache, np.asarray([[1.0, 0, -1]]))
-    assert dx.tolist() == [[-2, -2]]
-    assert grads["W"].tolist() == [[1, 0, -1], [2, 0, -2]]
-    assert grads["b"].tolist() == [1, 0, -1]
+class Exact(NamedTuple):
+    """A layer, its arrays p, x and dy; y, dx and the gradients, worked out by hand.
+
+    `inferred` is y when predicting, where it differs; `refreshed` are the next buffers, where a
+    step changes them.
+    """
+
+    layer: Layer
+    p: dict[str, Any]
+    x: Any
+    y: Any
+    dy: Any
+    dx: Any
+    grads: dict[str, Any]
+    inferred: Any = None
+    refreshed: dict[str, Any] | None = None
 
 
-def test_dense_without_bias_has_no_b() -> None:
-    layer = Dense(2, 3, bias=False)
-    p = {"W": np.ones((2, 3))}
-    y, cache = layer.forward(p, np.ones((4, 2)))
-    assert list(layer.shapes) == list(layer.backward(p, cache, y)[1]) == ["W"]
-    assert y.tolist() == [[2.0] * 3] * 4
+# The random units of the key (1, 2), rows 3 and 4, of 16 bits: see `test_random`.
+KEY = [1, 2, 3]
+UNITS = [
+    [8309, 37385, 50018, 2507, 64494, 34301, 45451, 14021],
+    [27786, 18082, 34901, 49528, 7786, 3495, 37061, 58042],
+]
+KEPT = 65536 / (65536 - 37385)  # at this rate the second unit is just kept
+
+
+def normal_pair(a: int, b: int, c: int, d: int) -> tuple[float, float]:
+    """Box and Muller's two standard normal numbers, of 23 of the 32 bits of a, b and of c, d."""
+    u, v = (((low | high << 16) // 512 + 0.5) / 2**23 for low, high in ((a, b), (c, d)))
+    radius = math.sqrt(-2 * math.log(u))
+    return radius * math.cos(2 * math.pi * v), radius * math.sin(2 * math.pi * v)
+
+
+EPSILON = [[*normal_pair(*row[:4]), normal_pair(*row[4:])[0]] for row in UNITS]
+
+EXACT = {
+    "Standardize": [
+        Exact(
+            Standardize(2),
+            {"mean": [1, 2], "scale": [2, 4]},
+            x=[[5, 0], [-3, 12], [1, 3]],
+            y=[[2, -1 / 2], [-2, 5 / 2], [0, 1 / 4]],
+            dy=[[1, 2], [3, -1], [-4, 6]],
+            dx=[[1 / 2, 1 / 2], [3 / 2, -1 / 4], [-2, 3 / 2]],
+            grads={},
+        )
+    ],
+    "Rescale": [
+        Exact(
+            Rescale(2),
+            {"mean": [1, 2], "scale": [3, 4]},
+            x=[[1, -1], [2, 5]],
+            y=[[4, -2], [7, 22]],
+            dy=[[1, 2], [-3, 5]],
+            dx=[[3, 8], [-9, 20]],
+            grads={},
+        )
+    ],
+    "Noise": [
+        Exact(
+            Noise(2.0),
+            {"key": KEY},
+            x=[[1, 2, 3], [-4, 5, 6]],
+            y=[
+                [1 + 2 * EPSILON[0][0], 2 + 2 * EPSILON[0][1], 3 + 2 * EPSILON[0][2]],
+                [-4 + 2 * EPSILON[1][0], 5 + 2 * EPSILON[1][1], 6 + 2 * EPSILON[1][2]],
+            ],
+            dy=[[1, 2, 3], [4, 5, -6]],
+            dx=[[1, 2, 3], [4, 5, -6]],
+            grads={},
+            inferred=[[1, 2, 3], [-4, 5, 6]],
+        ),
+        Exact(Noise(0.0), {"key": KEY}, x=[[1, 2]], y=[[1, 2]], dy=[[3, 4]], dx=[[3, 4]], grads={}),
+    ],
+    "Dense": [
+        Exact(
+            Dense(2, 3),
+            {"W": [[1, 2, 3], [4, 5, 6]], "b": [10, 20, 30]},
+            x=[[1, 2], [3, -1]],
+            y=[[19, 32, 45], [9, 21, 33]],
+            dy=[[1, 0, -1], [2, 1, 0]],
+            dx=[[-2, -2], [4, 13]],
+            grads={"W": [[7, 3, -1], [0, -1, -2]], "b": [3, 1, -1]},
+        ),
+        Exact(
+            Dense(2, 3, bias=False),
+            {"W": [[1, 2, 3], [4, 5, 6]]},
+            x=[[1, 2], [3, -1]],
+            y=[[9, 12, 15], [-1, 1, 3]],
+            dy=[[1, 0, -1], [2, 1, 0]],
+            dx=[[-2, -2], [4, 13]],
+            grads={"W": [[7, 3, -1], [0, -1, -2]]},
+        ),
+    ],
+    "Dropout": [
+        Exact(
+            Dropout(37385 / 65536),
+            {"key": KEY},
+            x=[[1, 2, 3, 4, 5], [-6, 7, 8, -9, 1]],
+            y=[[0, 2 * KEPT, 3 * KEPT, 0, 5 * KEPT], [0, 0, 0, -9 * KEPT, 0]],
+            dy=[[5, 4, 3, 2, 1], [1, 1, 2, 2, 3]],
+            dx=[[0, 4 * KEPT, 3 * KEPT, 0, KEPT], [0, 0, 0, 2 * KEPT, 0]],
+            grads={},
+            inferred=[[1, 2, 3, 4, 5], [-6, 7, 8, -9, 1]],
+        )
+    ],
+    "BatchNorm": [
+        # Means 2, 7 and 5, variances 2, 6 and 0, r = 2/3, 2/5 and 2;
+        # h = -4/3, 2/3, 2/3; -6/5, 0, 6/5; 0, 0, 0 by columns.
+        Exact(
+            BatchNorm(3, eps=1 / 4, rate=1 / 4),
+            {"gamma": [3, 5, 2], "beta": [1, -2, 4], "mean": [4, 8, 1], "var": [6, 12, 2]},
+            x=[[0, 4, 5], [3, 7, 5], [3, 10, 5]],
+            y=[[-3, -8, 4], [3, -2, 4], [3, 4, 4]],
+            dy=[[0, 1, 6], [1, 1, 0], [2, 2, 0]],
+            dx=[[-2 / 9, 22 / 75, 16], [-8 / 9, -2 / 3, -8], [10 / 9, 28 / 75, -8]],
+            grads={"gamma": [2, 6 / 5, 0], "beta": [3, 4, 6]},
+            inferred=[
+                [-19 / 5, -54 / 7, 28 / 3],
+                [-1 / 5, -24 / 7, 28 / 3],
+                [-1 / 5, 6 / 7, 28 / 3],
+            ],
+            refreshed={"mean": [7 / 2, 31 / 4, 2], "var": [21 / 4, 45 / 4, 3 / 2]},
+        ),
+        # Two samples, of which the variance 1 counts twice; at a rate of 1 nothing else is left.
+        Exact(
+            BatchNorm(1, eps=3.0, rate=1.0),
+            {"gamma": [4], "beta": [1], "mean": [5], "var": [13]},
+            x=[[1], [3]],
+            y=[[-1], [3]],
+            dy=[[1], [2]],
+            dx=[[-3 / 4], [3 / 4]],
+            grads={"gamma": [1 / 2], "beta": [3]},
+            inferred=[[-3], [-1]],
+            refreshed={"mean": [2], "var": [2]},
+        ),
+        # Of one sample no variance is known, and nothing moves.
+        Exact(
+            BatchNorm(2, eps=1 / 4),
+            {"gamma": [3, 5], "beta": [1, -2], "mean": [4, 8], "var": [6, 12]},
+            x=[[7, 9]],
+            y=[[1, -2]],
+            dy=[[2, 5]],
+            dx=[[0, 0]],
+            grads={"gamma": [0, 0], "beta": [2, 5]},
+            inferred=[[23 / 5, -4 / 7]],
+        ),
+    ],
+    "LayerNorm": [
+        # The rows are the columns above, with the same r and h.
+        Exact(
+            LayerNorm(3, eps=1 / 4),
+            {"gamma": [3, 5, 2], "beta": [1, -2, 4]},
+            x=[[0, 3, 3], [4, 7, 10], [5, 5, 5]],
+            y=[[-3, 4 / 3, 16 / 3], [-13 / 5, -2, 32 / 5], [1, -2, 4]],
+            dy=[[0, 1, 2], [1, 1, 2], [6, 0, 0]],
+            dx=[[-2 / 9, 4 / 9, -2 / 9], [-26 / 125, 2 / 5, -24 / 125], [24, -12, -12]],
+            grads={"gamma": [-6 / 5, 2 / 3, 56 / 15], "beta": [7, 2, 4]},
+        )
+    ],
+}
+EVERY = [pytest.param(e, id=f"{name}-{i}") for name in EXACT for i, e in enumerate(EXACT[name])]
+
+
+def test_every_layer_has_exact_values() -> None:
+    assert EXACT.keys() == NAMES
+
+
+def test_every_entry_is_of_its_layer() -> None:
+    assert all(type(e.layer).__name__ == name for name, entries in EXACT.items() for e in entries)
+
+
+@pytest.mark.parametrize("exact", EVERY)
+def test_layers_give_exact_values(xp: Library, exact: Exact) -> None:
+    """Up to the rounding of a few operations."""
+    layer, near = exact.layer, xp.tolerance(1e-14)
+    p = {
+        name: xp.array(np.asarray(a, "int32" if name == "key" else float))
+        for name, a in exact.p.items()
+    }
+    x, dy = (xp.array(np.asarray(a, float)) for a in (exact.x, exact.dy))
+    y, cache = layer.forward(p, x)
+    dx, grads = layer.backward(p, cache, dy)
+    assert y.dtype == dx.dtype == x.dtype
+    assert difference(y, exact.y) < near
+    assert difference(dx, exact.dx) < near
+    assert grads.keys() == exact.grads.keys() == layer.shapes.keys()
+    assert all(difference(a, exact.grads[name]) < near for name, a in grads.items())
+    expected = exact.y if exact.inferred is None else exact.inferred
+    assert difference(layer.infer(p, x), expected) < near
+    expected = {name: p[name] for name in layer.buffers} | (exact.refreshed or {})
+    refreshed = layer.refresh(p, cache)
+    assert refreshed.keys() == expected.keys()
+    assert all(difference(a, expected[name]) < near for name, a in refreshed.items())
+
+
+@pytest.mark.parametrize("exact", EVERY)
+def test_a_layer_says_which_arrays_it_reads(exact: Exact) -> None:
+    layer, p = exact.layer, exact.p
+    shapes = {name: np.shape(a) for name, a in p.items() if name != "key"}
+    assert {**layer.shapes, **layer.buffers} == shapes
+    assert not set(layer.shapes) & set(layer.buffers)
+    assert layer.draws == ("key" in p)
+    assert layer.decayed == (("W",) if "W" in p else ())
+    assert layer.width(np.shape(exact.x)[1]) == np.shape(exact.y)[1]
+
+
+@pytest.mark.parametrize("name", NORMALIZATIONS)
+def test_before_training_scales_are_1_and_shifts_0(name: str) -> None:
+    """Of a new network: inputs and outputs pass as they are, and weights alone are drawn."""
+    for p in xpnet.mlp(4, 5, 2, normalization=name, output="identity").params:
+        for key, a in p.items():
+            assert key == "W" or np.all(a == (key in ("scale", "gamma", "var")))
 
 
 def test_standardize_takes_pixels_and_gives_the_models_dtype(xp: Library) -> None:
@@ -48,27 +251,13 @@ def test_standardize_keeps_the_digits_of_float64() -> None:
     assert y.tolist() == [[-25.0], [0.0], [1.5]]
 
 
-def test_dropout_keeps_the_part_it_should_and_scales_it(xp: Library) -> None:
-    layer, n, width = Dropout(0.3), 200, 500
-    p = {"key": xp.array(np.asarray([1, 2, 0], dtype=np.int32))}
-    y, cache = layer.forward(p, xp.array(np.ones((n, width))))
-    y = to_numpy(y)
+def test_dropout_keeps_the_part_it_should() -> None:
+    """Within 6 standard deviations of a binomial, and what is kept makes up for the rest."""
+    x = np.ones((200, 500))
+    y, _ = Dropout(0.3).forward({"key": np.asarray([1, 2, 0], dtype=np.int32)}, x)
     rounded = round(0.3 * 65536) / 65536
-    assert set(np.unique(y)) == {0, y.max()}
-    assert y.max() == pytest.approx(1 / (1 - rounded), rel=1e-7)
-    kept = np.mean(y > 0)
-    # 6 standard deviations of a binomial of n * width
-    assert abs(kept - (1 - rounded)) < 6 * np.sqrt(0.21 / (n * width))
-    dx, grads = layer.backward(p, cache, xp.array(np.ones((n, width))))
-    assert difference(dx, y) == 0
-    assert grads == {}
-
-
-def test_dropout_masks_are_the_same_bits_on_every_library(xp: Library) -> None:
-    key = np.asarray([1, 2, 0], dtype=np.int32)
-    y, _ = Dropout(0.5).forward({"key": xp.array(key)}, xp.array(np.ones((5, 7))))
-    expected, _ = Dropout(0.5).forward({"key": key}, np.ones((5, 7)))
-    assert difference(y, expected) == 0
+    assert set(np.unique(y)) == {0, 1 / (1 - rounded)}
+    assert abs(np.mean(y > 0) - (1 - rounded)) < 6 * np.sqrt(0.21 / x.size)
 
 
 def test_dropout_of_0_keeps_everything() -> None:
@@ -81,45 +270,6 @@ def test_dropout_of_0_keeps_everything() -> None:
 def test_dropout_outside_is_refused(rate: float) -> None:
     with pytest.raises(UsageError, match="expected 0 <= rate < 1"):
         Dropout(rate)
-
-
-def test_noise_has_the_deviation_it_should(xp: Library) -> None:
-    """Within 6 standard deviations of the estimates from 100,000 draws; 0 when predicting."""
-    layer, n, width = Noise(0.5), 200, 501
-    p = {"key": xp.array(np.asarray([1, 2, 0], dtype=np.int32))}
-    x = xp.array(np.full((n, width), 3.0))
-    y, cache = layer.forward(p, x)
-    noise = (to_numpy(y) - 3.0) / 0.5
-    assert y.dtype == x.dtype
-    assert abs(noise.mean()) < 6 / np.sqrt(noise.size)
-    assert abs(noise.std() - 1) < 6 / np.sqrt(2 * noise.size)
-    assert abs(np.mean(noise**4) - 3) < 6 * np.sqrt(96 / noise.size)
-    assert abs(np.corrcoef(noise[:, 0:500:2].ravel(), noise[:, 1:500:2].ravel())[0, 1]) < 0.03
-    dx, grads = layer.backward(p, cache, y)
-    assert difference(dx, y) == 0
-    assert grads == {}
-    assert layer.infer(p, x) is x
-
-
-def test_noise_is_the_same_on_every_library(xp: Library) -> None:
-    """To the rounding of cos at 2π and of the root of a logarithm: 1e-5 in float32."""
-    key, x = np.asarray([1, 2, 7], dtype=np.int32), np.zeros((5, 7))
-    y, _ = Noise(1.0).forward({"key": xp.array(key)}, xp.array(x))
-    expected, _ = Noise(1.0).forward({"key": key}, x)
-    assert difference(y, expected) < xp.tolerance(1e-13)
-
-
-def test_noise_of_a_row_does_not_depend_on_the_batch() -> None:
-    whole, _ = Noise(1.0).forward({"key": np.asarray([1, 2, 0], dtype=np.int32)}, np.zeros((6, 3)))
-    part, _ = Noise(1.0).forward({"key": np.asarray([1, 2, 4], dtype=np.int32)}, np.zeros((2, 3)))
-    assert np.array_equal(part, whole[4:])
-
-
-def test_noise_is_added() -> None:
-    x, key = np.full((2, 3), 4.0), np.asarray([1, 2, 0], dtype=np.int32)
-    y, _ = Noise(0.5).forward({"key": key}, x)
-    assert np.array_equal(y, x + 0.5 * normal_units(key, 2, 3, x.dtype))
-    assert np.array_equal(Noise(0.0).forward({"key": key}, x)[0], x)
 
 
 @pytest.mark.parametrize("deviation", [-0.1, float("nan"), float("inf")])
@@ -170,14 +320,6 @@ def test_a_max_norm_outside_is_refused(bound: float) -> None:
         Dense(2, 2, max_norm=bound)
 
 
-def test_rescale_maps_deviations_to_the_units_of_the_targets(xp: Library) -> None:
-    p = {"mean": xp.array([1.0, 2.0]), "scale": xp.array([3.0, 4.0])}
-    x = xp.array([[1.0, -1.0]])
-    assert to_numpy(Rescale(2).forward(p, x)[0]).tolist() == [[4.0, -2.0]]
-    assert to_numpy(Rescale(2).infer(p, x)).tolist() == [[4.0, -2.0]]
-    assert to_numpy(Rescale(2).backward(p, None, x)[0]).tolist() == [[3.0, -4.0]]
-
-
 @pytest.mark.parametrize("layer", [Standardize(2), Rescale(2), BatchNorm(2), LayerNorm(2)])
 def test_another_number_of_columns_is_refused(layer: Layer) -> None:
     assert layer.width(2) == 2
@@ -188,9 +330,3 @@ def test_another_number_of_columns_is_refused(layer: Layer) -> None:
 def test_layers_are_values() -> None:
     assert Dense(2, 3) == Dense(2, 3) != Dense(2, 3, bias=False)
     assert hash(Dropout(0.5)) == hash(Dropout(0.5))
-
-
-@pytest.mark.parametrize("layer", [Dense(2, 3), Standardize(2), Dropout(0.5)])
-def test_decayed_and_gradients_are_names_of_shapes(layer: Layer) -> None:
-    assert set(layer.decayed) <= set(layer.shapes)
-    assert not set(layer.shapes) & set(layer.buffers)
