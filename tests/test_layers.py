@@ -186,7 +186,7 @@ EVERY = [pytest.param(e, id=f"{name}-{i}") for name in EXACT for i, e in enumera
 
 
 def test_every_layer_has_exact_values() -> None:
-    assert EXACT.keys() == NAMES
+    assert {*EXACT} == NAMES
 
 
 def test_every_entry_is_of_its_layer() -> None:
