@@ -27,8 +27,9 @@ from xpnet.fast.record import variable
 from xpnet.fast.steps import leaves
 from xpnet.fitting.results import Result
 from xpnet.fitting.training import fit
-from xpnet.losses import LOSSES, Loss
+from xpnet.losses import Loss
 from xpnet.model import Model
+from xpnet.registry import LOSSES
 
 ROOT = Path(__file__).parent.parent
 SCRIPTS = ROOT / "scripts"
@@ -79,12 +80,13 @@ class Library:
         return float64 if self.dtype == "float64" else 1e-5
 
 
-# What a test may need: the name of the package, and the extra of xpnet that installs it.
+# What a test may need: the name of the package, and the extra of xpnet that installs it, or "".
 OPTIONAL = {
     "array_api_strict": ("array-api-strict", "test"),
     "cupy": ("CuPy", "cuda"),
     "jax": ("JAX", "jax"),
     "matplotlib": ("Matplotlib", "test"),
+    "mypy": ("mypy", ""),
     "pooch": ("pooch", "test"),
     "sklearn": ("scikit-learn", "test"),
     "torch": ("PyTorch", "torch"),
@@ -96,6 +98,8 @@ def needed(module: str) -> Any:
     """Import a module, or skip the test if its package is not installed."""
     name, extra = OPTIONAL[module.partition(".")[0]]
     install = f'pip install "xpnet[{extra}]" (in a clone: ".[{extra}]")'
+    if not extra:
+        install = f"pip install {module}"
     return pytest.importorskip(module, reason=f"{name} is not installed; {install}")
 
 

@@ -6,21 +6,11 @@ import numpy as np
 import pytest
 from helpers import Library, difference, needed
 
-from xpnet.activations import (
-    ACTIVATIONS,
-    ELU,
-    SELU,
-    HardSigmoid,
-    LeakyReLU,
-    ReLU,
-    ScaledTanh,
-    Sigmoid,
-    Tanh,
-)
+from xpnet.activations import ELU, SELU, HardSigmoid, LeakyReLU, ReLU, ScaledTanh, Sigmoid, Tanh
 from xpnet.arrays import to_numpy
 from xpnet.errors import UsageError
-from xpnet.initializers import initial_weights
 from xpnet.random import Purpose, step_keys
+from xpnet.registry import ACTIVATIONS, INITIALIZERS
 
 
 def sigma(x: float) -> float:
@@ -121,7 +111,7 @@ def test_suitable_initial_weights_keep_the_size_of_signals(name: str) -> None:
     x = np.random.default_rng(0).normal(size=(100, width))
     for i in range(10):
         key = step_keys(0, Purpose.WEIGHTS, i, range(1))[0]
-        x, _ = layer.forward({}, x @ initial_weights(layer.initializer, key, width, width))
+        x, _ = layer.forward({}, x @ INITIALIZERS[layer.initializer](key, width, width))
     assert 0.1 < np.sqrt(np.mean(x * x)) < 10
 
 

@@ -5,11 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from xpnet.activations import ACTIVATIONS, LeakyReLU, Tanh
+from xpnet.activations import LeakyReLU, Tanh
 from xpnet.checks import at_least, construct, expanded
 from xpnet.errors import DataError, UsageError
-from xpnet.losses import LOSSES, Huber, Pinball
-from xpnet.schedules import SCHEDULES, WarmRestarts
+from xpnet.losses import Huber, Pinball
+from xpnet.registry import ACTIVATIONS, LOSSES, SCHEDULES
+from xpnet.schedules import WarmRestarts
 
 
 def test_a_name_may_bring_its_parameter() -> None:

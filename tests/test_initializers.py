@@ -1,36 +1,71 @@
-"""Initial weights have the variance that they should, and are the same everywhere."""
+"""Initial weights: exact ones of given draws, their variance, and what they are for."""
+
+import math
 
 import numpy as np
 import pytest
 
+from xpnet.builder import mlp
 from xpnet.errors import UsageError
-from xpnet.initializers import INITIALIZERS, initial_weights
-from xpnet.random import Purpose, step_keys
+from xpnet.random import Purpose, normal, step_keys, uniform
+from xpnet.registry import INITIALIZERS
 
 KEY = step_keys(0, Purpose.WEIGHTS, 1, range(1))[0]
 VARIANCES = {"glorot": 2 / (400 + 100), "he": 2 / 400, "lecun": 1 / 400}
 
 
-@pytest.mark.parametrize("name", [n for n in INITIALIZERS if "-" in n])
+def at_right_angles(draws: list[float]) -> list[float]:
+    """Gram-Schmidt: columns of length 1, of two columns a and b of three draws each.
+
+    For weights of 2 inputs and 3 outputs they are the rows.
+    """
+    a, b = draws[0::2], draws[1::2]
+    a = [v / math.hypot(*a) for v in a]
+    along = sum(v * u for v, u in zip(a, b, strict=True))
+    b = [v - along * u for v, u in zip(b, a, strict=True)]
+    return a + [v / math.hypot(*b) for v in b]
+
+
+# Of two inputs, three outputs and six draws, uniform in (0, 1) or normal: each weight, row by row.
+EXACT = {
+    "glorot-uniform": lambda u, z: [math.sqrt(6 / 5) * (2 * v - 1) for v in u],
+    "glorot-normal": lambda u, z: [math.sqrt(2 / 5) * v for v in z],
+    "he-uniform": lambda u, z: [math.sqrt(3) * (2 * v - 1) for v in u],
+    "he-normal": lambda u, z: z,
+    "lecun-uniform": lambda u, z: [math.sqrt(3 / 2) * (2 * v - 1) for v in u],
+    "lecun-normal": lambda u, z: [math.sqrt(1 / 2) * v for v in z],
+    "orthogonal": lambda u, z: at_right_angles(z),
+    "zeros": lambda u, z: [0.0] * 6,
+}
+
+
+def test_every_initializer_has_exact_values() -> None:
+    assert EXACT.keys() == INITIALIZERS.keys()
+
+
+@pytest.mark.parametrize("name", INITIALIZERS)
+def test_weights_are_exact(name: str) -> None:
+    W = INITIALIZERS[name](KEY, 2, 3)
+    expected = EXACT[name](uniform(KEY, 6).tolist(), normal(KEY, 6).tolist())
+    assert W.shape == (2, 3)
+    np.testing.assert_allclose(W.ravel(), expected, rtol=1e-13, atol=1e-15)
+
+
+@pytest.mark.parametrize("name", [n for n in INITIALIZERS if n.partition("-")[0] in VARIANCES])
 def test_mean_and_variance(name: str) -> None:
     """Within 6 standard deviations of 40,000 draws."""
-    W = initial_weights(name, KEY, 400, 100)
+    W = INITIALIZERS[name](KEY, 400, 100)
     variance = VARIANCES[name.partition("-")[0]]
     kurtosis = 3 if name.endswith("normal") else 9 / 5
-    assert W.shape == (400, 100)
     assert abs(W.mean()) < 6 * np.sqrt(variance / W.size)
     assert abs(W.var() - variance) < 6 * variance * np.sqrt((kurtosis - 1) / W.size)
-
-
-@pytest.mark.parametrize("name", ["glorot-uniform", "he-uniform", "lecun-uniform"])
-def test_uniform_weights_stay_within_their_bound(name: str) -> None:
-    bound = np.sqrt(3 * VARIANCES[name.partition("-")[0]])
-    assert np.max(np.abs(initial_weights(name, KEY, 400, 100))) <= bound
+    if name.endswith("uniform"):
+        assert np.max(np.abs(W)) <= np.sqrt(3 * variance)
 
 
 @pytest.mark.parametrize(("fan_in", "fan_out"), [(5, 5), (8, 3), (3, 8), (1, 4)])
 def test_orthogonal_weights_keep_lengths(fan_in: int, fan_out: int) -> None:
-    W = initial_weights("orthogonal", KEY, fan_in, fan_out)
+    W = INITIALIZERS["orthogonal"](KEY, fan_in, fan_out)
     gram = W.T @ W if fan_in >= fan_out else W @ W.T
     assert W.shape == (fan_in, fan_out)
     assert np.max(np.abs(gram - np.eye(min(fan_in, fan_out)))) < 1e-14
@@ -39,14 +74,10 @@ def test_orthogonal_weights_keep_lengths(fan_in: int, fan_out: int) -> None:
 def test_orthogonal_weights_have_no_favourite_direction() -> None:
     """The sign of each element is as often + as -; 6 standard deviations of 400 draws."""
     keys = step_keys(0, Purpose.WEIGHTS, 1, range(400))
-    signs = np.mean([np.sign(initial_weights("orthogonal", key, 3, 3)) for key in keys], axis=0)
-    assert np.max(np.abs(signs)) < 6 / np.sqrt(400)
-
-
-def test_zeros_are_zeros() -> None:
-    assert not np.any(initial_weights("zeros", KEY, 3, 4))
+    draws = [INITIALIZERS["orthogonal"](key, 3, 3) for key in keys]
+    assert np.max(np.abs(np.mean(np.sign(draws), axis=0))) < 6 / np.sqrt(400)
 
 
 def test_an_unknown_name_is_answered_with_the_nearest() -> None:
     with pytest.raises(UsageError, match="did you mean 'he-uniform'"):
-        initial_weights("he-unifrom", KEY, 4, 4)
+        mlp(2, 2, initializer="he-unifrom")

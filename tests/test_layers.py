@@ -11,11 +11,11 @@ from helpers import Library, difference
 import xpnet
 from xpnet.activations import Activation
 from xpnet.arrays import to_numpy
-from xpnet.data.model_file import LAYERS
 from xpnet.errors import UsageError
 from xpnet.layers import Dense, Dropout, Layer, Noise, Rescale, Standardize
 from xpnet.network import Network
-from xpnet.normalization import NORMALIZATIONS, BatchNorm, LayerNorm
+from xpnet.normalization import BatchNorm, LayerNorm
+from xpnet.registry import LAYERS, NORMALIZATIONS
 
 NAMES = {name for name, layer in LAYERS.items() if not issubclass(layer, Activation)}
 

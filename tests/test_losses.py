@@ -11,7 +11,6 @@ from helpers import Library, difference, needed
 from xpnet.arrays import to_numpy
 from xpnet.errors import UsageError
 from xpnet.losses import (
-    LOSSES,
     OUTPUTS,
     AbsoluteError,
     BinaryCrossEntropy,
@@ -26,6 +25,7 @@ from xpnet.losses import (
     SquaredError,
     dense_targets,
 )
+from xpnet.registry import LOSSES
 
 Z = np.asarray([[1.0, 2.0, 0.5], [-1.0, 0.0, 3.0]])
 

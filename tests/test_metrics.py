@@ -1,6 +1,5 @@
 """Metrics by other means."""
 
-import inspect
 import math
 from typing import Any
 
@@ -8,7 +7,6 @@ import numpy as np
 import pytest
 from helpers import Library, needed
 
-from xpnet import metrics
 from xpnet.arrays import to_numpy
 from xpnet.errors import UsageError
 from xpnet.metrics import (
@@ -21,13 +19,7 @@ from xpnet.metrics import (
     r2,
     top_k_accuracy,
 )
-
-METRICS = {
-    name: function
-    for name, function in inspect.getmembers(metrics, inspect.isfunction)
-    if function.__module__ == metrics.__name__ and name[0] != "_"
-    if name not in ("correct", "interval")
-}
+from xpnet.registry import METRICS
 
 T, PREDICTED = [0, 1, 2, 2, 1, 0, 2], [0, 2, 2, 1, 1, 0, 0]
 # Of five classes 4 is nowhere, 3 never in t, 2 never predicted.  By class: right 1, 1, 0, 0, 0;

@@ -8,13 +8,14 @@ import pytest
 from helpers import Library, difference, needed
 
 from xpnet import losses
-from xpnet.activations import ACTIVATIONS, ReLU, Tanh
+from xpnet.activations import ReLU, Tanh
 from xpnet.arrays import to_numpy
 from xpnet.errors import UsageError
 from xpnet.layers import Dense, Dropout, Noise, Rescale, Standardize
 from xpnet.losses import Loss, SoftmaxCrossEntropy
 from xpnet.network import Network
 from xpnet.normalization import BatchNorm, LayerNorm
+from xpnet.registry import ACTIVATIONS
 
 LAYERS = {
     **{

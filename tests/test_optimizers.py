@@ -14,8 +14,6 @@ from xpnet.errors import UsageError
 from xpnet.layers import Dense
 from xpnet.network import Network
 from xpnet.optimizers import (
-    AVERAGES,
-    OPTIMIZERS,
     SGD,
     Adagrad,
     Adam,
@@ -29,6 +27,7 @@ from xpnet.optimizers import (
     for_steps_of,
     project,
 )
+from xpnet.registry import AVERAGES, OPTIMIZERS
 
 DECAYED = 7
 FACTORS = [1.0, 0.8, 1.0, 0.5, 0.3, 0.9, 0.2, 0.1]
@@ -139,7 +138,9 @@ OTHERS = {
         by_hand(lion, 0.01, decoupled=0.1, beta1=0.8, beta2=0.6),
     ),
 }
-EVERY = OPTIMIZERS | {name: optimizer for name, (optimizer, _) in OTHERS.items()}
+EVERY = {name: make() for name, make in OPTIMIZERS.items()} | {
+    name: optimizer for name, (optimizer, _) in OTHERS.items()
+}
 NUMPY = Library("numpy", np)
 TORCHS = {
     SGD: lambda ours: {"momentum": ours.momentum, "nesterov": ours.nesterov},
@@ -214,7 +215,7 @@ def test_adams_state_is_that_of_its_docstring() -> None:
 
 def test_amsgrad_is_not_adam_where_gradients_become_small() -> None:
     """The gradients of `path` become so small that the difference is seen."""
-    amsgrad, adam = (path(OPTIMIZERS[name], NUMPY) for name in ("amsgrad", "adam"))
+    amsgrad, adam = (path(OPTIMIZERS[name](), NUMPY) for name in ("amsgrad", "adam"))
     assert difference(amsgrad, adam) > 1e-6
 
 
@@ -260,7 +261,7 @@ def test_averages_are_exact(name: str, parameter: tuple[float, ...], steps: int)
 
 
 def test_smaller_steps_have_smaller_rates() -> None:
-    adam, sgd = OPTIMIZERS["adam"], OPTIMIZERS["sgd"]
+    adam, sgd = OPTIMIZERS["adam"](), OPTIMIZERS["sgd"]()
     assert for_steps_of(8, sgd) == replace(sgd, learning_rate=sgd.learning_rate / 16)
     assert for_steps_of(8, adam) == replace(adam, learning_rate=adam.learning_rate / 4)
     assert for_steps_of(128, sgd) == for_steps_of(1024, sgd) == sgd
@@ -303,7 +304,7 @@ def test_arguments_are_not_written_to() -> None:
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_numbers_outside_are_refused(name: str, wrong: dict[str, float]) -> None:
     with pytest.raises(UsageError, match=next(iter(wrong)).replace("_", " ")):
-        replace(OPTIMIZERS[name], **wrong)
+        replace(OPTIMIZERS[name](), **wrong)
 
 
 def test_parameters_outside_are_refused() -> None:

@@ -11,7 +11,6 @@ from types import ModuleType
 import pytest
 
 import xpnet
-from xpnet import cli
 
 SOURCE = Path(xpnet.__file__).parent
 MODULES = sorted(
@@ -19,7 +18,7 @@ MODULES = sorted(
 )
 FOLDERS = sorted(m.removesuffix(".__init__") for m in MODULES if m.endswith(".__init__"))
 ROWS = (
-    "errors checks device arrays random special",
+    "registry errors checks device arrays random special",
     "layers normalization activations losses initializers schedules metrics network optimizers",
     "train fast data model builder fitting",
     "tools cli __init__ __main__",
@@ -39,12 +38,6 @@ USERS = {
     "tqdm": {"data"},
     "torch": {"tools"},
 }
-# Of the lists in cli/names.py: the modules that hold the tables.
-PARTS = {
-    "ACTIVATIONS": "activations", "NORMALIZATIONS": "normalization",
-    "INITIALIZERS": "initializers", "LOSSES": "losses", "OPTIMIZERS": "optimizers",
-    "AVERAGES": "optimizers", "SCHEDULES": "schedules",
-}  # fmt: skip
 LIBRARIES = {"numpy", "np", "cupy", "cupyx", "torch", "jax", "jnp", "array_api_compat",
              "array_api_strict"}  # fmt: skip
 
@@ -55,8 +48,10 @@ def parsed(module: str) -> ast.Module:
 
 
 def imports(module: str) -> set[str]:
-    """Every module that a module imports, anywhere in it."""
+    """Every module that a module imports, anywhere in it; of the registry, when it runs."""
     tree = parsed(module)
+    if module == "registry":
+        tree.body = [node for node in tree.body if not isinstance(node, ast.If)]
     names = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -65,8 +60,8 @@ def imports(module: str) -> set[str]:
             names.add(node.module)
             names |= {f"{node.module}.{alias.name}" for alias in node.names}
             if node.module == "xpnet":
-                exported = [xpnet._MODULES.get(alias.name) for alias in node.names]
-                names |= {f"xpnet.{module}" for module in exported if module}
+                exported = [xpnet.registry.PUBLIC.get(alias.name) for alias in node.names]
+                names |= {f"xpnet.{path.rpartition('.')[0]}" for path in exported if path}
         elif isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "import_module":
             names |= {a.value for a in node.args if isinstance(a, ast.Constant)}
     return names
@@ -184,18 +179,6 @@ def test_modules_are_imported_when_they_are_first_accessed() -> None:
             _ = package.nothing
 
 
-def test_type_checkers_see_the_same_names() -> None:
-    tree = ast.parse((SOURCE / "__init__.py").read_text(encoding="utf-8"))
-    seen = {
-        alias.asname
-        for node in ast.walk(tree)
-        if isinstance(node, ast.ImportFrom)
-        for alias in node.names
-        if alias.asname
-    }
-    assert seen == set(xpnet.__all__)
-
-
 def loaded(code: str, depth: int = 1) -> set[str]:
     """The modules that are loaded after running some code in a fresh interpreter.
 
@@ -248,18 +231,6 @@ def test_training_from_the_command_line_takes_what_it_needs(tmp_path: Path) -> N
     unused = {"array_api_compat", "rich", "cupy", "torch", "jax", "pooch"}
     unused |= {"numpy.ma", "importlib.metadata"}  # 10 and 15 ms
     assert not after & (unused | {"xpnet.tools.gradcheck", "xpnet.tools.explain"})
-
-
-@pytest.mark.parametrize("names", ["DATA", "TASKS", "REFERENCES", *PARTS])
-def test_the_names_in_the_help_are_those_that_there_are(names: str) -> None:
-    modules = {
-        "DATA": "data.sources",
-        "TASKS": "cli.tasks",
-        "REFERENCES": "tools.derivatives",
-    } | PARTS
-    table = "NAMED" if names == "DATA" else names
-    there = getattr(import_module(f"xpnet.{modules[names]}"), table)
-    assert getattr(cli.names, names) == tuple(there)
 
 
 def test_every_public_function_and_class_is_described() -> None:

@@ -19,18 +19,24 @@ from helpers import (
 
 import xpnet
 from xpnet import schedules
-from xpnet.activations import ACTIVATIONS
 from xpnet.arrays import to_numpy
 from xpnet.cli import run
 from xpnet.fitting.training import fit
-from xpnet.initializers import INITIALIZERS
 from xpnet.layers import Dense
-from xpnet.losses import LOSSES
 from xpnet.model import Model
 from xpnet.network import named
-from xpnet.normalization import NORMALIZATIONS, BatchNorm, LayerNorm
-from xpnet.optimizers import AVERAGES, OPTIMIZERS, SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop
-from xpnet.schedules import SCHEDULES, Schedule
+from xpnet.normalization import BatchNorm, LayerNorm
+from xpnet.optimizers import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop
+from xpnet.registry import (
+    ACTIVATIONS,
+    AVERAGES,
+    INITIALIZERS,
+    LOSSES,
+    NORMALIZATIONS,
+    OPTIMIZERS,
+    SCHEDULES,
+)
+from xpnet.schedules import Schedule
 from xpnet.tools.gradcheck import check, compare
 from xpnet.tools.random_case import Case
 from xpnet.train import train_step

@@ -8,8 +8,8 @@ import pytest
 from helpers import needed
 
 from xpnet.errors import UsageError
+from xpnet.registry import SCHEDULES
 from xpnet.schedules import (
-    SCHEDULES,
     Constant,
     Cosine,
     Exponential,

@@ -2,8 +2,8 @@
 
 Values are exact to rounding at any finite x: nothing overflows on the way.  Derivatives that are
 taken from the output are exact to the rounding of 1 where it saturates.  `initializer` names the
-initial weights that suit the layer in front (`initializers`).  A name in ACTIVATIONS may bring
-a parameter: `leaky-relu:0.2` (`checks.construct`).
+initial weights that suit the layer in front (`initializers`).  A name in
+`registry.ACTIVATIONS` may bring a parameter: `leaky-relu:0.2` (`checks.construct`).
 
 A comment marks the end of the first reading.
 """
@@ -426,21 +426,3 @@ class HardSigmoid(Activation):
         y = cache
         inside = namespace(dy).astype((y > 0) & (y < 1), dy.dtype)
         return dy / 6 * inside, {}
-
-
-ACTIVATIONS: dict[str, type[Activation]] = {
-    "relu": ReLU,
-    "tanh": Tanh,
-    "sigmoid": Sigmoid,
-    "identity": Identity,
-    "scaled-tanh": ScaledTanh,
-    "leaky-relu": LeakyReLU,
-    "elu": ELU,
-    "selu": SELU,
-    "gelu": GELU,
-    "gelu-tanh": TanhGELU,
-    "silu": SiLU,
-    "softplus": Softplus,
-    "hard-sigmoid": HardSigmoid,
-}
-"""Every activation by name."""

@@ -7,20 +7,20 @@ from typing import Any
 
 import numpy as np
 
-from xpnet.activations import ACTIVATIONS, Activation
+from xpnet.activations import Activation
 from xpnet.arrays import (
     Array,
 )
 from xpnet.checks import at_least, check_seed, choose, construct
 from xpnet.data.targets import Label, check_labels, number_of_classes
 from xpnet.errors import UsageError
-from xpnet.initializers import initial_weights
 from xpnet.layers import Dense, Dropout, Layer, Noise, Rescale, Standardize
 from xpnet.losses import OUTPUTS
 from xpnet.model import Model, pack_on_host
 from xpnet.network import Network
-from xpnet.normalization import NORMALIZATIONS, BatchNorm
+from xpnet.normalization import BatchNorm
 from xpnet.random import Purpose, step_keys
+from xpnet.registry import ACTIVATIONS, INITIALIZERS, NORMALIZATIONS
 
 MOST_PARAMETERS = 2**40
 
@@ -51,7 +51,7 @@ def mlp(
     *widths : int
         Columns of the input, of each hidden layer, and of the output, as in `mlp(784, 128, 10)`.
     activation : str or sequence of str, default "relu"
-        Of every hidden layer, or of each: one of `xpnet.activations.ACTIVATIONS`, some of which
+        Of every hidden layer, or of each: one of `xpnet.registry.ACTIVATIONS`, some of which
         take a parameter, as in "leaky-relu:0.2".
     normalization : {"batch", "layer"}, optional
         Of every hidden layer, before its activation.  In front of "batch" there is no bias, which
@@ -65,7 +65,7 @@ def mlp(
     bias : bool, default True
     initializer : str or sequence of str, optional
         Of every dense layer, or of each, the last included: one of
-        `xpnet.initializers.INITIALIZERS`; by default the one that suits the activation.
+        `xpnet.registry.INITIALIZERS`; by default the one that suits the activation.
     output : {"softmax", "sigmoid", "identity", "exp"}, optional
         What the logits stand for (see `Model`); "softmax" by default, "sigmoid" with `multilabel`.
         A single output needs it said: "sigmoid" for two classes, "identity" for regression, "exp"
@@ -159,6 +159,7 @@ def _initial_arrays(
         names = [initializer] * len(dense) if isinstance(initializer, str) else [*initializer]
     if len(names) != len(dense):
         raise UsageError(f"{len(names)} initializers for {len(dense)} dense layers")
+    chosen = [INITIALIZERS[choose("initializer", name, INITIALIZERS)] for name in names]
     arrays: list[dict[str, Array]] = []
     for i, layer in enumerate(network.layers):
         p: dict[str, Array] = {}
@@ -166,7 +167,7 @@ def _initial_arrays(
             p[name] = np.full(shape, layer.initial.get(name, 0.0))
         if isinstance(layer, Dense):
             key = step_keys(seed, Purpose.WEIGHTS, i, range(1))[0]
-            p["W"] = initial_weights(names[dense.index(i)], key, layer.fan_in, layer.fan_out)
+            p["W"] = chosen[dense.index(i)](key, layer.fan_in, layer.fan_out)
         arrays.append(p)
     return arrays
 

@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 from xpnet.arrays import Array, namespace
 from xpnet.checks import construct, to_python_numbers
 from xpnet.errors import UsageError
+from xpnet.registry import LOSSES
 from xpnet.special import one_hot, sigmoid, softplus, within
 
 
@@ -646,20 +647,6 @@ def _check_gamma(loss: Loss, gamma: float) -> None:
         raise UsageError(f"{loss}: expected gamma 0 or more")
 
 
-LOSSES: dict[str, type[Loss]] = {
-    "softmax-cross-entropy": SoftmaxCrossEntropy,
-    "softmax-squared-error": SoftmaxSquaredError,
-    "binary-cross-entropy": BinaryCrossEntropy,
-    "squared-error": SquaredError,
-    "hinge": Hinge,
-    "focal": Focal,
-    "binary-focal": BinaryFocal,
-    "absolute-error": AbsoluteError,
-    "huber": Huber,
-    "pinball": Pinball,
-    "poisson": Poisson,
-}
-"""Every loss by name, which may bring its parameter: `huber:0.5` (`checks.construct`)."""
 OUTPUTS: dict[str, type[Loss]] = {
     "softmax": SoftmaxCrossEntropy,
     "sigmoid": BinaryCrossEntropy,
@@ -670,7 +657,7 @@ OUTPUTS: dict[str, type[Loss]] = {
 
 
 def loss_for(output: str, loss: str | Loss | None = None) -> Loss:
-    """A loss for models of this output: by name, made to measure, or the one in OUTPUTS.
+    """A loss for models of this output: by name, an instance, or the one in OUTPUTS.
 
     Raises
     ------
@@ -688,5 +675,5 @@ def loss_for(output: str, loss: str | Loss | None = None) -> Loss:
 
 
 def name_of(loss: Loss) -> str:
-    """Its name in LOSSES; of a loss of one's own what it prints as."""
+    """Return the name of a loss in `registry.LOSSES`, or the repr of a loss of one's own."""
     return next((name for name, kind in LOSSES.items() if kind is type(loss)), repr(loss))

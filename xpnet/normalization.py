@@ -174,7 +174,3 @@ class LayerNorm(Layer):
         mean_g, mean_gh = (xp.mean(a, axis=1, keepdims=True) for a in (g, g * h))
         dx = r * (g - mean_g - h * mean_gh)
         return dx, {"gamma": xp.sum(dy * h, axis=0), "beta": xp.sum(dy, axis=0)}
-
-
-NORMALIZATIONS: dict[str, type[BatchNorm | LayerNorm]] = {"batch": BatchNorm, "layer": LayerNorm}
-"""Every normalization by name."""

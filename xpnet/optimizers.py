@@ -411,22 +411,8 @@ class Lion(Optimizer):
         return theta - scalars[0] * namespace(c).sign(c), (m,)
 
 
-OPTIMIZERS: dict[str, Optimizer] = {
-    "nesterov": SGD(learning_rate=0.12, weight_decay=1e-3, momentum=0.9, nesterov=True),
-    "momentum": SGD(learning_rate=0.12, weight_decay=1e-3, momentum=0.9),
-    "sgd": SGD(learning_rate=0.5),
-    "adam": Adam(),
-    "adamw": AdamW(),
-    "amsgrad": Adam(amsgrad=True),
-    "rmsprop": RMSprop(),
-    "adagrad": Adagrad(),
-    "lion": Lion(),
-}
-"""Each with the settings that its name stands for, for steps of 128 samples or more."""
-
-
 def for_steps_of(samples: int, optimizer: Optimizer) -> Optimizer:
-    """An optimizer of `OPTIMIZERS` with the learning rate that suits steps of so few samples.
+    """Return an optimizer with the learning rate that suits steps of the given number of samples.
 
     The noise in the gradient of n samples is in proportion to 1/√n.  SGD's steps are as long as
     the gradient: the rate falls with n, so that an epoch leads as far.  The others divide by its
@@ -503,5 +489,3 @@ class TailAverage:
 
 
 Average = Callable[[int, int, int], float]  # a at step 1, 2, ... of so many, after so many before
-AVERAGES: dict[str, Callable[..., Average]] = {"ema": ExponentialAverage, "last": TailAverage}
-"""Every average by name, which may bring its parameter: `ema:0.99` (`checks.construct`)."""

@@ -1,11 +1,12 @@
 """Schedules: the learning rate's course over a run, as a factor of its peak.
 
 A schedule is called with s, the part of the run that is over: 0 at the first step, and
-(steps - 1) / steps at the last.  All are computed on the host in float64.  A name in SCHEDULES may
+(steps - 1) / steps at the last.  All are computed on the host in float64.  A name in
+`registry.SCHEDULES` may
 bring its first parameter: `step:0.5` (`checks.construct`).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import cos, pi
 from typing import Protocol
@@ -303,17 +304,3 @@ class Warmup:
 def _check_factor(name: str, factor: float) -> None:
     if not 0 < factor <= 1:
         raise UsageError(f"{name} {factor} is outside; expected 0 < {name} <= 1")
-
-
-SCHEDULES: dict[str, Callable[..., Schedule]] = {
-    "one-cycle": OneCycle,
-    "cosine": Cosine,
-    "step": Step,
-    "constant": Constant,
-    "exponential": Exponential,
-    "inverse-scaling": InverseScaling,
-    "polynomial": Polynomial,
-    "warm-restarts": WarmRestarts,
-    "plateau": ReduceOnPlateau,
-}
-"""Every schedule by name."""

@@ -37,7 +37,7 @@ from threadpoolctl import threadpool_limits
 
 import xpnet
 from xpnet.data.sources import load
-from xpnet.optimizers import OPTIMIZERS
+from xpnet.registry import OPTIMIZERS
 
 SIDES = ("xpnet", "by hand", "products")
 
@@ -49,7 +49,7 @@ def sides_of(samples: Any, case: argparse.Namespace, optimizer: str, n: int) -> 
     model = xpnet.mlp(
         *widths, input_shape=(28, 28), activation=case.activation, dropout=case.dropout
     )
-    rule = OPTIMIZERS[optimizer]
+    rule = OPTIMIZERS[optimizer]()
     # So slow that the loss stays far from 0 however long this takes.
     rate = 1e-5
 

@@ -19,11 +19,12 @@ from threadpoolctl import threadpool_limits
 
 import xpnet
 from xpnet.data.sources import load
-from xpnet.optimizers import OPTIMIZERS, Optimizer
+from xpnet.optimizers import Optimizer
+from xpnet.registry import OPTIMIZERS
 
 
 def recipes(arguments: argparse.Namespace) -> Iterator[tuple[int, int, str, Optimizer]]:
-    """Epochs, batch size, and optimizer by name and made to measure."""
+    """Epochs, batch size, and the optimizer with its name."""
     names, rates, decays = (
         text.split(",") if text else [""]
         for text in (arguments.optimizers, arguments.learning_rates, arguments.weight_decays)
@@ -31,7 +32,7 @@ def recipes(arguments: argparse.Namespace) -> Iterator[tuple[int, int, str, Opti
     for epochs, batch_size, name, rate, decay in product(
         arguments.epochs.split(","), arguments.batch_sizes.split(","), names, rates, decays
     ):
-        optimizer = OPTIMIZERS[name]
+        optimizer = OPTIMIZERS[name]()
         if rate:
             optimizer = replace(optimizer, learning_rate=float(rate))
         if decay:

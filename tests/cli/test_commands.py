@@ -4,13 +4,24 @@ import os
 import subprocess
 import sys
 from importlib import metadata
+from math import exp, log, log1p
 from pathlib import Path
 
+import numpy as np
 import pytest
 from helpers import POSIX, QUICK, command, refused, train
 
 from xpnet.builder import mlp
-from xpnet.cli import COMMANDS, run
+from xpnet.cli import run
+from xpnet.layers import Dense
+from xpnet.model import Model
+from xpnet.network import Network
+from xpnet.registry import COMMANDS
+
+
+def sigma(x: float) -> float:
+    return 1 / (1 + exp(-x))
+
 
 # What the terminal sees
 
@@ -124,3 +135,95 @@ def test_ctrl_c_anywhere_exits_130_in_one_line(
     mlp(4, 3).save("model.safetensors")
     monkeypatch.setattr(f"xpnet.{place}", interrupted)
     refused(capsys, run(["evaluate", "model.safetensors", "--data", "tiny.npz"]), 130, "interrupt")
+
+
+# What each command prints
+
+SQUARES = """
+def gradchecks():
+    a = {"a": np.asarray([1.0, 2.0])}
+    yield "squares", lambda p: (p["a"] ** 2).sum(), lambda p: {"a": [2.0, 3.0]}, a
+"""
+# The line, the exit code, and parts of what it prints, by hand for the model and data of `line`.
+EXACT: dict[str, tuple[str, int, list[str]]] = {
+    # Weights of zero: each of two classes has probability 1/2, and the loss is log 2.
+    "train": (
+        "train --data line.npz --hidden none --initializer zeros --epochs 1 --device cpu",
+        0,
+        [
+            "line: 2 training and 3 test samples of 2\n",
+            "2-2, 6 parameters\n",
+            f"loss {log(2):.4f} ",
+        ],
+    ),
+    # Right are two of three; the logits of the right label exceed the other's by 2, 4 and -4.
+    "evaluate": (
+        "evaluate line.safetensors --data line.npz --device cpu",
+        0,
+        [
+            "test accuracy  66.67% of 3 samples",
+            f"test loss      {(log1p(exp(-2)) + log1p(exp(-4)) + log1p(exp(4))) / 3:.4f} (softmax",
+            "precision 75.00%, recall 75.00%, F1 66.67%\n",
+        ],
+    ),
+    "predict": (
+        "predict line.npy --model line.safetensors --device cpu",
+        0,
+        [
+            f"line.npy       0         a  {1 / (1 + exp(-2)):.4f}\n",
+            f"line.npy       1         b  {1 / (1 + exp(-4)):.4f}\n",
+            f"line.npy       2         a  {1 / (1 + exp(-4)):.4f}\n",
+        ],
+    ),
+    "devices": ("devices", 0, ["cpu      works  ", "cuda", "--device auto takes "]),
+    # Of Σ a² the derivatives are 2 a, (2, 4), and the file says (2, 3).
+    "gradcheck": (
+        "gradcheck squares.py",
+        1,
+        ["squares\n", " 1/2 ", " 3.000e+00  4.000e+00 ", "wrong"],
+    ),
+    # x = (1, ½, 2) through 3-2-2: the logits differ by z.
+    "explain": (
+        "explain --tiny",
+        0,
+        [
+            "-0.1500  0.6000",
+            f"{sigma(-0.15):.4f} {sigma(0.6):.4f}",
+            f"= {log1p(exp(0.1 + 0.6 * sigma(-0.15) + 0.2 * sigma(0.6))):.6f}",
+        ],
+    ),
+    "bench": (
+        "bench --hidden 4 --rounds 1",
+        0,
+        ["784-4-10, nesterov, float32, MNIST, on the CPU\n", "| 1.00 | 1.00 |"],
+    ),
+}
+
+
+def test_every_command_has_an_example() -> None:
+    assert EXACT.keys() == COMMANDS.keys()
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_command_prints_what_it_should(
+    line: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    arguments, code, parts = EXACT[name]
+    assert arguments.split()[0] == name
+    assert run(arguments.split()) == code
+    printed = capsys.readouterr().out
+    for part in parts:
+        assert part in printed
+
+
+@pytest.fixture
+def line(folder: Path) -> Path:
+    """A model with the logits (d, -d) for d = x_0 - x_1, and samples of classes a and b."""
+    network = Network(2, (Dense(2, 2),))
+    theta = network.pack([{"W": np.asarray([[1.0, -1.0], [-1.0, 1.0]]), "b": np.zeros(2)}])
+    Model(network, theta, np.zeros(0), ("a", "b"), (2,), "softmax", False).save("line.safetensors")
+    x = np.asarray([[1.0, 0.0], [0.0, 2.0], [3.0, 1.0]])
+    np.save("line.npy", x)
+    np.savez("line.npz", x_train=x[:2], y_train=["a", "b"], x_test=x, y_test=["a", "b", "b"])
+    (folder / "squares.py").write_text(f"import numpy as np\n{SQUARES}", encoding="utf-8")
+    return folder

@@ -8,7 +8,6 @@ from xpnet.cli.tasks import choose_task, infer, loss_to_test
 from xpnet.data.sources import Samples
 from xpnet.errors import DataError, UsageError
 from xpnet.losses import (
-    LOSSES,
     OUTPUTS,
     BinaryCrossEntropy,
     Hinge,
@@ -19,6 +18,7 @@ from xpnet.losses import (
     SquaredError,
     name_of,
 )
+from xpnet.registry import LOSSES
 
 
 def samples(y, y_test=None, **options) -> Samples:

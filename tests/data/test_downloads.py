@@ -18,9 +18,10 @@ import pytest
 from helpers import idx, needed
 
 from xpnet.data import downloads
-from xpnet.data.downloads import EMNIST_PARTS, MNIST_FILES, PUBLISHED, QMNIST_FILES
+from xpnet.data.downloads import EMNIST_PARTS, MNIST_FILES, QMNIST_FILES
 from xpnet.data.sources import NAMED, Samples, load
 from xpnet.errors import DataError
+from xpnet.registry import DOWNLOADS
 
 X_TRAIN = np.arange(6 * 3 * 4, dtype=np.uint8).reshape(6, 3, 4)
 Y_TRAIN = np.asarray([5, 0, 1, 9, 2, 0], dtype=np.uint8)
@@ -102,7 +103,9 @@ def publish(
     """Put files of a data set on two mirrors of the server, and their hashes into the table."""
     hashes = {file: hashlib.sha256(content).hexdigest() for file, content in files.items()}
     mirrors = (server.mirror("first"), server.mirror("second"))
-    patch.setitem(PUBLISHED, name, replace(PUBLISHED[name], files=hashes, mirrors=mirrors))
+    patch.setattr(
+        f"xpnet.{DOWNLOADS.paths[name]}", replace(DOWNLOADS[name], files=hashes, mirrors=mirrors)
+    )
     for mirror in ("first", "second"):
         server.files |= {f"{mirror}/{file}": content for file, content in files.items()}
     return files
@@ -128,8 +131,8 @@ def check(samples: Samples, labels: str = "Ankle boot") -> None:
 
 
 def test_the_table_is_complete() -> None:
-    assert ("mnist", *PUBLISHED) == NAMED
-    for name, published in PUBLISHED.items():
+    assert ("mnist", *DOWNLOADS) == NAMED
+    for name, published in DOWNLOADS.items():
         assert len(published.members or published.files) == 4, name
         assert len(published.mirrors) >= 2
         assert all(mirror.endswith("/") for mirror in published.mirrors)
@@ -140,7 +143,7 @@ def test_the_table_is_complete() -> None:
 
 
 def test_published_classes_have_names() -> None:
-    assert {name: len(published.labels) for name, published in PUBLISHED.items()} == {
+    assert {name: len(published.labels) for name, published in DOWNLOADS.items()} == {
         "fashion-mnist": 10,
         "kmnist": 10,
         "qmnist": 0,
@@ -148,7 +151,7 @@ def test_published_classes_have_names() -> None:
         "emnist-digits": 0,
         "emnist-letters": 26,
     }
-    balanced = PUBLISHED["emnist-balanced"].labels
+    balanced = DOWNLOADS["emnist-balanced"].labels
     assert balanced[9:12] == ("9", "A", "B")
     assert balanced[35:38] == ("Z", "a", "b")
     assert balanced[-1] == "t"
@@ -161,9 +164,9 @@ def test_a_data_set_is_downloaded_once(server: Server, fashion, tmp_path: Path) 
     samples = load("fashion-mnist")
     check(samples)
     assert samples.name == "fashion-mnist"
-    assert samples.labels == PUBLISHED["fashion-mnist"].labels
+    assert samples.labels == DOWNLOADS["fashion-mnist"].labels
     assert samples.y_train.tolist()[:3] == ["Sandal", "T-shirt/top", "Trouser"]
-    published = PUBLISHED["fashion-mnist"].files
+    published = DOWNLOADS["fashion-mnist"].files
     assert published.items() <= samples.files.items()
     inside = gzip.decompress(packed(X_TRAIN))
     assert samples.files["train-images-idx3-ubyte"] == hashlib.sha256(inside).hexdigest()
@@ -269,13 +272,13 @@ def test_the_next_mirror_is_tried(
     elif fault == "short":
         server.short.add(path)
     elif fault == "long":
-        small = replace(PUBLISHED["fashion-mnist"], most_bytes=max(map(len, fashion.values())))
-        monkeypatch.setitem(PUBLISHED, "fashion-mnist", small)
+        small = replace(DOWNLOADS["fashion-mnist"], most_bytes=max(map(len, fashion.values())))
+        monkeypatch.setattr("xpnet.data.downloads.FASHION_MNIST", small)
         server.files[path] = bytes(small.most_bytes + 1)
     else:
         mirrors = ("http://127.0.0.1:9/", server.mirror("second"))
-        first_down = replace(PUBLISHED["fashion-mnist"], mirrors=mirrors)
-        monkeypatch.setitem(PUBLISHED, "fashion-mnist", first_down)
+        first_down = replace(DOWNLOADS["fashion-mnist"], mirrors=mirrors)
+        monkeypatch.setattr("xpnet.data.downloads.FASHION_MNIST", first_down)
     check(load("fashion-mnist"))
     assert f"second/{MNIST_FILES[0]}" in server.asked
     assert cached(tmp_path) == sorted(MNIST_FILES)
@@ -284,8 +287,8 @@ def test_the_next_mirror_is_tried(
 def test_no_more_is_downloaded_than_the_files_have(
     server: Server, fashion, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    small = replace(PUBLISHED["fashion-mnist"], most_bytes=40)
-    monkeypatch.setitem(PUBLISHED, "fashion-mnist", small)
+    small = replace(DOWNLOADS["fashion-mnist"], most_bytes=40)
+    monkeypatch.setattr("xpnet.data.downloads.FASHION_MNIST", small)
     with pytest.raises(DataError, match=r"127\.0\.0\.1:\d+: more bytes than the file has"):
         load("fashion-mnist")
     assert not (tmp_path / "cache" / "fashion-mnist").exists()
@@ -445,7 +448,7 @@ def test_emnist_is_upright_and_has_its_characters(
     np.testing.assert_array_equal(samples.x_train, X_TRAIN[:3])
     assert samples.x_train.flags.c_contiguous
     assert samples.y_train.tolist() == expected
-    assert samples.labels == PUBLISHED[f"emnist-{split}"].labels
+    assert samples.labels == DOWNLOADS[f"emnist-{split}"].labels
     assert next(iter(samples.files)) == "gzip.zip"
     assert len(samples.files) == 5
     assert cached(tmp_path, "emnist") == ["gzip.zip"]

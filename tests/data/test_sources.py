@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import io
 import pickle
+import struct
 import zipfile
 from importlib.resources import files
 from pathlib import Path
@@ -14,6 +15,7 @@ from helpers import IMAGES, LABELS, Bomb, csv_file, idx
 
 from xpnet.data.sources import hold_out, load, load_samples
 from xpnet.errors import DataError
+from xpnet.registry import FORMATS, FORMATS_WITHOUT_TARGETS
 
 MNIST = {
     "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
@@ -263,7 +265,7 @@ def test_a_set_that_nobody_trained_on_is_tested_as_a_whole(tmp_path: Path) -> No
     ("source", "message"),
     [
         ("mnits", "mnits: no such file or folder; did you mean 'mnist'?"),
-        ("nowhere", "nowhere: no such file or folder; --data takes mnist, .* or a .csv"),
+        ("nowhere", "nowhere: no such file or folder; --data takes mnist, .* or a file"),
         ("gone.npz", r"gone.npz: no such file"),
     ],
 )
@@ -278,7 +280,7 @@ def test_what_is_not_there_is_named(
 def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "table.xls"
     path.write_text("1,2\n")
-    with pytest.raises(DataError, match=r"table\.xls: expected a folder of IDX files, an \.npz or"):
+    with pytest.raises(DataError, match=r"table\.xls: expected a folder of IDX files, or a file"):
         load(str(path))
 
 
@@ -353,3 +355,63 @@ def test_samples_that_are_labels_are_refused(tmp_path: Path) -> None:
 def test_samples_from_nowhere_are_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"gone\.npy: no such file"):
         load_samples(str(tmp_path / "gone.npy"))
+
+
+# Formats
+
+
+def npy(text: str) -> bytes:
+    """An .npy file of float64 numbers, a row a line, from the description of the format."""
+    rows = [[float(number) for number in line.split()] for line in text.splitlines()]
+    shape = f"({len(rows)}, {len(rows[0])})" if len(rows[0]) > 1 else f"({len(rows)},)"
+    head = f"{{'descr': '<f8', 'fortran_order': False, 'shape': {shape}, }}"
+    head += " " * (-(10 + len(head) + 1) % 64) + "\n"
+    numbers = [number for row in rows for number in row]
+    return (
+        b"\x93NUMPY\x01\x00" + struct.pack("<H", len(head)) + head.encode()
+        + struct.pack(f"<{len(numbers)}d", *numbers)
+    )  # fmt: skip
+
+
+def zipped(**members: bytes) -> bytes:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(f"{name}.npy", content)
+    return stream.getvalue()
+
+
+SAMPLES, TARGETS = [[1.0, 2.0], [3.0, 4.5], [5.0, -6.0]], [0, 1, 1]
+# Of each format: a file with these samples and targets, or with these samples alone.
+EXACT = {
+    "npz": (
+        zipped(x=npy("1 2\n3 4.5\n5 -6"), y=npy("0\n1\n1")),
+        zipped(x=npy("1 2\n3 4.5\n5 -6")),
+    ),
+    "csv": (b"a,label,b\n1,0,2\n3,1,4.5\n5,1,-6\n", b"a,b\n1,2\n3,4.5\n5,-6\n"),
+    "npy": (None, npy("1 2\n3 4.5\n5 -6")),
+    "idx": (
+        None,
+        b"\0\0\x0e\x02" + struct.pack(">II6d", 3, 2, 1, 2, 3, 4.5, 5, -6),
+    ),
+}
+
+
+def test_every_format_has_exact_values() -> None:
+    assert EXACT.keys() == {*FORMATS, *FORMATS_WITHOUT_TARGETS}
+
+
+@pytest.mark.parametrize("name", [*FORMATS, *FORMATS_WITHOUT_TARGETS])
+def test_samples_of_a_format_are_exact(tmp_path: Path, name: str) -> None:
+    path = tmp_path / f"three.{name}"
+    path.write_bytes(EXACT[name][1])
+    assert load_samples(str(path)).tolist() == SAMPLES
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_samples_and_targets_of_a_format_are_exact(tmp_path: Path, name: str) -> None:
+    path = tmp_path / f"three.{name}"
+    path.write_bytes(EXACT[name][0])
+    samples = load(str(path), whole=True)
+    assert samples.x_test.tolist() == SAMPLES
+    assert samples.y_test.tolist() == TARGETS

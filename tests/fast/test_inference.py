@@ -14,7 +14,7 @@ import pytest
 from helpers import difference
 
 import xpnet
-from xpnet.activations import ACTIVATIONS, ReLU
+from xpnet.activations import ReLU
 from xpnet.arrays import Arrays
 from xpnet.fast.inference import BLOCK, _scaled, prepare
 from xpnet.fitting.scaling import standardize
@@ -22,6 +22,7 @@ from xpnet.layers import Dense, Layer, Standardize
 from xpnet.model import Model
 from xpnet.network import Network
 from xpnet.normalization import LayerNorm
+from xpnet.registry import ACTIVATIONS
 
 LIMIT = 32  # times eps
 WIDTH = 20

@@ -16,9 +16,9 @@ from xpnet.fast.steps import leaves
 from xpnet.fitting.evaluation import evaluate
 from xpnet.fitting.results import Result
 from xpnet.fitting.training import fit
-from xpnet.losses import LOSSES, OUTPUTS, BinaryCrossEntropy, Pinball, SoftmaxCrossEntropy
+from xpnet.losses import OUTPUTS, BinaryCrossEntropy, Pinball, SoftmaxCrossEntropy
 from xpnet.metrics import interval
-from xpnet.optimizers import OPTIMIZERS
+from xpnet.registry import LOSSES, OPTIMIZERS
 from xpnet.schedules import Constant
 
 X, Y = blobs()
@@ -39,7 +39,7 @@ def test_settings_that_are_numbers_of_numpy_leave_float32(optimizer: str, number
         normalization="batch",
     )  # fmt: skip
     layers = [LeakyReLU(number(0.1)) if a == ReLU() else a for a in start.network.layers]
-    rule = OPTIMIZERS[optimizer]
+    rule = OPTIMIZERS[optimizer]()
     numbers = {
         name: number(value) for name, value in vars(rule).items() if isinstance(value, float)
     } | {"weight_decay": np.int64(1)}

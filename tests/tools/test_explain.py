@@ -10,19 +10,19 @@ import numpy as np
 import pytest
 from helpers import Library, difference
 
-from xpnet.activations import ACTIVATIONS
 from xpnet.builder import mlp
 from xpnet.data.sources import load
 from xpnet.errors import UsageError
 from xpnet.fitting.scaling import in_standard_units, prepare, rescale, standardize
 from xpnet.fitting.training import fit
 from xpnet.layers import Dense, Dropout, Layer, Noise, Rescale, Standardize
-from xpnet.losses import LOSSES, Loss, SoftmaxCrossEntropy, SoftmaxSquaredError
+from xpnet.losses import Loss, SoftmaxCrossEntropy, SoftmaxSquaredError
 from xpnet.model import Model
 from xpnet.network import Network
-from xpnet.normalization import NORMALIZATIONS, BatchNorm, LayerNorm
+from xpnet.normalization import BatchNorm, LayerNorm
 from xpnet.optimizers import SGD
 from xpnet.random import Purpose, step_keys
+from xpnet.registry import ACTIVATIONS, LOSSES, NORMALIZATIONS
 from xpnet.tools.explain import Explanation, explain, tiny
 from xpnet.tools.gradcheck import check
 from xpnet.train import train_step

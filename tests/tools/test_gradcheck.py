@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 from helpers import needed, pairs
 
-from xpnet.activations import ACTIVATIONS, Sigmoid
+from xpnet.activations import Sigmoid
 from xpnet.builder import mlp
 from xpnet.device.selection import select
 from xpnet.errors import UsageError
-from xpnet.losses import LOSSES, SoftmaxCrossEntropy, SoftmaxSquaredError
+from xpnet.losses import SoftmaxCrossEntropy, SoftmaxSquaredError
 from xpnet.model import Model
+from xpnet.registry import ACTIVATIONS, LOSSES, REFERENCES
 from xpnet.tools.comparison_report import summary, table, verdict
-from xpnet.tools.derivatives import REFERENCES
 from xpnet.tools.gradcheck import check, compare
 
 A = np.asarray([[1.0, -2.0], [0.5, 3.0]])

@@ -19,19 +19,11 @@ import click
 from click.exceptions import Exit
 
 from xpnet import __version__
-from xpnet.cli import bench, learn, parser, train, use
+from xpnet.cli.parser import Commands
 from xpnet.errors import DeviceFallbackWarning, XpnetError
+from xpnet.registry import COMMANDS
 
-COMMANDS: dict[str, parser.Command] = {
-    "train": train.train,
-    "evaluate": use.evaluate_command,
-    "predict": use.predict,
-    "devices": use.devices,
-    "gradcheck": learn.gradcheck_command,
-    "explain": learn.explain_command,
-    "bench": bench.bench_command,
-}
-program = parser.Commands(
+program = Commands(
     COMMANDS, "A neural network from scratch: train it, evaluate it, predict with it."
 )
 click.version_option(__version__, message="xpnet %(version)s", help="Print it.")(program)

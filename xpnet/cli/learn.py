@@ -5,8 +5,8 @@ from typing import Annotated
 
 import click
 
+from xpnet import registry
 from xpnet.checks import at_least, choose, construct
-from xpnet.cli import names
 from xpnet.cli.options import (
     EVERYDAY,
     NETWORK,
@@ -50,10 +50,12 @@ def gradcheck_command(
     noise: Noise = 0.0,
     inputs: Annotated[int, option(NETWORK, "Columns of the input.")] = 6,
     outputs: Annotated[int, option(NETWORK, "Columns of the output.")] = 4,
-    loss: Annotated[str, option(NETWORK, f"{', '.join(names.LOSSES)}.")] = "softmax-cross-entropy",
+    loss: Annotated[
+        str, option(NETWORK, f"{', '.join(registry.LOSSES)}.")
+    ] = "softmax-cross-entropy",
     samples: Annotated[int, option(EVERYDAY, "Random ones, to try it on.")] = 5,
     against: Annotated[
-        str, option(EVERYDAY, f"What is right: {', '.join(names.REFERENCES)}.")
+        str, option(EVERYDAY, f"What is right: {', '.join(registry.REFERENCES)}.")
     ] = "differences",
     seed: Annotated[int, option(EVERYDAY, "Of weights and samples.")] = 0,
     as_json: AsJson = False,
@@ -68,9 +70,8 @@ def gradcheck_command(
     begin()
     from xpnet.builder import mlp
     from xpnet.device.selection import select
-    from xpnet.losses import LOSSES
+    from xpnet.registry import LOSSES, REFERENCES
     from xpnet.tools.comparison_report import summary, table, verdict
-    from xpnet.tools.derivatives import REFERENCES
     from xpnet.tools.formula_file import check_file
     from xpnet.tools.gradcheck import check
 
@@ -129,7 +130,7 @@ def explain_command(
     noise: Noise = 0.0,
     loss: Annotated[
         str | None,
-        option(TRAINING, f"What is minimised: {', '.join(names.LOSSES)}.", default="the task's"),
+        option(TRAINING, f"What is minimised: {', '.join(registry.LOSSES)}.", default="the task's"),
     ] = None,
     learning_rate: Annotated[
         float | None,
@@ -154,7 +155,7 @@ def explain_command(
     from xpnet.data.sources import load as load_data
     from xpnet.device.selection import select
     from xpnet.fitting.scaling import prepare, scale
-    from xpnet.losses import LOSSES
+    from xpnet.registry import LOSSES
     from xpnet.tools.explain import explain
     from xpnet.tools.explain import tiny as tiny_network
 

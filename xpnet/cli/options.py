@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import click
 
+from xpnet import registry
 from xpnet.checks import at_least
-from xpnet.cli import names
 from xpnet.cli.parser import option
 from xpnet.data import mnist
 from xpnet.errors import UsageError
@@ -28,7 +28,11 @@ EVERYDAY, DATA, NETWORK, TRAINING = "Everyday", "Data", "Network", "Training"
 
 Data = Annotated[
     str,
-    option(EVERYDAY, f"{', '.join(names.DATA)}; a folder of IDX files; an .npz or .csv file."),
+    option(
+        EVERYDAY,
+        f"mnist, {', '.join(registry.DOWNLOADS)}; a folder of IDX files; or a file "
+        f"({', '.join(registry.FORMATS)}).",
+    ),
 ]
 Target = Annotated[str, option(DATA, "The column of a .csv to predict, or several: height,weight.")]
 DataDir = Annotated[
@@ -45,10 +49,11 @@ Strict = Annotated[
 AsJson = Annotated[bool, option(EVERYDAY, "Print JSON.", "--json")]
 Hidden = Annotated[str, option(EVERYDAY, "Widths of the hidden layers, as in 128,64; or none.")]
 Activation = Annotated[
-    str, option(NETWORK, f"One for all hidden layers, or one each: {', '.join(names.ACTIVATIONS)}.")
+    str,
+    option(NETWORK, f"One for all hidden layers, or one each: {', '.join(registry.ACTIVATIONS)}."),
 ]
 Normalization = Annotated[
-    str, option(NETWORK, f"Before each activation: none, {', '.join(names.NORMALIZATIONS)}.")
+    str, option(NETWORK, f"Before each activation: none, {', '.join(registry.NORMALIZATIONS)}.")
 ]
 Threads = Annotated[
     int | None,

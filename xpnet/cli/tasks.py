@@ -9,11 +9,11 @@ from xpnet.arrays import HostArray
 from xpnet.checks import choose, construct
 from xpnet.data.sources import Samples
 from xpnet.errors import DataError, UsageError
-from xpnet.losses import CLASSES, LOSSES, OUTPUTS, VALUES, Loss, Pinball
+from xpnet.losses import CLASSES, OUTPUTS, VALUES, Loss, Pinball
 from xpnet.model import Model
+from xpnet.registry import LOSSES, TASKS
 
-OUTPUTS_OF = {"classification": CLASSES, "multilabel": ("sigmoid",), "regression": VALUES}
-TASKS = tuple(OUTPUTS_OF)
+OUTPUTS_OF = dict(zip(TASKS, (CLASSES, ("sigmoid",), VALUES), strict=True))
 FEW = 20  # so many different whole numbers, or the root of the number of samples, may be classes
 
 
@@ -49,9 +49,9 @@ def choose_task(
     ----------
     samples : Samples
     task : str, optional
-        One of `TASKS`; by default the one of the loss, or else of the targets (`infer`).
+        One of `registry.TASKS`; by default the one of the loss, or else of the targets (`infer`).
     loss : str, optional
-        One of `losses.LOSSES` by name; by default the first that fits the task.
+        One of `registry.LOSSES` by name; by default the first that fits the task.
     names : sequence of str
         Of the columns of the targets, if they have names.
 

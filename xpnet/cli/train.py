@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import click
 
-from xpnet.cli import names
+from xpnet import registry
 from xpnet.cli.options import (
     DATA,
     EVERYDAY,
@@ -69,7 +69,8 @@ def train(
     quiet: Annotated[bool, option(EVERYDAY, "Print nothing.", "--quiet", "-q")] = False,
     target: Target = "label",
     task: Annotated[
-        str | None, option(DATA, f"{', '.join(names.TASKS)}.", default="what the targets look like")
+        str | None,
+        option(DATA, f"{', '.join(registry.TASKS)}.", default="what the targets look like"),
     ] = None,
     data_dir: DataDir = None,
     activation: Activation = "relu",
@@ -83,7 +84,7 @@ def train(
         str | None,
         option(
             NETWORK,
-            f"One for all dense layers, or one each: {', '.join(names.INITIALIZERS)}.",
+            f"One for all dense layers, or one each: {', '.join(registry.INITIALIZERS)}.",
             default="the activation's",
         ),
     ] = None,
@@ -94,7 +95,7 @@ def train(
         str | None,
         option(
             TRAINING,
-            f"{', '.join(names.OPTIMIZERS)}.",
+            f"{', '.join(registry.OPTIMIZERS)}.",
             default="nesterov for classes, adam for numbers",
         ),
     ] = None,
@@ -102,7 +103,7 @@ def train(
         float | None, option(TRAINING, "Its peak.", default="the optimizer's")
     ] = None,
     schedule: Annotated[
-        str, option(TRAINING, f"The learning rate's course: {', '.join(names.SCHEDULES)}.")
+        str, option(TRAINING, f"The learning rate's course: {', '.join(registry.SCHEDULES)}.")
     ] = "one-cycle",
     warmup: Annotated[
         float, option(TRAINING, "Part of the run in which the learning rate rises first.")
@@ -114,11 +115,12 @@ def train(
         float | None, option(TRAINING, "Shorten longer gradients to this length.")
     ] = None,
     average: Annotated[
-        str, option(TRAINING, f"Of the weights over the steps: none, {', '.join(names.AVERAGES)}.")
+        str,
+        option(TRAINING, f"Of the weights over the steps: none, {', '.join(registry.AVERAGES)}."),
     ] = "none",
     loss: Annotated[
         str | None,
-        option(TRAINING, f"What is minimised: {', '.join(names.LOSSES)}.", default="the task's"),
+        option(TRAINING, f"What is minimised: {', '.join(registry.LOSSES)}.", default="the task's"),
     ] = None,
     label_smoothing: Annotated[
         float, option(TRAINING, "Of softmax-cross-entropy; at least 0, below 1.")

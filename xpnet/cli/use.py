@@ -7,6 +7,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Annotated, Any
 
+from xpnet import registry
 from xpnet.checks import construct
 from xpnet.cli.options import (
     DATA,
@@ -21,6 +22,8 @@ from xpnet.cli.options import (
 from xpnet.cli.parser import ARGUMENTS, option
 from xpnet.errors import DataError, UsageError
 from xpnet.tools import threads as blas
+
+SAMPLES = ", ".join((*registry.FORMATS, *registry.FORMATS_WITHOUT_TARGETS))
 
 if TYPE_CHECKING:
     from xpnet.cli import run_folder as runs
@@ -117,7 +120,7 @@ def _test_samples(
 def _loss_to_measure(model: "Model", run: "runs.Run | None", loss: str | None) -> "Loss":
     """Return the loss that a model is tested by; refuse one that it cannot be tested by."""
     from xpnet.cli.tasks import loss_to_test
-    from xpnet.losses import LOSSES
+    from xpnet.registry import LOSSES
 
     spec = loss or (run.loss if run else None)
     wanted = None if spec is None else construct("loss", spec, LOSSES)
@@ -146,7 +149,7 @@ def predict(
         tuple[str, ...],
         option(
             ARGUMENTS,
-            "Samples: .npy, .npz, .csv, IDX; a run folder or .safetensors first is the model.",
+            f"Samples ({SAMPLES}); a run folder or .safetensors first is the model.",
             "FILE...",
         ),
     ],

@@ -24,6 +24,7 @@ from xpnet.arrays import HostArray
 from xpnet.checks import expanded
 from xpnet.data.mnist import FILES as MNIST_FILES
 from xpnet.errors import DataError
+from xpnet.registry import DOWNLOADS
 
 PARTS = ("x_train", "y_train", "x_test", "y_test")
 SECONDS = 30  # without a byte, until the next mirror is tried
@@ -94,60 +95,58 @@ def _emnist(split: str, labels: str = "", first_label: int = 0) -> Published:
     )
 
 
-PUBLISHED = {
-    "fashion-mnist": Published(
-        folder="fashion-mnist",
-        mirrors=(
-            "https://fashion-mnist.s3.eu-central-1.amazonaws.com/",
-            "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/"
-            "b2617bb6d3ffa2e429640350f613e3291e10b141/data/fashion/",
-        ),
-        files=_hashes(
-            MNIST_FILES,
-            "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
-            "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
-            "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
-            "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
-        ),
-        labels=(
-            *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"),
-            *("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
-        ),
+FASHION_MNIST = Published(
+    folder="fashion-mnist",
+    mirrors=(
+        "https://fashion-mnist.s3.eu-central-1.amazonaws.com/",
+        "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/"
+        "b2617bb6d3ffa2e429640350f613e3291e10b141/data/fashion/",
     ),
-    "kmnist": Published(
-        folder="kmnist",
-        mirrors=(
-            "https://storage.googleapis.com/kuzushiji-mnist/",
-            "http://codh.rois.ac.jp/kmnist/dataset/kmnist/",
-        ),
-        files=_hashes(
-            MNIST_FILES,
-            "51467d22d8cc72929e2a028a0428f2086b092bb31cfb79c69cc0a90ce135fde4",
-            "e38f9ebcd0f3ebcdec7fc8eabdcdaef93bb0df8ea12bee65224341c8183d8e17",
-            "edd7a857845ad6bb1d0ba43fe7e794d164fe2dce499a1694695a792adfac43c5",
-            "20bb9a0ef54c7db3efc55a92eef5582c109615df22683c380526788f98e42a1c",
-        ),
-        # Romanised: every terminal shows these, not every one has kana.
-        labels=("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"),
+    files=_hashes(
+        MNIST_FILES,
+        "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
+        "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
+        "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
+        "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
     ),
-    "qmnist": Published(
-        folder="qmnist",
-        mirrors=(
-            "https://raw.githubusercontent.com/facebookresearch/qmnist/master/",
-            "https://github.com/facebookresearch/qmnist/raw/master/",
-        ),
-        files=_hashes(
-            QMNIST_FILES,
-            "9e26a7bf1683614e065d7b76460ccd52807165b3f22561fb782bd9f38c52b51d",
-            "2c05dc77f6b916b38e455e97ab129a42a444f3dbef09b278a366f82904e0dd9f",
-            "43fc22bf7498b8fc98de98369d72f752d0deabc280a43a7bcc364ab19e57b375",
-            "9fbcbe594c3766fdf4f0b15c5165dc0d1e57ac604e01422608bb72c906030d06",
-        ),
+    labels=(
+        *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"),
+        *("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
     ),
-    "emnist-balanced": _emnist("balanced", digits + ascii_uppercase + "abdefghnqrt"),
-    "emnist-digits": _emnist("digits"),
-    "emnist-letters": _emnist("letters", ascii_uppercase, first_label=1),
-}
+)
+KMNIST = Published(
+    folder="kmnist",
+    mirrors=(
+        "https://storage.googleapis.com/kuzushiji-mnist/",
+        "http://codh.rois.ac.jp/kmnist/dataset/kmnist/",
+    ),
+    files=_hashes(
+        MNIST_FILES,
+        "51467d22d8cc72929e2a028a0428f2086b092bb31cfb79c69cc0a90ce135fde4",
+        "e38f9ebcd0f3ebcdec7fc8eabdcdaef93bb0df8ea12bee65224341c8183d8e17",
+        "edd7a857845ad6bb1d0ba43fe7e794d164fe2dce499a1694695a792adfac43c5",
+        "20bb9a0ef54c7db3efc55a92eef5582c109615df22683c380526788f98e42a1c",
+    ),
+    # Romanised: every terminal shows these, not every one has kana.
+    labels=("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"),
+)
+QMNIST = Published(
+    folder="qmnist",
+    mirrors=(
+        "https://raw.githubusercontent.com/facebookresearch/qmnist/master/",
+        "https://github.com/facebookresearch/qmnist/raw/master/",
+    ),
+    files=_hashes(
+        QMNIST_FILES,
+        "9e26a7bf1683614e065d7b76460ccd52807165b3f22561fb782bd9f38c52b51d",
+        "2c05dc77f6b916b38e455e97ab129a42a444f3dbef09b278a366f82904e0dd9f",
+        "43fc22bf7498b8fc98de98369d72f752d0deabc280a43a7bcc364ab19e57b375",
+        "9fbcbe594c3766fdf4f0b15c5165dc0d1e57ac604e01422608bb72c906030d06",
+    ),
+)
+EMNIST_BALANCED = _emnist("balanced", digits + ascii_uppercase + "abdefghnqrt")
+EMNIST_DIGITS = _emnist("digits")
+EMNIST_LETTERS = _emnist("letters", ascii_uppercase, first_label=1)
 
 
 def fetch(name: str, folder: str | None = None) -> dict[str, tuple[str, bytes]]:
@@ -156,7 +155,7 @@ def fetch(name: str, folder: str | None = None) -> dict[str, tuple[str, bytes]]:
     Parameters
     ----------
     name : str
-        A key of `PUBLISHED`.
+        One of `registry.DOWNLOADS`.
     folder : str, optional
         The cache; by default the environment variable XPNET_DATA, or else the user's folder for
         caches.  The data set has a folder in it.
@@ -171,7 +170,7 @@ def fetch(name: str, folder: str | None = None) -> dict[str, tuple[str, bytes]]:
     DataError
         No mirror has a file, the cache cannot be read or written, or pooch is not installed.
     """
-    published = PUBLISHED[name]
+    published = DOWNLOADS[name]
     cache = folder or os.environ.get("XPNET_DATA") or _user_cache(name)
     place = expanded(cache).absolute() / published.folder
     for file in published.files:
@@ -192,7 +191,7 @@ def arrange(name: str, arrays: Mapping[str, HostArray]) -> dict[str, HostArray]:
     Parameters
     ----------
     name : str
-        A key of `PUBLISHED`.
+        One of `registry.DOWNLOADS`.
     arrays : mapping
         Images (n, height, width) and labels (n,) or (n, k), the first the class, by part.
 
@@ -201,7 +200,7 @@ def arrange(name: str, arrays: Mapping[str, HostArray]) -> dict[str, HostArray]:
     dict
         Images (n, height, width), and classes (n,): numbers, or names where there are names.
     """
-    published = PUBLISHED[name]
+    published = DOWNLOADS[name]
     arranged = {}
     for part, array in arrays.items():
         if part.startswith("x"):
@@ -223,12 +222,12 @@ def _is_whole(name: str, path: Path) -> bool:
         return False
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from None
-    return digest == PUBLISHED[name].files[path.name]
+    return digest == DOWNLOADS[name].files[path.name]
 
 
 def _download(name: str, file: str, place: Path) -> None:
     """One file into the cache, under its name only when it is whole and verified."""
-    pooch, published = _pooch(name), PUBLISHED[name]
+    pooch, published = _pooch(name), DOWNLOADS[name]
     pooch.get_logger().setLevel("WARNING")
     get = pooch.HTTPDownloader(
         progressbar=sys.stderr.isatty(), chunk_size=MIB // 16, timeout=SECONDS
@@ -302,7 +301,7 @@ def _pooch(name: str) -> Any:
         importlib.import_module("tqdm")
         return importlib.import_module("pooch")
     except ImportError as error:
-        published = PUBLISHED[name]
+        published = DOWNLOADS[name]
         raise DataError(
             f'{name}: to download it, {error.name} is needed: pip install "xpnet[data]" (in a '
             f'clone: ".[data]"); or put {", ".join(published.files)} from {published.mirrors[0]} '

@@ -2,11 +2,37 @@
 
 import hashlib
 import os
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from secrets import token_hex
+from typing import NamedTuple
 
+from xpnet.arrays import HostArray
 from xpnet.errors import DataError
+
+
+class Contents(NamedTuple):
+    """What a file of data holds.
+
+    Attributes
+    ----------
+    arrays : dict of str to array
+        By name: x_train, y_train, x_test and y_test; or x and y; or x alone.
+    columns : tuple of str
+        The names of the features, where the file is a table.
+    """
+
+    arrays: dict[str, HostArray]
+    columns: tuple[str, ...] = ()
+
+
+Reader = Callable[[str, bytes, str | None, Sequence[str]], Contents]
+"""A data format: name of the file (for errors), bytes, target, features -> contents.
+
+The target is what --target says, or None for samples without targets; the features are the columns
+to take, in this order, or empty for all.
+"""
 
 
 def read_file(path: Path) -> tuple[bytes, dict[str, str]]:

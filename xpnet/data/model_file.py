@@ -15,29 +15,16 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from xpnet.activations import ACTIVATIONS
 from xpnet.arrays import HostArray
 from xpnet.data.files import write_atomically
 from xpnet.data.targets import check_labels
 from xpnet.errors import DataError, UsageError
-from xpnet.layers import Dense, Dropout, Layer, Noise, Rescale, Standardize
+from xpnet.layers import Layer
 from xpnet.losses import OUTPUTS
 from xpnet.network import Network, by_layer, named
-from xpnet.normalization import NORMALIZATIONS
+from xpnet.registry import LAYERS
 
 FORMAT = 1
-LAYERS: dict[str, type[Layer]] = {
-    layer.__name__: layer
-    for layer in (
-        Standardize,
-        Noise,
-        Dense,
-        Dropout,
-        Rescale,
-        *NORMALIZATIONS.values(),
-        *ACTIVATIONS.values(),
-    )
-}
 _NUMBER: dict[Any, tuple[type, ...]] = {int: (int,), float: (int, float), bool: (bool,)}
 MOST_LAYERS = 10_000
 

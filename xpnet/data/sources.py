@@ -6,27 +6,25 @@ unpickles anything.
 
 import gzip
 import hashlib
-import io
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from xpnet.arrays import HostArray
 from xpnet.checks import expanded
 from xpnet.data import mnist
-from xpnet.data.downloads import PARTS, PUBLISHED, arrange, fetch
+from xpnet.data.downloads import PARTS, arrange, fetch
 from xpnet.data.files import read_file
 from xpnet.data.idx import parse_idx, read_idx_folder
-from xpnet.data.tables import as_whole, read_features, read_table
+from xpnet.data.tables import as_whole
 from xpnet.errors import DataError
 from xpnet.random import Purpose, permutation, step_keys
+from xpnet.registry import DOWNLOADS, FORMATS, FORMATS_WITHOUT_TARGETS
 
-NAMED = ("mnist", *PUBLISHED)
+NAMED = ("mnist", *DOWNLOADS)
 
 
 @dataclass(frozen=True)
@@ -99,22 +97,25 @@ def load(
     labels: tuple[str, ...] = ()
     if source == "mnist":
         name, arrays, hashes = source, *_read_packaged()
-    elif source in PUBLISHED:
+    elif source in DOWNLOADS:
         name, (arrays, hashes) = source, _read_published(source, folder)
-        labels = PUBLISHED[source].labels
+        labels = DOWNLOADS[source].labels
     elif path.is_dir():
         name, arrays, hashes = path.resolve().name, *read_idx_folder(path)
-    elif path.suffix.lower() == ".npz":
+    elif _ending(path) in FORMATS:
         content, hashes = read_file(path)
-        name, arrays = path.stem, _read_npz(path.name, content)
-    elif path.suffix.lower() == ".csv":
-        content, hashes = read_file(path)
-        name, (arrays, names) = path.stem, read_table(path.name, content, target, columns)
+        arrays, names = FORMATS[_ending(path)](path.name, content, target, columns)
+        name = path.stem
     elif path.exists():
-        raise DataError(f"{source}: expected a folder of IDX files, an .npz or a .csv file")
+        raise DataError(
+            f"{source}: expected a folder of IDX files, or a file ({', '.join(FORMATS)})"
+        )
     else:
         near = get_close_matches(source, NAMED, n=1)
-        takes = f"--data takes {', '.join(NAMED)}, a folder, an .npz or a .csv"
+        takes = (
+            f"--data takes {', '.join(NAMED)}; a folder of IDX files; or a file "
+            f"({', '.join(FORMATS)})"
+        )
         hint = f"did you mean '{near[0]}'?" if near else takes
         raise DataError(f"{source}: no such file or folder; {hint}")
     where = path.name if path.is_file() else name  # in errors a file has its ending
@@ -143,20 +144,14 @@ def load_samples(source: str, columns: Sequence[str] = ()) -> HostArray:
     """
     path = expanded(source)
     content, _ = read_file(path)
-    if path.suffix.lower() == ".npz":
-        arrays = _read_npz(source, content)
-        names = [name for name in arrays if name in ("x", "x_test")] or list(arrays)
-        if len(names) != 1:
-            held = ", ".join(arrays) or "no array"
-            raise DataError(f"{source}: holds {held}; expected one array, named x")
-        x = arrays[names[0]]
-    elif path.suffix.lower() == ".npy":
-        x = _read_npy(source, io.BytesIO(content))
-    elif path.suffix.lower() == ".csv":
-        x = read_features(source, content, columns)
-    else:
-        x = parse_idx(content, source)
-    return _check_x(x, source)
+    ending = _ending(path)
+    formats = FORMATS if ending in FORMATS else FORMATS_WITHOUT_TARGETS
+    read = formats[ending if ending in formats else "idx"]  # whose files have no common ending
+    return _check_x(read(source, content, None, columns).arrays["x"], source)
+
+
+def _ending(path: Path) -> str:
+    return path.suffix.lower().removeprefix(".")
 
 
 def _read_packaged() -> tuple[dict[str, HostArray], dict[str, str]]:
@@ -170,42 +165,11 @@ def _read_packaged() -> tuple[dict[str, HostArray], dict[str, str]]:
 
 def _read_published(name: str, folder: str | None) -> tuple[dict[str, HostArray], dict[str, str]]:
     """The arrays of a data set that is downloaded; hashes of its files and what is inside."""
-    arrays, hashes = {}, dict(PUBLISHED[name].files)
+    arrays, hashes = {}, dict(DOWNLOADS[name].files)
     for part, (file, content) in fetch(name, folder).items():
         arrays[part] = parse_idx(content, file, "images" if part.startswith("x") else "")
         hashes[Path(file).stem] = hashlib.sha256(gzip.decompress(content)).hexdigest()
     return arrange(name, arrays), hashes
-
-
-def _read_npy(name: str, stream: Any) -> HostArray:
-    """One array of an .npy stream; never an object."""
-    try:
-        return np.lib.format.read_array(stream, allow_pickle=False)
-    except MemoryError:
-        raise DataError(f"{name}: is larger than the memory") from None
-    except Exception as error:  # a damaged file makes NumPy raise almost anything
-        if "allow_pickle" in str(error):
-            raise DataError(
-                f"{name}: holds Python objects, which are not read; save plain numbers"
-            ) from None
-        raise DataError(f"{name}: not a NumPy array, or damaged ({error})") from None
-
-
-def _read_npz(name: str, content: bytes) -> dict[str, HostArray]:
-    """Every array of an .npz file by name."""
-    arrays = {}
-    try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            for entry in archive.namelist():
-                if entry.endswith(".npy"):
-                    with archive.open(entry) as stream:
-                        key = entry.removesuffix(".npy")
-                        arrays[key] = _read_npy(f"{name}: {key}", stream)
-    except DataError:
-        raise
-    except Exception as error:  # a damaged archive makes zipfile raise almost anything
-        raise DataError(f"{name}: not an .npz file, or damaged ({error})") from None
-    return arrays
 
 
 def hold_out(n: int) -> tuple[HostArray, HostArray]:

@@ -14,6 +14,7 @@ from difflib import get_close_matches
 import numpy as np
 
 from xpnet.arrays import HostArray
+from xpnet.data.files import Contents
 from xpnet.errors import DataError
 
 SHOWN = 8  # names of columns in an error
@@ -66,6 +67,13 @@ def read_table(
         y = as_whole(numbers[:, [table.columns.index(column) for column in targets]])
     features = tuple(columns) or tuple(c for c in table.columns if c not in targets)
     return {"x": _features(table, numbers, features), "y": y}, features
+
+
+def read_csv(name: str, content: bytes, target: str | None, columns: Sequence[str]) -> Contents:
+    """x and y of a table (`read_table`), or x alone (`read_features`); and the features."""
+    if target is None:
+        return Contents({"x": read_features(name, content, columns)})
+    return Contents(*read_table(name, content, target, columns))
 
 
 def read_features(name: str, content: bytes, columns: Sequence[str] = ()) -> HostArray:

@@ -18,11 +18,12 @@ from typing import Any
 
 import numpy as np
 
-from xpnet.activations import ACTIVATIONS, Identity, ReLU, Tanh
+from xpnet.activations import Identity, ReLU, Tanh
 from xpnet.arrays import Arrays, HostArray
 from xpnet.layers import Dense, Dropout, Layer, Noise, Rescale, Standardize
 from xpnet.network import Network
 from xpnet.normalization import BatchNorm, LayerNorm
+from xpnet.registry import ACTIVATIONS
 
 Map = Callable[[HostArray], HostArray]
 LayerAndArrays = tuple[Layer, Arrays]

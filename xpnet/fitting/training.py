@@ -27,14 +27,9 @@ from xpnet.fitting.state import Progress, TrainingState
 from xpnet.losses import Loss, SoftmaxCrossEntropy, loss_for
 from xpnet.model import Model
 from xpnet.normalization import BatchNorm
-from xpnet.optimizers import (
-    AVERAGES,
-    OPTIMIZERS,
-    Average,
-    Optimizer,
-    for_steps_of,
-)
-from xpnet.schedules import SCHEDULES, Schedule, Warmup
+from xpnet.optimizers import Average, Optimizer, for_steps_of
+from xpnet.registry import AVERAGES, OPTIMIZERS, SCHEDULES
+from xpnet.schedules import Schedule, Warmup
 
 
 def fit(
@@ -95,25 +90,25 @@ def fit(
         Batches per step: their gradients are added up.  Up to rounding it is a batch of so many
         times the size, in the memory of one; but BatchNorm sees one batch at a time.
     optimizer : str or Optimizer, optional
-        One of `optimizers.OPTIMIZERS` by name, or one made to measure; by default "nesterov" for
+        One of `registry.OPTIMIZERS` by name, or an `Optimizer` instance; by default "nesterov" for
         classes and "adam" for numbers.
     learning_rate, weight_decay : float, optional
         Replace the optimizer's own; that of one by name is for steps of 128 samples, and is
         smaller for smaller ones (`optimizers.for_steps_of`).
     schedule : str or Schedule, default "one-cycle"
-        The learning rate's course, by name (`schedules.SCHEDULES`) or as a function of the part
+        The learning rate's course, by name (`registry.SCHEDULES`) or as a function of the part
         of the run that is over, 0 to 1, which gives the factor of the peak.
     warmup : float, default 0.0
         The first part of the run, in which the learning rate rises (`schedules.Warmup`).
     clip_norm : float, optional
         Shorten longer gradients to this length.
     average : str or callable, optional
-        Averaged weights are validated and given back (`optimizers.AVERAGES`): "ema" over the
+        Averaged weights are validated and given back (`registry.AVERAGES`): "ema" over the
         steps, the older the less; "last" over the last part of the run.  Running statistics are
         averaged likewise.  A function is given the number of the step in this run from 1, how
         many there are, and how many were before, and gives a in A ← A + a (θ - A).
     loss : str or Loss, optional
-        One of `losses.LOSSES` by name, or one made to measure, that fits the model's output; by
+        One of `registry.LOSSES` by name, or a `Loss` instance, that fits the model's output; by
         default the one in `losses.OUTPUTS`.
     label_smoothing : float, default 0.0
         For softmax with cross-entropy.
@@ -292,7 +287,7 @@ def _choose_optimizer(
     optimizer = optimizer or default_optimizer(model)
     if isinstance(optimizer, str):
         optimizer = for_steps_of(
-            samples_per_step, OPTIMIZERS[choose("optimizer", optimizer, OPTIMIZERS)]
+            samples_per_step, OPTIMIZERS[choose("optimizer", optimizer, OPTIMIZERS)]()
         )
     if not isinstance(optimizer, Optimizer):
         raise UsageError(f"optimizer {optimizer!r}: expected a name or an optimizer, as in Adam()")

@@ -91,7 +91,7 @@ def bench(
     batch_size : int
         Samples per step.
     optimizer : str
-        One of `optimizers.OPTIMIZERS`.
+        One of `registry.OPTIMIZERS`.
     rounds : int
         Blocks of each.
     seconds : float

@@ -93,11 +93,3 @@ def _extra(library: str) -> Iterator[None]:
             f'{library} is not installed: pip install "xpnet[{library}]" (in a clone: '
             f'".[{library}]")'
         ) from error
-
-
-REFERENCES: dict[str, tuple[Callable[[Function, Arrays], dict[str, HostArray]], float]] = {
-    "differences": (central_differences, 1e-7),
-    "jax": (jax_gradients, 1e-10),
-    "torch": (torch_gradients, 1e-10),
-}
-"""What derivatives are compared with, and the relative error that passes."""

@@ -11,17 +11,17 @@ from typing import Any
 
 import numpy as np
 
-from xpnet.activations import ACTIVATIONS
 from xpnet.arrays import HostArray, on_device_of, to_numpy
 from xpnet.checks import check_seed, construct
 from xpnet.errors import UsageError
 from xpnet.fitting.scaling import prepare
 from xpnet.layers import Dense, Rescale
-from xpnet.losses import LOSSES, VALUES, Loss, loss_for
+from xpnet.losses import VALUES, Loss, loss_for
 from xpnet.model import Model
 from xpnet.network import Network
 from xpnet.normalization import BatchNorm
 from xpnet.optimizers import SGD
+from xpnet.registry import ACTIVATIONS, LOSSES
 from xpnet.tools import explain_text
 from xpnet.tools.explain_step import Link, Quantity, take_step
 

@@ -19,10 +19,12 @@ from xpnet.device.selection import Device
 from xpnet.errors import DataError, UsageError
 from xpnet.losses import Loss
 from xpnet.model import Model
+from xpnet.registry import REFERENCES
 from xpnet.tools.comparison import Comparison
-from xpnet.tools.derivatives import REFERENCES, Function
+from xpnet.tools.derivatives import Function, central_differences
 from xpnet.tools.random_case import Case
 
+BY_DIFFERENCES, AUTOMATIC = 1e-7, 1e-10  # the relative error that passes
 Gradients = Callable[[Arrays], Arrays]  # ∂L/∂a of each array, by the same names
 
 
@@ -50,7 +52,8 @@ def compare(
     DataError
         L is not finite.
     """
-    reference, tolerance = REFERENCES[choose("reference", against, REFERENCES)]
+    reference = REFERENCES[choose("reference", against, REFERENCES)]
+    tolerance = BY_DIFFERENCES if reference is central_differences else AUTOMATIC
     value = to_numpy(function(at))
     if value.shape or value.dtype == object:
         raise UsageError(

@@ -16,7 +16,7 @@ import pytest
 from helpers import difference
 
 import xpnet
-from xpnet.activations import ACTIVATIONS, Activation
+from xpnet.activations import Activation
 from xpnet.arrays import namespace
 from xpnet.data.dataset import Dataset
 from xpnet.fast.cuda.cublas import Cublas, CublasError, CupyProducts
@@ -29,11 +29,11 @@ from xpnet.fast.cuda.source import Source
 from xpnet.fast.nodes import VIEW, CannotRecordError, Node
 from xpnet.fast.record import KernelArray, Recorded, variable
 from xpnet.layers import Dense, Dropout, Noise, Standardize
-from xpnet.losses import LOSSES, Loss, Pinball
+from xpnet.losses import Loss, Pinball
 from xpnet.network import Network
-from xpnet.normalization import NORMALIZATIONS
-from xpnet.optimizers import OPTIMIZERS, Optimizer, clip_by_norm, project
+from xpnet.optimizers import Optimizer, clip_by_norm, project
 from xpnet.random import normal_units
+from xpnet.registry import ACTIVATIONS, LOSSES, NORMALIZATIONS, OPTIMIZERS
 from xpnet.train import train_step
 
 Step = Callable[..., Sequence[Any]]
@@ -125,7 +125,7 @@ ELEVEN = [
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_a_step_is_eleven_launches(activation: str) -> None:
     model = xpnet.mlp(784, 128, 10, activation=activation)
-    found = modes(launches_of(model, OPTIMIZERS["adam"]))
+    found = modes(launches_of(model, OPTIMIZERS["adam"]()))
     assert sorted(found) == sorted(ELEVEN)
     assert found[:5] == ELEVEN[:5]
     assert found[-1] == MAP
@@ -135,16 +135,16 @@ def test_a_step_is_eleven_launches(activation: str) -> None:
 @pytest.mark.parametrize("options", [{}, {"dropout": 0.5}], ids=str)
 def test_every_optimizer_is_one_launch_and_dropout_none(optimizer: str, options: Any) -> None:
     model = xpnet.mlp(784, 128, 10, **options)
-    assert sorted(modes(launches_of(model, OPTIMIZERS[optimizer]))) == sorted(ELEVEN)
+    assert sorted(modes(launches_of(model, OPTIMIZERS[optimizer]()))) == sorted(ELEVEN)
 
 
 def test_normalization_is_in_the_launches_that_are_there() -> None:
     """Over rows, and the sums dγ and dβ in that of the bias; or over columns, and one more for the
     running statistics.
     """
-    layer = launches_of(xpnet.mlp(784, 128, 10, normalization="layer"), OPTIMIZERS["adam"])
+    layer = launches_of(xpnet.mlp(784, 128, 10, normalization="layer"), OPTIMIZERS["adam"]())
     assert sorted(modes(layer)) == sorted([MAP, MAP, *[ROWS] * 3, *[COLUMNS] * 2, *["product"] * 5])
-    batch = launches_of(xpnet.mlp(784, 128, 10, normalization="batch"), OPTIMIZERS["adam"])
+    batch = launches_of(xpnet.mlp(784, 128, 10, normalization="batch"), OPTIMIZERS["adam"]())
     assert sorted(modes(batch)) == sorted([*[MAP] * 3, ROWS, *[COLUMNS] * 3, *["product"] * 5])
     assert modes(batch)[:3] == [MAP, "product", COLUMNS]
 
@@ -153,7 +153,7 @@ def test_the_source_is_the_same_for_batches_of_any_size() -> None:
     """So that each kernel is compiled once."""
     model = xpnet.mlp(784, 128, 10, dropout=0.5)
     texts = [
-        [a.text for a in launches_of(model, OPTIMIZERS["adamw"], n) if isinstance(a, Source)]
+        [a.text for a in launches_of(model, OPTIMIZERS["adamw"](), n) if isinstance(a, Source)]
         for n in (100, 77)
     ]
     assert texts[0] == texts[1]
@@ -296,8 +296,8 @@ def test_nvidias_compiler_takes_every_kernel(compiler: ctypes.CDLL, architecture
         for normalization in (None, "batch", "layer"):
             options = {"activation": activation, "normalization": normalization}
             model = xpnet.mlp(20, 16, 10, dropout=0.3, noise=0.1, max_norm=1.0, **options)
-            launches += launches_of(model, OPTIMIZERS["adam"])
-    for optimizer in OPTIMIZERS.values():
+            launches += launches_of(model, OPTIMIZERS["adam"]())
+    for optimizer in (make() for make in OPTIMIZERS.values()):
         launches += launches_of(xpnet.mlp(20, 16, 10, dtype="float64"), optimizer)
     for kind in LOSSES.values():
         step = partial(one_loss, kind())
@@ -369,7 +369,7 @@ def test_losses(name: str, shape: tuple[int, int], dtype: str, weighted: bool) -
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_optimizers(name: str, size: int, dtype: str) -> None:
     """All of the flat vector, decay of its first part included, and a clipped gradient."""
-    optimizer = OPTIMIZERS[name]
+    optimizer = OPTIMIZERS[name]()
     if not optimizer.weight_decay:
         optimizer = type(optimizer)(**{**vars(optimizer), "weight_decay": 0.01})
     scalars = np.asarray(optimizer.scalars(0.5, 7), dtype)

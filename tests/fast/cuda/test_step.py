@@ -23,7 +23,6 @@ from helpers import difference, printed, run_python
 
 import xpnet
 from xpnet import cli
-from xpnet.activations import ACTIVATIONS
 from xpnet.arrays import namespace, to_numpy
 from xpnet.builder import mlp
 from xpnet.checks import construct
@@ -40,12 +39,10 @@ from xpnet.fitting.scaling import prepare
 from xpnet.fitting.steps import Tables
 from xpnet.fitting.training import default_optimizer, fit
 from xpnet.layers import Dense
-from xpnet.losses import LOSSES
 from xpnet.model import Model, load
 from xpnet.network import Network
-from xpnet.optimizers import OPTIMIZERS
 from xpnet.random import mask_units, threefry
-from xpnet.schedules import SCHEDULES
+from xpnet.registry import ACTIVATIONS, LOSSES, OPTIMIZERS, SCHEDULES
 
 pytestmark = pytest.mark.cuda
 
@@ -989,7 +986,7 @@ def test_an_epoch_uploads_its_order_and_tables_and_reads_its_sums_once(
 
     result = case.trained(cupy.asarray(IMAGES), "float32", epochs=3, on_epoch=on_epoch)
     optimizer = case.fit.get("optimizer", default_optimizer(result.model))
-    scalars = len(OPTIMIZERS[optimizer].scalars(1.0, 1)) + ("average" in case.fit)
+    scalars = len(OPTIMIZERS[optimizer]().scalars(1.0, 1)) + ("average" in case.fit)
     keys = len(result.model.network.drawing)
     one_label = bool(result.model.labels) and np.ndim(case.y) == 1
     hits = one_label or result.model.output == "softmax" or result.model.multilabel

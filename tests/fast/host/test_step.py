@@ -24,7 +24,6 @@ from helpers import (
 )
 
 import xpnet
-from xpnet.activations import ACTIVATIONS
 from xpnet.arrays import namespace
 from xpnet.fast import can_fuse, record
 from xpnet.fast.host.step import HostStep
@@ -34,8 +33,8 @@ from xpnet.fitting.results import Result
 from xpnet.fitting.steps import Tables
 from xpnet.fitting.training import fit
 from xpnet.layers import Layer
-from xpnet.losses import LOSSES
-from xpnet.optimizers import AVERAGES, OPTIMIZERS, Adam
+from xpnet.optimizers import Adam
+from xpnet.registry import ACTIVATIONS, AVERAGES, LOSSES, OPTIMIZERS
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(50, 5))
