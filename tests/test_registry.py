@@ -2,11 +2,13 @@
 
 import ast
 import inspect
+import re
 import subprocess
 import sys
 from collections.abc import Callable
 from importlib import import_module
 
+import numpy as np
 import pytest
 from helpers import ROOT, SCRIPTS, needed, printed
 
@@ -19,6 +21,7 @@ from xpnet.losses import Loss
 from xpnet.optimizers import Optimizer
 from xpnet.registry import Parts
 
+ADDING = (SCRIPTS / "ADDING.md").read_text(encoding="utf-8")
 KINDS = {name: table for name, table in vars(registry).items() if isinstance(table, Parts)}
 
 
@@ -180,3 +183,26 @@ def test_type_checkers_know_the_names(tmp_path) -> None:
     assert any(
         line.startswith('4: error: Unexpected keyword argument "momentumm"') for line in lines
     )
+
+
+# scripts/ADDING.md
+
+
+def test_the_example_of_a_new_part_is_right() -> None:
+    """Its class has the values and slopes of its entry, and its line names the class."""
+    whole, lines = re.findall(r"```python\n(.*?)```", ADDING, re.DOTALL)
+    made = {**vars(import_module("xpnet.activations"))}
+    exec(whole, made)
+    (line,), (entry,) = (eval(f"{{{text}\n}}").values() for text in lines.splitlines())
+    assert line == "activations.Softsign"
+    layer, x = made["Softsign"](), np.asarray([[-1e4, -1.5, 0.0, 0.25, 3.0]])
+    y, cache = layer.forward({}, x)
+    dx, _ = layer.backward({}, cache, np.ones_like(x))
+    for found, exact in zip((y, dx), entry, strict=True):
+        assert found[0].tolist() == pytest.approx([exact(v) for v in x[0].tolist()], rel=1e-15)
+
+
+def test_files_that_the_page_names_are_there() -> None:
+    named = re.findall(r"(?:xpnet|tests|scripts)/[\w/]*\w+\.(?:pyi|py)", ADDING)
+    assert named
+    assert [path for path in named if not (ROOT / path).is_file()] == []
