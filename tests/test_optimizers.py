@@ -253,8 +253,9 @@ def test_averages_are_exact(name: str, parameter: tuple[float, ...], steps: int)
     """Of a run, and of a second one that continues it."""
     average, A, before = AVERAGES[name](*parameter), 0.0, []
     for thetas in np.random.default_rng(0).normal(size=(2, steps)).tolist():
+        earlier = (len(before),) if before else ()
         for step, theta in enumerate(thetas, start=1):
-            A += average(step, steps, len(before)) * (theta - A)
+            A += average(step, steps, *earlier) * (theta - A)
         exact = EXACT_AVERAGES[name](before, thetas, *parameter)
         assert pytest.approx(exact, rel=1e-13, abs=1e-14) == A
         before += thetas

@@ -105,6 +105,7 @@ def test_factors_are_torchs(name: str) -> None:
 def test_more_warm_restarts_than_floats_can_tell_apart() -> None:
     """Of 2000 cycles, each twice as long, the last takes half of the run: 0.75 is its middle."""
     assert WarmRestarts(2000)(0.75) == pytest.approx(0.5, rel=1e-12)
+    assert WarmRestarts(2, 1e200)(0.5) == pytest.approx(0.5, rel=1e-12)
     assert 0 <= WarmRestarts(2000)(0.0) <= 1
 
 
@@ -131,6 +132,11 @@ def test_plateau_waits_for_its_patience() -> None:
     assert [plateau.after([1.0] * n) for n in range(6)] == pytest.approx([1, 1, 1, 0.1, 0.1, 0.01])
     assert plateau.after([1.0, 0.9, 0.8, 0.7, 0.6]) == plateau(0.5) == 1
     assert plateau.after([1.0, 0.99999, 0.99998]) == pytest.approx(0.1)
+    one = ReduceOnPlateau(0.1, 1)
+    assert [one.after([1.0, loss]) for loss in (0.99985, 0.99995)] == pytest.approx([1, 0.1])
+    for never_lower in ([0.0] * 3, [np.inf] * 2, [np.nan] * 2):
+        assert plateau.after(never_lower[:-1]) == 1
+        assert plateau.after(never_lower) == pytest.approx(0.1)
     assert plateau.after([-10.0, -10.0, -10.0]) == plateau.after([-10.0, -9.0, -8.0])
     assert plateau.after([-10.0, -10.0, -10.0]) == pytest.approx(0.1)
     assert plateau.after([-10.0, -10.1, -10.2]) == 1
@@ -141,7 +147,7 @@ def test_a_warm_up_rises_to_the_first_factor_and_leaves_the_rest() -> None:
     assert schedule(0) == pytest.approx(0.04)
     assert schedule(0.1) == pytest.approx(0.52)
     assert [schedule(0.2 + 0.8 * s) for s in (0, 0.5)] == pytest.approx([1, 0.5])
-    assert Warmup(Cosine(), 0.0)(0.3) == Cosine()(0.3)
+    assert [Warmup(Cosine(), 0.0)(s) for s in (0.0, 0.3)] == [1, Cosine()(0.3)]
 
 
 @pytest.mark.parametrize(
