@@ -13,7 +13,7 @@ from xpnet.arrays import to_numpy
 from xpnet.errors import UsageError
 from xpnet.layers import Dense, Dropout, Noise, Rescale, Standardize
 from xpnet.losses import Loss, SoftmaxCrossEntropy
-from xpnet.network import Network
+from xpnet.network import Network, by_layer, named
 from xpnet.normalization import BatchNorm, LayerNorm
 from xpnet.registry import ACTIVATIONS
 
@@ -190,6 +190,36 @@ def test_pack_is_the_inverse_of_unpack(xp: Library) -> None:
     for i, name, shape in network.slots:
         assert tuple(params[i][name].shape) == shape
     assert sum(prod(a.shape) for p in params for a in p.values()) == network.size + 10
+
+
+def test_one_array_is_packed_too() -> None:
+    network = Network(2, (Dense(2, 1, bias=False),))
+    assert network.pack([{"W": np.asarray([[3.0], [4.0]])}]).tolist() == [3, 4]
+
+
+def test_named_and_by_layer_are_inverse() -> None:
+    """`by_layer` leaves out the arrays that a file lacks."""
+    network = Network(5, LAYERS["batch-norm"])
+    params = network.unpack(np.arange(float(network.size)), np.arange(float(network.buffer_size)))
+    arrays = named(network.slots + network.buffer_slots, params)
+    assert {*arrays} == {
+        *("layers.0.W", "layers.1.gamma", "layers.1.beta", "layers.1.mean", "layers.1.var"),
+        *("layers.3.W", "layers.3.b"),
+    }
+    assert arrays["layers.1.gamma"] is params[1]["gamma"]
+    assert by_layer(network, arrays) == params
+    del arrays["layers.1.var"], params[1]["var"]
+    assert by_layer(network, arrays) == params
+
+
+def test_a_dense_layer_has_three_products_and_the_first_two() -> None:
+    """Nothing needs the dx of the first."""
+    network = Network(784, (Standardize(784), Dense(784, 128), ReLU(), Dense(128, 10)))
+    assert str(network) == "784-128-10"
+    assert network.weights == (100352, 1280)
+    assert network.products == (5, 2 * 100352 + 3 * 1280)
+    assert Network(7, (Dense(7, 3),)).products == (2, 2 * 21)
+    assert Network(7, (ReLU(),)).products == (0, 0)
 
 
 def test_a_step_refreshes_and_bounds_what_it_should(xp: Library) -> None:
