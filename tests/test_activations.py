@@ -128,10 +128,10 @@ def test_a_parameter_is_the_slope_below_0() -> None:
     y, cache = LeakyReLU(0.2).forward({}, np.asarray([[-2.0, 3.0]]))
     assert y.tolist() == [[-0.4, 3.0]]
     assert LeakyReLU(0.2).backward({}, cache, np.ones((1, 2)))[0].tolist() == [[0.2, 1.0]]
-    y, cache = ELU(2.0).forward({}, np.asarray([[-1.0, 3.0]]))
-    assert y.tolist() == [[2 * math.expm1(-1), 3.0]]
-    dx, _ = ELU(2.0).backward({}, cache, np.ones((1, 2)))
-    assert dx[0].tolist() == pytest.approx([2 * math.exp(-1), 1.0], rel=1e-14)
+    y, cache = ELU(2.0).forward({}, np.asarray([[-1.0, 0.0, 3.0]]))
+    assert y.tolist() == [[2 * math.expm1(-1), 0.0, 3.0]]
+    dx, _ = ELU(2.0).backward({}, cache, np.ones((1, 3)))
+    assert dx[0].tolist() == pytest.approx([2 * math.exp(-1), 2.0, 1.0], rel=1e-14)
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)

@@ -21,9 +21,9 @@ NAMES = {name for name, layer in LAYERS.items() if not issubclass(layer, Activat
 
 
 class Exact(NamedTuple):
-    """A layer, its arrays p, x and dy; y, dx and the gradients, worked out by hand.
+    """A layer with arrays p, x and dy; and y, dx and the gradients, worked out by hand.
 
-    `inferred` is y when predicting, where it differs; `refreshed` are the next buffers, where a
+    `inferred` is y when predicting, if it differs from y; `refreshed` holds the next buffers, if a
     step changes them.
     """
 
@@ -38,17 +38,17 @@ class Exact(NamedTuple):
     refreshed: dict[str, Any] | None = None
 
 
-# The random units of the key (1, 2), rows 3 and 4, of 16 bits: see `test_random`.
+# The random 16 bits of each unit of rows 3 and 4, from the key (1, 2): see `test_random`.
 KEY = [1, 2, 3]
 UNITS = [
     [8309, 37385, 50018, 2507, 64494, 34301, 45451, 14021],
     [27786, 18082, 34901, 49528, 7786, 3495, 37061, 58042],
 ]
-KEPT = 65536 / (65536 - 37385)  # at this rate the second unit is just kept
+KEPT = 65536 / (65536 - 37385)  # at the rate 37385 / 65536 the second unit is just kept
 
 
 def normal_pair(a: int, b: int, c: int, d: int) -> tuple[float, float]:
-    """Box and Muller's two standard normal numbers, of 23 of the 32 bits of a, b and of c, d."""
+    """Two normal numbers by Box and Muller's method, from the upper 23 bits of ba and of dc."""
     u, v = (((low | high << 16) // 512 + 0.5) / 2**23 for low, high in ((a, b), (c, d)))
     radius = math.sqrt(-2 * math.log(u))
     return radius * math.cos(2 * math.pi * v), radius * math.sin(2 * math.pi * v)
@@ -145,7 +145,7 @@ EXACT = {
             ],
             refreshed={"mean": [7 / 2, 31 / 4, 2], "var": [21 / 4, 45 / 4, 3 / 2]},
         ),
-        # Two samples, of which the variance 1 counts twice; at a rate of 1 nothing else is left.
+        # The variance 1 of two samples counts as 2; a rate of 1 replaces the running statistics.
         Exact(
             BatchNorm(1, eps=3.0, rate=1.0),
             {"gamma": [4], "beta": [1], "mean": [5], "var": [13]},
@@ -157,7 +157,7 @@ EXACT = {
             inferred=[[-3], [-1]],
             refreshed={"mean": [2], "var": [2]},
         ),
-        # Of one sample no variance is known, and nothing moves.
+        # A single sample has no variance, and the running statistics stay.
         Exact(
             BatchNorm(2, eps=1 / 4),
             {"gamma": [3, 5], "beta": [1, -2], "mean": [4, 8], "var": [6, 12]},
@@ -186,7 +186,8 @@ EVERY = [pytest.param(e, id=f"{name}-{i}") for name in EXACT for i, e in enumera
 
 
 def test_every_layer_has_exact_values() -> None:
-    assert {*EXACT} == NAMES
+    missing = EXACT.keys() ^ NAMES
+    assert not missing, f"missing or unknown in EXACT: {missing}"
 
 
 def test_every_entry_is_of_its_layer() -> None:
@@ -195,7 +196,7 @@ def test_every_entry_is_of_its_layer() -> None:
 
 @pytest.mark.parametrize("exact", EVERY)
 def test_layers_give_exact_values(xp: Library, exact: Exact) -> None:
-    """Up to the rounding of a few operations."""
+    """Every array is right up to the rounding of a few operations."""
     layer, near = exact.layer, xp.tolerance(1e-14)
     p = {
         name: xp.array(np.asarray(a, "int32" if name == "key" else float))
@@ -230,7 +231,7 @@ def test_a_layer_says_which_arrays_it_reads(exact: Exact) -> None:
 
 @pytest.mark.parametrize("name", NORMALIZATIONS)
 def test_before_training_scales_are_1_and_shifts_0(name: str) -> None:
-    """Of a new network: inputs and outputs pass as they are, and weights alone are drawn."""
+    """In a new network `Standardize` and `Rescale` are the identity; only weights are drawn."""
     for p in xpnet.mlp(4, 5, 2, normalization=name, output="identity").params:
         for key, a in p.items():
             assert key == "W" or np.all(a == (key in ("scale", "gamma", "var")))
@@ -252,7 +253,7 @@ def test_standardize_keeps_the_digits_of_float64() -> None:
 
 
 def test_dropout_keeps_the_part_it_should() -> None:
-    """Within 6 standard deviations of a binomial, and what is kept makes up for the rest."""
+    """The kept part is within 6 standard deviations of a binomial; kept units are scaled up."""
     x = np.ones((200, 500))
     y, _ = Dropout(0.3).forward({"key": np.asarray([1, 2, 0], dtype=np.int32)}, x)
     rounded = round(0.3 * 65536) / 65536

@@ -22,24 +22,24 @@ from xpnet.metrics import (
 from xpnet.registry import METRICS
 
 T, PREDICTED = [0, 1, 2, 2, 1, 0, 2], [0, 2, 2, 1, 1, 0, 0]
-# Of five classes 4 is nowhere, 3 never in t, 2 never predicted.  By class: right 1, 1, 0, 0, 0;
-# predicted 1, 3, 0, 1, 0; actual 3, 1, 1, 0, 0.
+# t and the predictions of five classes: 4 is nowhere, 3 is not in t, 2 is not predicted.
+# Counts by class: right 1, 1, 0, 0, 0; predicted 1, 3, 0, 1, 0; actual 3, 1, 1, 0, 0.
 FIVE = ([0, 0, 0, 1, 2], [0, 1, 1, 1, 3], 5)
-# Of four columns 3 is nowhere, 2 never in t, 1 never predicted.  By column: right 1, 0, 0, 0;
-# predicted 1, 0, 2, 0; actual 3, 1, 0, 0.
+# The same as indicators of four classes: 3 is nowhere, 2 is not in t, 1 is not predicted.
+# Counts by column: right 1, 0, 0, 0; predicted 1, 0, 2, 0; actual 3, 1, 0, 0.
 COLUMNS = (
     [[1, 1, 0, 0], [1, 0, 0, 0], [1, 0, 0, 0]],
     [[1, 0, 1, 0], [0, 0, 0, 0], [0, 0, 1, 0]],
     4,
 )
 NOTHING = ([[0, 0]], [[0, 0]], 2)
-# Two scores at the top, of which the one further right counts as higher, and three.
+# Of equal scores the one further right counts as higher.
 TIES = [[0.1, 0.5, 0.2], [0.5, 0.5, 0.1], [0.5, 0.5, 0.5]]
 INFINITE = [[1.0, -math.inf, math.inf], [1.0, -math.inf, math.inf], [math.nan] * 3]
-# The highest of five bins' upper ends; 0.5 is a tie, of which the first is taken.
+# Confidences 0.6 and 0.8 are the upper ends of bins; of two equal ones the first counts.
 PROBABILITIES = [[0.6, 0.4], [0.4, 0.6], [0.8, 0.2], [0.0, 1.0], [0.5, 0.5]]
 SURE = [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]
-# By column: perfect; total 2 and residual 4; constant and missed; constant and perfect.
+# Columns: perfect; with total 2 and residual 4; constant, with an error; constant and perfect.
 TARGETS = [[1.0, 1.0, 7.0, 0.1], [5.0, 2.0, 7.0, 0.1], [3.0, 3.0, 7.0, 0.1]]
 OUTPUTS = [[1.0, 1.0, 7.0, 0.1], [5.0, 2.0, 8.0, 0.1], [3.0, 5.0, 7.0, 0.1]]
 
@@ -52,10 +52,10 @@ EXACT: dict[str, list[tuple[tuple[Any, ...], Any]]] = {
         (([1, 1], [0, 2], 3), 0),
     ],
     "calibration_error": [
-        # Up to 0.6 two of three are right, of confidence 0.6, 0.6, 0.5; 0.8 and 1 are right.
+        # In the bin up to 0.6 two of three are right; the samples of 0.8 and 1 are right.
         (([0, 1, 0, 1, 1], PROBABILITIES, 5), (abs(2 - 1.7) + abs(1 - 0.8) + abs(1 - 1)) / 5),
         (([0, 1, 0, 1, 1], PROBABILITIES, 1), abs(4 - 3.5) / 5),
-        # In one of 15 bins, as (9/15, 10/15] is; of 14 or 16 they would be in two.
+        # By default there are 15 bins, and both are in (9/15, 10/15]; not so with 14 or 16.
         (([0, 1], [[0.61, 0.39], [0.65, 0.35]]), (0.61 + 0.65 - 1) / 2),
         (([0, 1, 2], SURE), 0),
         (([1, 2, 0], SURE), 1),
@@ -110,7 +110,7 @@ EXACT: dict[str, list[tuple[tuple[Any, ...], Any]]] = {
         *((([2, 0, 1], INFINITE, k), right / 3) for k, right in ((1, 1), (2, 2), (9, 3))),
     ],
 }
-# The type of a value, where it is not that of the arguments.
+# The type of a value, if it differs from that of the arguments.
 DTYPES = {
     "accuracy": "float32", "balanced_accuracy": "float32", "confusion_matrix": "int32",
     "precision_recall_f1": "float32", "subset_accuracy": "float32", "top_k_accuracy": "float32",
@@ -118,7 +118,8 @@ DTYPES = {
 
 
 def test_every_metric_has_exact_values() -> None:
-    assert {*EXACT} == {*METRICS}
+    missing = EXACT.keys() ^ METRICS.keys()
+    assert not missing, f"missing or unknown in EXACT: {missing}"
 
 
 def array(xp: Library, values: Any, dtype: str) -> Any:
@@ -129,7 +130,7 @@ def array(xp: Library, values: Any, dtype: str) -> Any:
 
 @pytest.mark.parametrize("name", EXACT)
 def test_metrics_give_exact_values(xp: Library, name: str) -> None:
-    """Up to the rounding of a few operations; in float32 too, where that is not the widest type."""
+    """Values have the right type, and are right up to the rounding of a few operations."""
     if name == "calibration_error":
         xp.needs_argmax()
     for dtype in {"float32", xp.dtype}:
@@ -166,6 +167,11 @@ def test_log_loss_of_probability_0_is_that_of_the_smallest_normal_number(xp: Lib
 )
 def test_interval_is_wilsons(successes: int, n: int, low: float, high: float) -> None:
     assert interval(successes, n) == pytest.approx((low, high), abs=1e-6)
+
+
+def test_the_interval_is_within_0_and_1_however_it_is_rounded() -> None:
+    assert interval(11, 11)[1] == 1  # by the formula alone 1 + 2e-16
+    assert interval(0, 11)[0] == 0
 
 
 def test_the_interval_covers_the_truth_in_about_95_of_100() -> None:
@@ -230,7 +236,7 @@ NUMBERS = (
 )
 P = np.exp(SCORES[0]) / np.sum(np.exp(SCORES[0]), axis=1, keepdims=True)
 AVERAGES = ("macro", "micro", "weighted")
-# The arguments of a metric; scikit-learn's function, and its options.  By default the same labels.
+# A metric and its arguments; scikit-learn's function and its options.
 SKLEARN: list[tuple[str, tuple[Any, ...], str, dict[str, Any]]] = [
     ("accuracy", (MANY, FOUND), "accuracy_score", {}),
     ("balanced_accuracy", (MANY, FOUND, 5), "balanced_accuracy_score", {}),
@@ -265,7 +271,7 @@ def test_metrics_are_scikit_learns(name: str) -> None:
 
 
 def test_calibration_error_is_that_of_scikit_learns_curve() -> None:
-    """Of two classes, from the bins of the curve and how many samples are in each."""
+    """The error of two classes follows from the points of the curve and the counts of its bins."""
     calibration = needed("sklearn.calibration")
     t, p = np.minimum(MANY, 1), P[:, :2] / np.sum(P[:, :2], axis=1, keepdims=True)
     c, right = np.max(p, axis=1), np.argmax(p, axis=1) == t

@@ -9,12 +9,12 @@ from xpnet.arrays import to_numpy
 from xpnet.special import normal_cdf, one_hot, sigmoid, softplus, within
 
 
-def test_sigmoid_keeps_its_relative_precision_far_below_0(xp: Library) -> None:
-    """To a few roundings, of e^x, the sum and the quotient: whole numbers x are exact."""
-    x = np.linspace(-50, -1, 50)
-    y = to_numpy(sigmoid(xp.array([x.tolist()])))[0]
-    exact = np.exp(x) / (1 + np.exp(x))
-    assert np.max(np.abs(y / exact - 1)) < 8 * np.finfo(y.dtype).eps
+def test_sigmoid_is_exact_on_both_sides_of_0(xp: Library) -> None:
+    """Every element is right up to the rounding of e^x, the sum and the quotient."""
+    x = [v / 2 for v in range(-100, 101)]
+    y = to_numpy(sigmoid(xp.array([x])))[0]
+    exact = [math.exp(v) / (1 + math.exp(v)) for v in x]
+    np.testing.assert_allclose(y, exact, rtol=8 * np.finfo(y.dtype).eps)
 
 
 def test_normal_cdf_is_that_of_erfc(xp: Library) -> None:
@@ -42,6 +42,13 @@ def test_softplus_neither_overflows_nor_cancels(xp: Library) -> None:
 def test_within_is_the_nearer_of_its_bounds(xp: Library) -> None:
     y = to_numpy(within(xp.array([[-5.0, -2.0, 1.0, 2.0, 5.0]]), 2.0))
     assert y.tolist() == [[-2, -2, 1, 2, 2]]
+
+
+def test_one_hot_has_a_row_or_a_column_for_each_label(xp: Library) -> None:
+    t = xp.array([2, 0])
+    assert to_numpy(one_hot(t, 4)).tolist() == [[0, 0, 1, 0], [1, 0, 0, 0]]
+    assert to_numpy(one_hot(t, 4, axis=0)).tolist() == [[0, 1], [0, 0], [1, 0], [0, 0]]
+    assert str(to_numpy(one_hot(t, 4)).dtype) == "int32"
 
 
 def test_one_hot_rows_of_small_integers_have_many_columns(xp: Library) -> None:
