@@ -17,6 +17,7 @@ from helpers import SCRIPTS
 import xpnet
 from xpnet.optimizers import Optimizer
 
+pytestmark = pytest.mark.scripts
 BENCHMARKS = SCRIPTS / "benchmarks"
 RNG = np.random.default_rng(0)
 X = RNG.integers(0, 256, size=(300, 20)).astype(np.uint8)

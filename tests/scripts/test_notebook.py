@@ -18,6 +18,7 @@ from xpnet.network import Network
 from xpnet.optimizers import SGD, Optimizer
 from xpnet.train import train_step
 
+pytestmark = pytest.mark.scripts
 SCRIPT = SCRIPTS / "notebook.py"
 HOST = Device("cpu")
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from helpers import SCRIPTS, needed, printed
 
+pytestmark = pytest.mark.scripts
 SMALL = {
     "accuracy.py": ["--seeds", "2", "--epochs", "1", "--limit", "1000"],
     "notebook.py": ["--only", "b", "--seeds", "2", "--iterations", "20", "--device", "cpu"],
