@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import nullcontext
 from typing import Any
 
+import numpy as np
 import pytest
 from helpers import Library, library
 from threadpoolctl import threadpool_limits
@@ -33,6 +34,14 @@ NOT_SELECTED = pytest.StashKey[int]()
 def one_blas_thread() -> Iterator[None]:
     with threadpool_limits(1):
         yield
+
+
+@pytest.fixture(autouse=True)
+def same_numbers(request: pytest.FixtureRequest) -> None:
+    """Restart the RNG of the test's module: no test depends on those that ran before it."""
+    module = getattr(request, "module", None)
+    if hasattr(module, "RNG"):
+        module.RNG.bit_generator.state = np.random.default_rng(1).bit_generator.state
 
 
 @pytest.fixture(params=LIBRARIES)
