@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from functools import cache
 from importlib import import_module
 from operator import attrgetter
 from pathlib import Path
@@ -42,11 +43,13 @@ LIBRARIES = {"numpy", "np", "cupy", "cupyx", "torch", "jax", "jnp", "array_api_c
              "array_api_strict"}  # fmt: skip
 
 
+@cache
 def parsed(module: str) -> ast.Module:
     path = SOURCE.joinpath(*module.split(".")).with_suffix(".py")
     return ast.parse(path.read_text(encoding="utf-8"))
 
 
+@cache
 def imports(module: str) -> set[str]:
     """Every module that a module imports, anywhere in it; of the registry, when it runs."""
     tree = parsed(module)

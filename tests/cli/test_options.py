@@ -13,9 +13,9 @@ def test_more_threads_than_may_be_used_are_warned_of(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("xpnet.tools.threads.most", lambda: 2)
-    assert train("--threads", "2") == 0
+    assert train("--threads", "2", "--epochs", "1") == 0
     assert not capsys.readouterr().err
-    assert train("--threads", "3") == 0
+    assert train("--threads", "3", "--epochs", "1") == 0
     warned = "xpnet: warning: --threads 3: this process may use 2; more are slower\n"
     assert capsys.readouterr().err == warned
 

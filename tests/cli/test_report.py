@@ -134,7 +134,7 @@ def test_ctrl_c_on_a_terminal_ends_the_progress() -> None:
 
 def test_numbers_are_shown_as_such(table: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data = ["--data", columns(table, "a,b,far"), "--target", "far"]
-    assert run(["train", *data, "--output", "out"]) == 0
+    assert run(["train", *data, "--epochs", "300", "--output", "out"]) == 0
     told = capsys.readouterr().out
     assert "task           regression (numbers that are not whole)\n" in told
     assert re.search(r"^test R²        0\.9\d+ of 16 samples$", told, re.MULTILINE)
@@ -150,8 +150,8 @@ def test_numbers_are_shown_as_such(table: Path, capsys: pytest.CaptureFixture[st
 def test_quantiles_are_shown_by_what_is_below_them(
     table: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    data = ["--data", columns(table, "a,b,far"), "--target", "far"]
-    assert run(["train", *data, "--loss", "pinball:0.1,0.9", "--output", "out"]) == 0
+    data = ["--data", columns(table, "a,b,far"), "--target", "far", "--loss", "pinball:0.1,0.9"]
+    assert run(["train", *data, "--epochs", "1", "--output", "out"]) == 0
     capsys.readouterr()
     assert run(["evaluate", "out"]) == 0
     told = capsys.readouterr().out
@@ -165,7 +165,7 @@ def test_several_labels_are_shown_by_name(table: Path, capsys: pytest.CaptureFix
     rows = [f"{a},{b},{int(a > 0)},{int(b > 0)}" for a, b in x]
     table.write_text("\n".join(["a,b,first,second", *rows]), encoding="utf-8")
     data = ["--data", "table.csv", "--target", "first, second,first"]
-    assert run(["train", *data, "--output", "out"]) == 0
+    assert run(["train", *data, "--epochs", "100", "--output", "out"]) == 0
     assert load("out").labels == ("first", "second")
     told = capsys.readouterr().out
     assert "task           multilabel (2 columns of 0 and 1)\n" in told

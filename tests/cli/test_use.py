@@ -168,7 +168,7 @@ def test_devices_names_the_cpu(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
 def test_labels_that_the_terminal_has_no_letters_for_are_still_printed(encoding: str) -> None:
     np.savez("named.npz", x=X, y=np.asarray(["雪", "ü", "a"])[Y])
-    assert train("--data", "named.npz", "-q") == 0
+    assert train("--data", "named.npz", "--epochs", "1", "-q") == 0
     np.save("samples.npy", X)
     done = subprocess.run(
         [sys.executable, "-m", "xpnet", "predict", "samples.npy", "--device", "cpu"],
@@ -252,7 +252,8 @@ def test_evaluate_and_predict_take_threads_too(
 def test_a_table_is_trained_evaluated_and_predicted(
     table: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(["train", "--data", "table.csv", "--target", "side", "--output", "out"]) == 0
+    data = ["--data", "table.csv", "--target", "side"]
+    assert run(["train", *data, "--epochs", "100", "--output", "out"]) == 0
     told = capsys.readouterr().out
     assert "task           classification (2 names)\n" in told
     assert "over classes   precision" in told
@@ -274,7 +275,8 @@ def test_a_table_is_trained_evaluated_and_predicted(
 def test_a_table_of_its_own_is_tested_as_a_whole(
     table: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(["train", "--data", "table.csv", "--target", "side", "--output", "out", "-q"]) == 0
+    data = ["--data", "table.csv", "--target", "side"]
+    assert run(["train", *data, "--epochs", "1", "--output", "out", "-q"]) == 0
     other = columns(table, "b,side,far,a", slice(0, 30))
     assert run(["evaluate", "out", "--data", other]) == 0
     assert "of 30 samples" in capsys.readouterr().out
@@ -285,7 +287,8 @@ def test_a_table_of_its_own_is_tested_as_a_whole(
 def test_a_table_that_has_changed_is_tested_with_a_warning(
     table: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(["train", "--data", "table.csv", "--target", "side", "--output", "out", "-q"]) == 0
+    data = ["--data", "table.csv", "--target", "side"]
+    assert run(["train", *data, "--epochs", "1", "--output", "out", "-q"]) == 0
     lines = table.read_text(encoding="utf-8").splitlines()
     table.write_text("\n".join([lines[0], *lines[2:]]), encoding="utf-8")
     capsys.readouterr()

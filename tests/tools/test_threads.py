@@ -10,6 +10,8 @@ import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from xpnet.builder import mlp
+from xpnet.layers import Dense
+from xpnet.network import Network
 from xpnet.tools import threads
 
 NETWORK = mlp(784, 128, 10).network
@@ -38,7 +40,8 @@ def test_a_thread_for_so_many_multiplications_and_at_most_one_for_each_core(
 
 def test_the_widest_pair_of_layers_decides(monkeypatch: pytest.MonkeyPatch) -> None:
     have_cores(monkeypatch, 8)
-    assert threads.suited(mlp(10, 2048, 2048, 10).network, 16) == 4
+    layers = Dense(10, 2048), Dense(2048, 2048), Dense(2048, 10)
+    assert threads.suited(Network(10, layers), 16) == 4
 
 
 def test_the_cores_are_those_that_the_process_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
