@@ -88,12 +88,14 @@ ACTIVATIONS: "Parts[type[Activation]]" = Parts(
         "hard-sigmoid": "activations.HardSigmoid",
     }
 )
+"""For `mlp(activation=...)`."""
 NORMALIZATIONS: "Parts[type[BatchNorm | LayerNorm]]" = Parts(
     {
         "batch": "normalization.BatchNorm",
         "layer": "normalization.LayerNorm",
     }
 )
+"""For `mlp(normalization=...)`."""
 LAYERS: "Parts[type[Layer]]" = Parts(
     _by_own_name(
         "layers.Standardize",
@@ -105,6 +107,7 @@ LAYERS: "Parts[type[Layer]]" = Parts(
         *ACTIVATIONS.paths.values(),
     )
 )
+"""By the name of the class: all that a model's file may hold."""
 INITIALIZERS: "Parts[Callable[[HostArray, int, int], HostArray]]" = Parts(
     {
         "glorot-uniform": "initializers.glorot_uniform",
@@ -151,6 +154,7 @@ OPTIMIZERS: "Parts[Callable[..., Optimizer]]" = Parts(
         "lion": "optimizers.Lion",
     }
 )
+"""With the settings that a name stands for, for steps of 128 samples or more."""
 AVERAGES: "Parts[Callable[..., Average]]" = Parts(
     {
         "ema": "optimizers.ExponentialAverage",
@@ -192,12 +196,14 @@ FORMATS: "Parts[Reader]" = Parts(
         "csv": "data.tables.read_csv",
     }
 )
+"""By the ending of the files: samples with targets, to train on."""
 FORMATS_WITHOUT_TARGETS: "Parts[Reader]" = Parts(
     {
         "npy": "data.numpy_files.read_npy",
         "idx": "data.idx.read_idx",
     }
 )
+"""The same, of samples to predict; IDX files have no common ending."""
 DOWNLOADS: "Parts[Published]" = Parts(
     {
         "fashion-mnist": "data.downloads.FASHION_MNIST",
@@ -227,6 +233,7 @@ REFERENCES: "Parts[Callable[[Function, Arrays], dict[str, HostArray]]]" = Parts(
         "torch": "tools.derivatives.torch_gradients",
     }
 )
+"""What `gradcheck` compares derivatives with."""
 
 PUBLIC = _by_own_name(
     "builder.mlp",
