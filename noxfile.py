@@ -25,16 +25,20 @@ LOWEST = [
 ]
 
 
+# Tests run in two processes, and a process without tests takes over half of the other's.
+PROCESSES = ("-n", "2", "--dist", "worksteal")
+
+
 @nox.session
 def tests(session: nox.Session) -> None:
-    """The fast tests, on a CPU."""
+    """Quick tests on a CPU: NumPy and array-api-strict, a minute; `-- --thorough` for all cases."""
     session.install("-e", ".[test]")
-    session.run("pytest", *session.posargs)
+    session.run("pytest", *PROCESSES, *session.posargs)
 
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Format and lint."""
+    """Format and lint all Python files."""
     session.install("ruff")
     session.run("ruff", "format", "--check", ".")
     session.run("ruff", "check", ".")
@@ -42,28 +46,35 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def types(session: nox.Session) -> None:
-    """Static types of the package."""
+    """Check the static types of the package."""
     session.install("-e", ".", "mypy")
     session.run("mypy")
 
 
 @nox.session
 def minimal(session: nox.Session) -> None:
-    """Core dependencies only, in their lowest versions."""
-    session.install("-e", ".", "pytest", *LOWEST)
-    session.run("pytest", "-q")
+    """Quick tests with the lowest versions of the core dependencies, and no other library."""
+    session.install("-e", ".", "pytest", "pytest-xdist", *LOWEST)
+    session.run("pytest", "-q", *PROCESSES, *session.posargs)
 
 
 @nox.session
 def backends(session: nox.Session) -> None:
-    """All tests with PyTorch and JAX."""
+    """All cases of all tests on every strict device, PyTorch and JAX."""
     session.install("torch==2.13.0", "jax", "-e", ".[test]")
-    session.run("pytest", "-q")
+    session.run("pytest", "-q", "--thorough", *PROCESSES, *session.posargs)
+
+
+@nox.session
+def scripts(session: nox.Session) -> None:
+    """Run every script in its small mode, and compare scores with those of scikit-learn."""
+    session.install("-e", ".[test]")
+    session.run("pytest", "-q", "-m", "scripts and not slow", *PROCESSES, *session.posargs)
 
 
 @nox.session
 def notebook(session: nox.Session) -> None:
-    """The notebook reproduced, with its full number of iterations: minutes."""
+    """Reproduce the notebook with its full number of iterations: minutes."""
     session.install("-e", ".[test]")
     session.run("pytest", "-q", "-m", "slow")
 
@@ -86,11 +97,11 @@ def bench(session: nox.Session) -> None:
 
 @nox.session
 def cuda(session: nox.Session) -> None:
-    """The tests of CuPy: on a device, else under the emulator if it is there."""
+    """All cases of CuPy's tests: on a device, else under the emulator if it is there."""
     # Without [ctk]: a device's machine has CUDA, and the emulator brings its own.
     session.install("cupy-cuda12x>=14", "nvidia-cuda-nvrtc-cu12", "-e", ".[test]")
     code = "from xpnet.device.probing import probe; print(probe(0) or 'works')"
-    tests = ("-m", "pytest", "-q", "-m", "cuda or emulator")
+    tests = ("-m", "pytest", "-q", "--thorough", "-m", "cuda or emulator")
     if str(session.run("python", "-c", code, silent=True)).strip() == "works":
         session.run("python", *tests)
         session.run("python", "scripts/benchmarks/bench_gpu.py", *session.posargs)
@@ -111,7 +122,7 @@ def cuda(session: nox.Session) -> None:
 
 @nox.session
 def readme(session: nox.Session) -> None:
-    """The README's first command, word for word, in a fresh clone."""
+    """Run the README's first command, word for word, in a fresh clone."""
     text = (HERE / "README.md").read_text(encoding="utf-8")
     command = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)[0]
     clone = Path(session.create_tmp()).resolve() / "a clone"
@@ -125,7 +136,7 @@ def readme(session: nox.Session) -> None:
 
 @nox.session
 def build(session: nox.Session) -> None:
-    """A wheel, made from the sdist, installed and tried from another folder."""
+    """Build a wheel from the sdist, install it and try it from another folder."""
     session.install("build")
     out = Path(session.create_tmp()).resolve()
     shutil.rmtree(out, ignore_errors=True)

@@ -66,7 +66,7 @@ check_tests() {
     options=(--timeout 60)
   fi
   start_tests() {
-    timeout -k 5 "$seconds" "$python" -m pytest -q -m cuda --maxfail 50 "${options[@]}" \
+    timeout -k 5 "$seconds" "$python" -m pytest -q --thorough -m cuda --maxfail 50 "${options[@]}" \
       -p no:cacheprovider -rfEs "${@:2}" >"$work/tests-$1" 2>&1 &
     processes[$1]=$!
   }
