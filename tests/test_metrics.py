@@ -41,7 +41,7 @@ PROBABILITIES = [[0.6, 0.4], [0.4, 0.6], [0.8, 0.2], [0.0, 1.0], [0.5, 0.5]]
 SURE = [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]
 # Columns: perfect; with total 2 and residual 4; constant, with an error; constant and perfect.
 TARGETS = [[1.0, 1.0, 7.0, 0.1], [5.0, 2.0, 7.0, 0.1], [3.0, 3.0, 7.0, 0.1]]
-OUTPUTS = [[1.0, 1.0, 7.0, 0.1], [5.0, 2.0, 8.0, 0.1], [3.0, 5.0, 7.0, 0.1]]
+OUTPUTS = [[1.0, 1.0, 7.0, 0.1], [5.0, 2.0, 9.0, 0.1], [3.0, 5.0, 7.0, 0.1]]
 
 # The arguments of a metric, and its value worked out by hand.
 EXACT: dict[str, list[tuple[tuple[Any, ...], Any]]] = {
@@ -54,6 +54,7 @@ EXACT: dict[str, list[tuple[tuple[Any, ...], Any]]] = {
     "calibration_error": [
         # In the bin up to 0.6 two of three are right; the samples of 0.8 and 1 are right.
         (([0, 1, 0, 1, 1], PROBABILITIES, 5), (abs(2 - 1.7) + abs(1 - 0.8) + abs(1 - 1)) / 5),
+        (([0, 1, 0, 1, 1], PROBABILITIES, 2), (abs(0 - 0.5) + abs(4 - 3)) / 5),
         (([0, 1, 0, 1, 1], PROBABILITIES, 1), abs(4 - 3.5) / 5),
         # By default there are 15 bins, and both are in (9/15, 10/15]; not so with 14 or 16.
         (([0, 1], [[0.61, 0.39], [0.65, 0.35]]), (0.61 + 0.65 - 1) / 2),
@@ -69,17 +70,17 @@ EXACT: dict[str, list[tuple[tuple[Any, ...], Any]]] = {
     ],
     "mean_absolute_error": [
         (([1.0, 2.0, 4.0], [2.0, 2.0, 1.0]), 4 / 3),
-        ((TARGETS, OUTPUTS), 3 / 12),
+        ((TARGETS, OUTPUTS), (2 + 2) / 12),
     ],
     "mean_squared_error": [
         (([1.0, 2.0, 4.0], [2.0, 2.0, 1.0]), 10 / 3),
-        ((TARGETS, OUTPUTS), 5 / 12),
+        ((TARGETS, OUTPUTS), (4 + 4) / 12),
     ],
     "pinball_loss": [
         (([3.0, 1.0], [1.0, 2.0], 0.75), (0.75 * 2 + 0.25 * 1) / 2),
         (([3.0, 1.0], [1.0, 2.0], 0.0), 1 / 2),
         (([3.0, 1.0], [1.0, 2.0], 1.0), 2 / 2),
-        ((TARGETS, OUTPUTS, 0.25), 0.75 * 3 / 12),
+        ((TARGETS, OUTPUTS, 0.25), 0.75 * (2 + 2) / 12),
     ],
     "precision_recall_f1": [
         (FIVE, ((1 + 1 / 3) / 4, (1 / 3 + 1) / 4, (2 / 4 + 2 / 4) / 4)),
@@ -92,7 +93,7 @@ EXACT: dict[str, list[tuple[tuple[Any, ...], Any]]] = {
         *(((*NOTHING, average), (0, 0, 0)) for average in ("macro", "micro", "weighted")),
     ],
     "r2": [
-        (([1.0, 2.0, 3.0], [1.0, 2.0, 5.0]), 1 - 4 / 2),
+        (([1.0, 3.0], [1.0, 2.0]), 1 - 1 / 2),
         ((TARGETS, OUTPUTS), (1 + (1 - 4 / 2) + 0 + 1) / 4),
         (([3.0], [1.0]), math.nan),
         (([3.0], [3.0]), math.nan),
