@@ -46,9 +46,10 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def types(session: nox.Session) -> None:
-    """Check the static types of the package."""
-    session.install("-e", ".", "mypy")
+    """Check the static types of the package, and that type checkers know its names."""
+    session.install("-e", ".[test]", "mypy")
     session.run("mypy")
+    session.run("pytest", "-q", "tests/test_registry.py", "-k", "type_checkers")
 
 
 @nox.session
@@ -70,6 +71,13 @@ def scripts(session: nox.Session) -> None:
     """Run every script in its small mode, and compare scores with those of scikit-learn."""
     session.install("-e", ".[test]")
     session.run("pytest", "-q", "-m", "scripts and not slow", *PROCESSES, *session.posargs)
+
+
+@nox.session
+def mutations(session: nox.Session) -> None:
+    """Break 200 formulas, one at a time: the tests of each module must fail."""
+    session.install("-e", ".[test]")
+    session.run("python", "tests/mutations.py", *session.posargs)
 
 
 @nox.session
