@@ -14,41 +14,50 @@ KEY = step_keys(0, Purpose.WEIGHTS, 1, range(1))[0]
 VARIANCES = {"glorot": 2 / (400 + 100), "he": 2 / 400, "lecun": 1 / 400}
 
 
-def at_right_angles(draws: list[float]) -> list[float]:
-    """Gram-Schmidt: columns of length 1, of two columns a and b of three draws each.
+def at_right_angles(draws: list[float], fan_in: int, fan_out: int) -> list[float]:
+    """Gram-Schmidt: the columns of the draws made orthogonal and of length 1, one by one.
 
-    For weights of 2 inputs and 3 outputs they are the rows.
+    They are the columns of W, or its rows where it has fewer rows than columns.
     """
-    a, b = draws[0::2], draws[1::2]
-    a = [v / math.hypot(*a) for v in a]
-    along = sum(v * u for v, u in zip(a, b, strict=True))
-    b = [v - along * u for v, u in zip(b, a, strict=True)]
-    return a + [v / math.hypot(*b) for v in b]
+    fewer = min(fan_in, fan_out)
+    columns: list[list[float]] = []
+    for j in range(fewer):
+        column = draws[j::fewer]
+        for other in columns:
+            along = sum(a * b for a, b in zip(column, other, strict=True))
+            column = [a - along * b for a, b in zip(column, other, strict=True)]
+        columns.append([a / math.hypot(*column) for a in column])
+    return [
+        a for row in (zip(*columns, strict=True) if fan_in >= fan_out else columns) for a in row
+    ]
 
 
-# Of two inputs, three outputs and six draws, uniform in (0, 1) or normal: each weight, row by row.
+# Of uniform draws u in (0, 1) and normal ones z: each weight, row by row, for m inputs, n outputs.
 EXACT = {
-    "glorot-uniform": lambda u, z: [math.sqrt(6 / 5) * (2 * v - 1) for v in u],
-    "glorot-normal": lambda u, z: [math.sqrt(2 / 5) * v for v in z],
-    "he-uniform": lambda u, z: [math.sqrt(3) * (2 * v - 1) for v in u],
-    "he-normal": lambda u, z: z,
-    "lecun-uniform": lambda u, z: [math.sqrt(3 / 2) * (2 * v - 1) for v in u],
-    "lecun-normal": lambda u, z: [math.sqrt(1 / 2) * v for v in z],
-    "orthogonal": lambda u, z: at_right_angles(z),
-    "zeros": lambda u, z: [0.0] * 6,
+    "glorot-uniform": lambda u, z, m, n: [math.sqrt(6 / (m + n)) * (2 * v - 1) for v in u],
+    "glorot-normal": lambda u, z, m, n: [math.sqrt(2 / (m + n)) * v for v in z],
+    "he-uniform": lambda u, z, m, n: [math.sqrt(6 / m) * (2 * v - 1) for v in u],
+    "he-normal": lambda u, z, m, n: [math.sqrt(2 / m) * v for v in z],
+    "lecun-uniform": lambda u, z, m, n: [math.sqrt(3 / m) * (2 * v - 1) for v in u],
+    "lecun-normal": lambda u, z, m, n: [math.sqrt(1 / m) * v for v in z],
+    "orthogonal": lambda u, z, m, n: at_right_angles(z, m, n),
+    "zeros": lambda u, z, m, n: [0.0] * (m * n),
 }
 
 
 def test_every_initializer_has_exact_values() -> None:
-    assert EXACT.keys() == INITIALIZERS.keys()
+    missing = EXACT.keys() ^ INITIALIZERS.keys()
+    assert not missing, f"missing or unknown in EXACT: {missing}"
 
 
+@pytest.mark.parametrize(("fan_in", "fan_out"), [(2, 3), (3, 2), (3, 3)])
 @pytest.mark.parametrize("name", INITIALIZERS)
-def test_weights_are_exact(name: str) -> None:
-    W = INITIALIZERS[name](KEY, 2, 3)
-    expected = EXACT[name](uniform(KEY, 6).tolist(), normal(KEY, 6).tolist())
-    assert W.shape == (2, 3)
-    np.testing.assert_allclose(W.ravel(), expected, rtol=1e-13, atol=1e-15)
+def test_weights_are_exact(name: str, fan_in: int, fan_out: int) -> None:
+    W = INITIALIZERS[name](KEY, fan_in, fan_out)
+    draws = (draw(KEY, fan_in * fan_out).tolist() for draw in (uniform, normal))
+    assert W.shape == (fan_in, fan_out)
+    expected = EXACT[name](*draws, fan_in, fan_out)
+    np.testing.assert_allclose(W.ravel(), expected, rtol=1e-12, atol=1e-14)
 
 
 @pytest.mark.parametrize("name", [n for n in INITIALIZERS if n.partition("-")[0] in VARIANCES])

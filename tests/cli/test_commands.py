@@ -201,7 +201,8 @@ EXACT: dict[str, tuple[str, int, list[str]]] = {
 
 
 def test_every_command_has_an_example() -> None:
-    assert EXACT.keys() == COMMANDS.keys()
+    missing = EXACT.keys() ^ COMMANDS.keys()
+    assert not missing, f"missing or unknown in EXACT: {missing}"
 
 
 @pytest.mark.parametrize("name", COMMANDS)
