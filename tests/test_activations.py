@@ -17,6 +17,10 @@ def sigma(x: float) -> float:
     return 1 / (1 + math.exp(-x)) if x > -700 else 0.0
 
 
+def softplus(x: float) -> float:
+    return max(x, 0.0) + math.log1p(math.exp(-abs(x)))
+
+
 def cdf(x: float) -> float:
     return 0.5 * math.erfc(-x / math.sqrt(2))
 
@@ -54,7 +58,11 @@ EXACT = {
     ),
     "gelu-tanh": (lambda x: x * tanh_gelu(x), tanh_gelu_slope),
     "silu": (lambda x: x * sigma(x), lambda x: sigma(x) + x * sigma(x) * (1 - sigma(x))),
-    "softplus": (lambda x: max(x, 0.0) + math.log1p(math.exp(-abs(x))), sigma),
+    "softplus": (softplus, sigma),
+    "mish": (
+        lambda x: x * math.tanh(softplus(x)),
+        lambda x: math.tanh(softplus(x)) + x * (1 - math.tanh(softplus(x)) ** 2) * sigma(x),
+    ),
     "hard-sigmoid": (
         lambda x: min(max(x / 6 + 0.5, 0.0), 1.0),
         lambda x: 1 / 6 if -3 < x < 3 else 0.0,

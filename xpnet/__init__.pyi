@@ -31,6 +31,7 @@ from xpnet.activations import SELU as SELU
 from xpnet.activations import HardSigmoid as HardSigmoid
 from xpnet.activations import Identity as Identity
 from xpnet.activations import LeakyReLU as LeakyReLU
+from xpnet.activations import Mish as Mish
 from xpnet.activations import ReLU as ReLU
 from xpnet.activations import ScaledTanh as ScaledTanh
 from xpnet.activations import Sigmoid as Sigmoid

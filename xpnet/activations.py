@@ -402,6 +402,36 @@ class Softplus(Activation):
 
 
 @dataclass(frozen=True)
+class Mish(Activation):
+    """y = x u with u = tanh(v),  v = log(1 + e^x).
+
+    With du/dv = 1 - u² (`Tanh`) and dv/dx = σ(x) (`Softplus`), by the chain rule
+    du/dx = (1 - u²) σ(x), and by the rule for products
+
+        dy/dx = u + x du/dx        dx = dy (u + x (1 - u²) σ(x))
+
+    The cache is x and u.
+
+    Source: Misra (2019), *Mish: a self regularized non-monotonic activation function*, equation 1;
+    torch's Mish.
+    """
+
+    initializer: ClassVar[str] = "he-uniform"
+    formulas: ClassVar[Mapping[str, str]] = {
+        "y": "x u,  u = tanh(log(1 + e^x))",
+        "dx": "dy ∘ (u + x (1 - u²) σ(x))",
+    }
+
+    def forward(self, p: Arrays, x: Array) -> tuple[Array, tuple[Array, Array]]:
+        u = namespace(x).tanh(softplus(x))
+        return x * u, (x, u)
+
+    def backward(self, p: Arrays, cache: tuple[Array, Array], dy: Array) -> tuple[Array, Arrays]:
+        x, u = cache
+        return dy * (u + x * ((1 - u * u) * sigmoid(x))), {}
+
+
+@dataclass(frozen=True)
 class HardSigmoid(Activation):
     """y = min(max(x/6 + ½, 0), 1): a sigmoid of three straight lines.
 

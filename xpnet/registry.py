@@ -85,6 +85,7 @@ ACTIVATIONS: "Parts[type[Activation]]" = Parts(
         "gelu-tanh": "activations.TanhGELU",
         "silu": "activations.SiLU",
         "softplus": "activations.Softplus",
+        "mish": "activations.Mish",
         "hard-sigmoid": "activations.HardSigmoid",
     }
 )
