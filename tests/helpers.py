@@ -7,7 +7,7 @@ import random
 import subprocess
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -140,6 +140,15 @@ def difference(a: Any, b: Any) -> float:
     scale = np.max(np.abs(b), initial=0.0)
     error = np.max(np.abs(a - b), initial=0.0)
     return float(error / scale) if scale else float(error)
+
+
+# Tables of exact values
+
+
+def unpaired(table: Collection[str], names: Collection[str]) -> str:
+    """The parts without an entry in a table, and the entries without a part, in words."""
+    missing = [f"no exact values of {name}" for name in names if name not in table]
+    return "; ".join([*missing, *(f"no line for {name}" for name in table if name not in names)])
 
 
 # Files

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from helpers import unpaired
 
 from xpnet.builder import mlp
 from xpnet.errors import UsageError
@@ -46,8 +47,7 @@ EXACT = {
 
 
 def test_every_initializer_has_exact_values() -> None:
-    missing = EXACT.keys() ^ INITIALIZERS.keys()
-    assert not missing, f"missing or unknown in EXACT: {missing}"
+    assert unpaired(EXACT, INITIALIZERS) == ""
 
 
 @pytest.mark.parametrize(("fan_in", "fan_out"), [(2, 3), (3, 2), (3, 3)])

@@ -6,7 +6,7 @@ from dataclasses import fields
 
 import numpy as np
 import pytest
-from helpers import Library, difference, needed
+from helpers import Library, difference, needed, unpaired
 
 from xpnet.arrays import to_numpy
 from xpnet.errors import UsageError
@@ -146,10 +146,8 @@ def compare(xp: Library, name: str, z, t, *parameter, w=None, given=None) -> Non
 
 def test_every_loss_has_exact_values() -> None:
     """A loss that takes a parameter needs another value of it in OTHERS."""
-    missing = EXACT.keys() ^ LOSSES.keys()
-    assert not missing, f"missing or unknown in EXACT: {missing}"
-    missing = OTHERS.keys() ^ {name for name, loss in LOSSES.items() if fields(loss)}
-    assert not missing, f"missing or unknown in OTHERS: {missing}"
+    assert unpaired(EXACT, LOSSES) == ""
+    assert unpaired(OTHERS, {name for name, loss in LOSSES.items() if fields(loss)}) == ""
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from statistics import fmean
 
 import numpy as np
 import pytest
-from helpers import Library, difference, needed
+from helpers import Library, difference, needed, unpaired
 
 from xpnet.arrays import to_numpy
 from xpnet.errors import UsageError
@@ -166,8 +166,7 @@ def path(optimizer: Optimizer, xp: Library) -> np.ndarray:
 
 
 def test_every_optimizer_has_exact_values() -> None:
-    missing = EXACT.keys() ^ OPTIMIZERS.keys()
-    assert not missing, f"missing or unknown in EXACT: {missing}"
+    assert unpaired(EXACT, OPTIMIZERS) == ""
 
 
 @pytest.mark.parametrize("name", EVERY)
@@ -243,8 +242,7 @@ OTHER_AVERAGES = [
 
 
 def test_every_average_has_exact_values() -> None:
-    missing = EXACT_AVERAGES.keys() ^ AVERAGES.keys()
-    assert not missing, f"missing or unknown in EXACT_AVERAGES: {missing}"
+    assert unpaired(EXACT_AVERAGES, AVERAGES) == ""
 
 
 @pytest.mark.parametrize(("name", "parameter"), [*((n, ()) for n in AVERAGES), *OTHER_AVERAGES])

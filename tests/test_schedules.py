@@ -5,7 +5,7 @@ from math import sqrt
 
 import numpy as np
 import pytest
-from helpers import needed
+from helpers import needed, unpaired
 
 from xpnet.errors import UsageError
 from xpnet.registry import SCHEDULES
@@ -59,8 +59,7 @@ EXACT = {
 
 def test_every_schedule_has_exact_values() -> None:
     """With the defaults, and with every parameter."""
-    missing = EXACT.keys() ^ SCHEDULES.keys()
-    assert not missing, f"missing or unknown in EXACT: {missing}"
+    assert unpaired(EXACT, SCHEDULES) == ""
     for name, schedule in SCHEDULES.items():
         given = {len(parameters) for parameters in EXACT[name]}
         assert given >= {0, len(fields(schedule))}, f"{name}: defaults or a parameter are missing"

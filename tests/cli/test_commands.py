@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import POSIX, QUICK, command, refused, train
+from helpers import POSIX, QUICK, command, refused, train, unpaired
 
 from xpnet.builder import mlp
 from xpnet.cli import run
@@ -201,8 +201,7 @@ EXACT: dict[str, tuple[str, int, list[str]]] = {
 
 
 def test_every_command_has_an_example() -> None:
-    missing = EXACT.keys() ^ COMMANDS.keys()
-    assert not missing, f"missing or unknown in EXACT: {missing}"
+    assert unpaired(EXACT, COMMANDS) == ""
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import IMAGES, LABELS, Bomb, csv_file, idx
+from helpers import IMAGES, LABELS, Bomb, csv_file, idx, unpaired
 
 from xpnet.data.sources import hold_out, load, load_samples
 from xpnet.errors import DataError
@@ -398,8 +398,7 @@ EXACT = {
 
 
 def test_every_format_has_exact_values() -> None:
-    missing = EXACT.keys() ^ {*FORMATS, *FORMATS_WITHOUT_TARGETS}
-    assert not missing, f"missing or unknown in EXACT: {missing}"
+    assert unpaired(EXACT, {*FORMATS, *FORMATS_WITHOUT_TARGETS}) == ""
 
 
 @pytest.mark.parametrize("name", [*FORMATS, *FORMATS_WITHOUT_TARGETS])
