@@ -52,7 +52,7 @@ def test_settings_that_are_numbers_of_numpy_leave_float32(optimizer: str, number
     assert {str(a.dtype) for a in leaves(result.progress.state)} == {"float32"}
 
 
-@pytest.mark.parametrize(("optimizer", "output"), pairs(OPTIMIZERS, OUTPUTS))
+@pytest.mark.parametrize(("output", "optimizer"), pairs(OUTPUTS, OPTIMIZERS))
 def test_20_steps_are_the_same_on_every_library(xp: Library, optimizer: str, output: str) -> None:
     """To the bit between NumPy and strict; elsewhere within 1e-10 in float64.
 
