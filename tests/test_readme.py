@@ -39,7 +39,7 @@ def test_the_example_of_formulas_is_checked(tmp_path: Path) -> None:
 
 
 def test_the_notebooks_table_names_its_variants() -> None:
-    """Each row of the table is one of the script's, under the name that it prints."""
+    """The rows of the table are the script's variants, under the names that it prints."""
     rows = re.findall(r"^\| (\w+) \| ([^|]+) \| .*±", README, re.MULTILINE)
     variants = runpy.run_path(str(SCRIPTS / "notebook.py"))["VARIANTS"]
     assert rows == [(key, variant.name) for key, variant in variants.items()]

@@ -3,9 +3,12 @@
 import gzip
 import hashlib
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
-from threading import current_thread, main_thread
+from threading import Thread, current_thread, main_thread
 from time import sleep
 
 import numpy as np
@@ -20,18 +23,27 @@ FOLDER = mnist.FOLDER
 SMALL = mnist.FILES[1:]  # the images to train on take longer
 
 
-def wait_for_the_reader() -> None:
-    if mnist._reader is not None and mnist._reader.is_alive():
-        mnist._reader.join()
-
-
 @pytest.fixture(autouse=True)
 def few(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    wait_for_the_reader()  # of a test elsewhere
+    """Fewer files; nothing that was read ahead is left by a test before, or for one after."""
     monkeypatch.setattr(mnist, "FILES", SMALL)
-    monkeypatch.setattr(mnist, "_reader", None)
+    mnist.read()
     yield
-    wait_for_the_reader()
+    with suppress(DataError):
+        mnist.read()
+
+
+def decompressed(monkeypatch: pytest.MonkeyPatch, wait: float = 0.0) -> list[bool]:
+    """Whether each file that is unpacked from now on is unpacked in the main thread."""
+    decompress, found = mnist.zlib_ng.decompress, []
+
+    def watched(content: bytes, wbits: int, bufsize: int) -> bytes:
+        found.append(current_thread() is main_thread())
+        sleep(wait)
+        return decompress(content, wbits=wbits, bufsize=bufsize)
+
+    monkeypatch.setattr(mnist.zlib_ng, "decompress", watched)
+    return found
 
 
 @pytest.mark.parametrize("ahead", [False, True])
@@ -45,13 +57,12 @@ def test_files_are_unpacked_and_hashed(ahead: bool) -> None:
 
 
 def test_what_was_read_ahead_is_taken_once_and_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    in_main = decompressed(monkeypatch)
     mnist.begin()
-    mnist._reader.join()
-    with monkeypatch.context() as patch:
-        patch.setattr(mnist, "_unpacked", lambda name: pytest.fail(f"{name} is read again"))
-        assert list(mnist.read()) == list(SMALL)
-    assert mnist._reader is None
     assert list(mnist.read()) == list(SMALL)
+    assert in_main == [False] * len(SMALL)
+    assert list(mnist.read()) == list(SMALL)
+    assert in_main == [False] * len(SMALL) + [True] * len(SMALL)
 
 
 @pytest.mark.parametrize(
@@ -90,46 +101,49 @@ def test_a_command_begins_where_it_will_read(
 
 
 def test_without_another_thread_it_is_read_in_this_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(self: mnist.Thread) -> None:
+    def refuse(self: Thread) -> None:
         raise RuntimeError("can't start new thread")
 
-    monkeypatch.setattr(mnist.Thread, "start", refuse)
+    monkeypatch.setattr(Thread, "start", refuse)
     mnist.begin()
-    assert mnist._reader is None
-    assert list(mnist.read()) == list(mnist.FILES)
+    assert list(mnist.read()) == list(SMALL)
 
 
 def test_without_memory_in_the_other_thread_it_is_read_in_this_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def unpacked(name: str) -> tuple[bytes, str]:
+    decompress = mnist.zlib_ng.decompress
+
+    def refuse(content: bytes, wbits: int, bufsize: int) -> bytes:
         if current_thread() is not main_thread():
             raise MemoryError
-        return b"here", name
+        return decompress(content, wbits=wbits, bufsize=bufsize)
 
-    monkeypatch.setattr(mnist, "_unpacked", unpacked)
+    expected = mnist.read()
+    monkeypatch.setattr(mnist.zlib_ng, "decompress", refuse)
     mnist.begin()
-    assert mnist.read() == {name: (b"here", name) for name in SMALL}
+    assert mnist.read() == expected
 
 
 def test_what_is_being_read_is_waited_for_and_not_read_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    names = []
-
-    def unpacked(name: str) -> tuple[bytes, str]:
-        names.append(name)
-        sleep(0.05)
-        return b"slow", name
-
-    monkeypatch.setattr(mnist, "_unpacked", unpacked)
+    """Also after a second `begin`."""
+    in_main = decompressed(monkeypatch, wait=0.05)
     mnist.begin()
-    assert list(mnist.read()) == names == list(SMALL)
+    mnist.begin()
+    assert list(mnist.read()) == list(SMALL)
+    assert in_main == [False] * len(SMALL)
 
 
 def test_the_end_of_the_process_does_not_wait_for_the_thread() -> None:
-    mnist.begin()
-    assert mnist._reader.daemon
+    code = """
+from time import sleep
+from xpnet.data import mnist
+mnist.zlib_ng.decompress = lambda *arguments, **options: sleep(600)
+mnist.begin()
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
 
 def test_a_damaged_length_asks_for_no_more_than_the_most_room(
@@ -149,13 +163,6 @@ def test_a_damaged_length_asks_for_no_more_than_the_most_room(
     (tmp_path / "damaged").write_bytes(b"\xff\xff\xff\xff")
     mnist.read()
     assert rooms == [0x107, 2**26]
-
-
-def test_to_begin_twice_is_to_begin_once() -> None:
-    mnist.begin()
-    reader = mnist._reader
-    mnist.begin()
-    assert mnist._reader is reader
 
 
 @pytest.mark.parametrize("ahead", [False, True])

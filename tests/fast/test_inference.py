@@ -7,7 +7,7 @@ LIMIT leaves nearly a factor of two.
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ from helpers import difference
 import xpnet
 from xpnet.activations import ReLU
 from xpnet.arrays import Arrays
-from xpnet.fast.inference import BLOCK, _scaled, prepare
+from xpnet.fast.inference import BLOCK, prepare
 from xpnet.fitting.scaling import standardize
 from xpnet.layers import Dense, Layer, Standardize
 from xpnet.model import Model
@@ -102,20 +102,38 @@ def test_relu_may_stand_anywhere(behind: tuple[Layer, ...]) -> None:
     assert difference(z, expected) / np.finfo(np.float32).eps < LIMIT
 
 
-def test_two_hidden_layers_are_folded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Their products have no pass for a bias; nor one that is too large for it."""
-    rows = []
-    monkeypatch.setattr(
-        "xpnet.fast.inference._dense",
-        lambda W, b, kind, least: rows.append((b is None, least.shape)),
-    )
+class Recorded(np.ndarray):
+    """Samples that record the passes over them and over what is computed from them.
+
+    These are the ufuncs; products are not among them.
+    """
+
+    passes: ClassVar[list[str]] = []
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
+        self.passes.append(ufunc.__name__)
+        out = options.pop("out", None)
+        if out is not None:
+            options["out"] = tuple(np.asarray(a) for a in out)
+        result = getattr(ufunc, method)(*map(np.asarray, inputs), **options)
+        return result.view(Recorded) if out is None else out[0]
+
+
+def passes(network: Network, params: list[dict[str, np.ndarray]]) -> list[str]:
+    """The passes over samples of float32 when predicting."""
+    x = PIXELS.astype(np.float32).view(Recorded)
+    Recorded.passes.clear()
+    prepare(network, params)(x[:9])
+    return [*Recorded.passes]
+
+
+def test_relu_and_the_bias_before_it_are_one_pass() -> None:
+    """The bias of the second layer is too large for that in the end."""
     model = trained(x=PIXELS.astype(np.float32) - 128)
-    prepare(model.network, model.params)
-    assert rows == [(True, (1, 16)), (True, (1, 12)), (False, ())]
+    assert passes(model.network, model.params) == ["maximum", "maximum", "add"]
     params = [dict(p) for p in model.params]
     params[3]["b"] = params[3]["b"] - 9
-    prepare(model.network, params)
-    assert rows[3:] == [(True, (1, 16)), (False, ()), (False, ())]
+    assert passes(model.network, params) == ["maximum", "add", "maximum", "add"]
 
 
 def test_a_unit_that_is_off_may_have_any_weights_behind_it() -> None:
@@ -222,9 +240,13 @@ def test_weights_divided_by_the_scale_lose_no_digits(weight: float, scale: float
     assert errors(model, x) < 4
 
 
-def test_weights_of_any_sign_and_0_are_divided_by_the_scale() -> None:
-    W = np.asarray([[1, -2], [0, 3]], np.float32)
-    assert np.array_equal(_scaled(W, np.asarray([2, 4], np.float32)), [[0.5, -1], [0, 0.75]])
+@pytest.mark.parametrize("weight", [1, -1, 0])
+def test_weights_of_any_sign_and_0_take_the_scaling(weight: float) -> None:
+    """No pass is left for it: the one that is left adds the bias."""
+    network = Network(WIDTH, (Standardize(WIDTH), Dense(WIDTH, 3)))
+    theta = np.full(network.size, weight, np.float32)
+    params = network.unpack(theta, np.repeat(np.float32([1, 2]), WIDTH))
+    assert passes(network, params) == ["add"]
 
 
 def test_equal_columns_beside_others() -> None:

@@ -33,10 +33,6 @@ def notebook() -> ModuleType:
     return module
 
 
-def test_it_is_short() -> None:
-    assert len(SCRIPT.read_text(encoding="utf-8").splitlines()) <= 250
-
-
 # z = log of     1 2      so e^z / 4 (the largest is 4) =  1/4 2/4
 #                3 4                                       3/4  1
 LOGITS = np.log([[1.0, 2.0], [3.0, 4.0]])
