@@ -72,7 +72,8 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.hookimpl(trylast=True)  # after -m and -k
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Select the quick tests; skip every test whose device is absent, with the probe's reason."""
-    if not config.getoption("thorough"):
+    named = any("::" in argument and "[" in argument for argument in config.args)
+    if not (config.getoption("thorough") or named):
         select_quick(config, items)
     for item in items:
         if item.get_closest_marker("cuda") or item.get_closest_marker("emulator"):
