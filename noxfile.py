@@ -89,7 +89,7 @@ def notebook(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Times beside those of other libraries; `-- --quick` to see that all works."""
+    """Measure times next to those of other libraries; `-- --quick` to see that all works."""
     session.install("-e", ".[test]")
     for peer in PEERS:
         # Whoever is not to be had is named in the tables.
@@ -152,7 +152,12 @@ def build(session: nox.Session) -> None:
     (wheel,) = out.glob("*.whl")
     (sdist,) = out.glob("*.tar.gz")
     names = zipfile.ZipFile(wheel).namelist()
-    for needed in ("xpnet/py.typed", "licenses/LICENSE", "licenses/xpnet/data/mnist/LICENSE"):
+    for needed in (
+        "xpnet/py.typed",
+        "xpnet/__init__.pyi",
+        "licenses/LICENSE",
+        "licenses/xpnet/data/mnist/LICENSE",
+    ):
         if not any(name.endswith(needed) for name in names):
             session.error(f"{wheel.name} lacks {needed}")
     for package in (wheel, sdist):

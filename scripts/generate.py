@@ -12,9 +12,11 @@ import re
 import sys
 from pathlib import Path
 
-from xpnet import registry
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))  # the registry of this clone, whatever is installed
 
-ROOT = Path(__file__).parent.parent
+from xpnet import registry  # noqa: E402
+
 TABLE = re.compile(r"(?<=\| part \| names \|\n\|---\|---\|\n)(\|.*\|\n)+")
 
 
@@ -65,8 +67,9 @@ def parts() -> dict[str, list[str]]:
         "averages": [*registry.AVERAGES],
         "schedules": [*registry.SCHEDULES],
         "metrics": [*registry.METRICS],
-        "data formats": [*registry.FORMATS, *registry.FORMATS_WITHOUT_TARGETS],
-        "data sets": ["mnist", *registry.DOWNLOADS],
+        "data formats": [*registry.FORMATS],
+        "data formats of samples to predict": [*registry.FORMATS_WITHOUT_TARGETS],
+        "data sets": [*registry.DATA],
         "commands": [*registry.COMMANDS],
     }
 
@@ -80,7 +83,9 @@ def table() -> str:
 def written() -> dict[Path, str]:
     """What each file should hold."""
     readme = ROOT / "README.md"
-    text = TABLE.sub(lambda _: table(), readme.read_text(encoding="utf-8"), count=1)
+    text, tables = TABLE.subn(lambda _: table(), readme.read_text(encoding="utf-8"))
+    if tables != 1:
+        sys.exit("README.md: expected one table with the head | part | names |")
     return {ROOT / "xpnet" / "__init__.pyi": stub(), readme: text}
 
 
@@ -102,7 +107,10 @@ def main() -> int:
         if arguments.check:
             print(f"{path.relative_to(ROOT)} is not current: run python scripts/generate.py")
         else:
-            path.write_text(texts[path], encoding="utf-8")
+            try:
+                path.write_text(texts[path], encoding="utf-8")
+            except OSError as error:
+                sys.exit(f"{path}: cannot be written: {error.strerror}")
             print(f"wrote {path.relative_to(ROOT)}")
     return int(arguments.check and bool(old))
 

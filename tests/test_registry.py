@@ -1,12 +1,15 @@
 """The registry: every line is a part, and whatever lists parts reads them from it."""
 
 import ast
+import dataclasses
 import inspect
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from importlib import import_module
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +18,7 @@ from helpers import ROOT, SCRIPTS, needed, printed
 import xpnet
 from xpnet import registry
 from xpnet.activations import Activation
+from xpnet.checks import construct
 from xpnet.cli import run
 from xpnet.layers import Layer
 from xpnet.losses import Loss
@@ -74,6 +78,21 @@ def test_every_class_of_parts_has_a_line(module: str) -> None:
     assert classes <= paths
 
 
+def test_every_schedule_and_average_has_a_line() -> None:
+    """But for `Warmup`, which takes a schedule."""
+    for module, kinds in (("schedules", ["SCHEDULES"]), ("optimizers", ["OPTIMIZERS", "AVERAGES"])):
+        source = import_module(f"xpnet.{module}")
+        classes = {
+            f"{module}.{name}"
+            for name, kind in vars(source).items()
+            if dataclasses.is_dataclass(kind) and kind.__module__ == source.__name__
+        }
+        paths = {path for kind in kinds for path in KINDS[kind].paths.values()}
+        assert (
+            classes - paths == {"schedules.Warmup"} & classes | {"optimizers.Optimizer"} & classes
+        )
+
+
 @pytest.mark.parametrize(
     ("module", "others"), [("metrics", {"correct", "interval"}), ("initializers", set())]
 )
@@ -112,10 +131,24 @@ def test_parts_are_importable_from_the_top() -> None:
     assert xpnet.__all__ == sorted(registry.PUBLIC)
 
 
-def test_no_two_paths_have_one_public_name() -> None:
-    kinds = ("LAYERS", "LOSSES", "OPTIMIZERS", "AVERAGES", "SCHEDULES")
-    paths = {path for kind in kinds for path in KINDS[kind].paths.values()}
-    assert paths <= {*registry.PUBLIC.values()}
+def test_two_parts_of_one_name_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"two parts have one name: (schedules|model)\.Model"):
+        registry._by_own_name("model.Model", "schedules.Model", "losses.Huber")
+
+
+def test_a_number_takes_the_place_of_a_setting() -> None:
+    parts = Parts({"cubic": ("schedules.Polynomial", {"power": 3.0})})
+    assert construct("schedule", "cubic", parts) == xpnet.Polynomial(3.0)
+    assert construct("schedule", "cubic:2", parts) == xpnet.Polynomial(2.0)
+
+
+@pytest.mark.parametrize("kind", ["ACTIVATIONS", "NORMALIZATIONS", "LAYERS", "LOSSES"])
+def test_parts_that_are_taken_as_classes_have_no_settings(kind: str) -> None:
+    assert all(inspect.isclass(part) for part in KINDS[kind].values())
+
+
+def test_a_table_prints_its_names() -> None:
+    assert repr(registry.AVERAGES) == "Parts(ema, last)"
 
 
 OPTIONS = {
@@ -168,6 +201,22 @@ def test_what_is_stale_is_named_and_nothing_is_written(generate, monkeypatch, ca
     assert generate.main() == 1
     assert "__init__.pyi is not current: run python scripts/generate.py" in capsys.readouterr().out
     assert {path: path.read_text(encoding="utf-8") for path in generate.written()} == current
+
+
+def test_what_is_stale_is_written(generate, monkeypatch, tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "xpnet", tmp_path / "xpnet")
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    (tmp_path / "README.md").write_text(readme.replace("| `mish` |", "").replace(", `selu`", ""))
+    (tmp_path / "xpnet" / "__init__.pyi").unlink()
+    monkeypatch.setattr(generate, "ROOT", tmp_path)
+    monkeypatch.setattr(sys, "argv", ["generate.py"])
+    assert len(generate.stale()) == 2
+    assert generate.main() == 0
+    assert generate.stale() == []
+    assert (tmp_path / "README.md").read_text(encoding="utf-8") == readme
+    (tmp_path / "README.md").write_text("| part | name |\n")
+    with pytest.raises(SystemExit, match="expected one table"):
+        generate.main()
 
 
 def test_type_checkers_know_the_names(tmp_path) -> None:

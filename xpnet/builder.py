@@ -53,9 +53,9 @@ def mlp(
     activation : str or sequence of str, default "relu"
         Of every hidden layer, or of each: one of `xpnet.registry.ACTIVATIONS`, some of which
         take a parameter, as in "leaky-relu:0.2".
-    normalization : {"batch", "layer"}, optional
-        Of every hidden layer, before its activation.  In front of "batch" there is no bias, which
-        it would subtract again.
+    normalization : str, optional
+        Of every hidden layer, before its activation: one of `xpnet.registry.NORMALIZATIONS`.  In
+        front of "batch" there is no bias, which it would subtract again.
     dropout : float, default 0.0
         Part of each hidden layer's units that is dropped in a training step.
     noise : float, default 0.0

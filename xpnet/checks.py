@@ -52,7 +52,8 @@ def construct(kind: str, spec: str, table: Mapping[str, Callable[..., T]]) -> T:
     make = table[choose(kind, name, table)]
     if not colon:
         return make()
-    parameters = [field for field in fields(make) if field.init]  # type: ignore[arg-type]
+    kind_of_part: Any = getattr(make, "func", make)  # of a line with settings, a partial
+    parameters = [field for field in fields(kind_of_part) if field.init]
     if not parameters:
         raise UsageError(f"{kind} {spec!r}: {name} takes no number; write {name} alone")
     parameter, default = parameters[0].name, parameters[0].default
@@ -61,7 +62,7 @@ def construct(kind: str, spec: str, table: Mapping[str, Callable[..., T]]) -> T:
     except ValueError:
         numbers = ()
     if isinstance(default, tuple) and numbers:
-        return make(numbers)
+        return make(**{parameter: numbers})
     whole = isinstance(default, int)
     if len(numbers) != 1 or (whole and not numbers[0].is_integer()):
         example = default[0] if isinstance(default, tuple) else default
@@ -70,7 +71,7 @@ def construct(kind: str, spec: str, table: Mapping[str, Callable[..., T]]) -> T:
             f"{kind} {spec!r}: expected {what} ({parameter}) after the colon, "
             f"as in {name}:{example}"
         )
-    return make(int(numbers[0]) if whole else numbers[0])
+    return make(**{parameter: int(numbers[0]) if whole else numbers[0]})
 
 
 def at_least(name: str, value: int, minimum: int) -> int:

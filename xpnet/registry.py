@@ -1,9 +1,9 @@
 """Every part by name: one line each.
 
 A part is a class or a function in its module, and a line here: its name, and its path below
-`xpnet`.  From this module are read the names at the top (`xpnet.ReLU`), the choices in help texts
-and messages, the layers that a model's file may hold, the README's table of parts and the tests,
-which ask for exact values of each.  It imports nothing: a part is imported when its name is looked
+`xpnet`.  This module defines the names at the top (`xpnet.ReLU`), the choices in help texts and
+messages, the layers that a model's file may hold, the README's table of parts, and the parts of
+which the tests demand exact values.  It imports nothing: a part is imported when its name is looked
 up.  `scripts/ADDING.md` says how to add one.
 """
 
@@ -40,8 +40,8 @@ class Parts(Mapping[str, T]):
     Parameters
     ----------
     lines : mapping
-        For each name the path below `xpnet`; or the path and the settings that the name stands
-        for, keyword arguments of the class.
+        For each name the path below `xpnet`; or, of optimizers, averages and schedules, the path
+        and the settings that the name stands for, keyword arguments of the class.
     """
 
     def __init__(self, lines: Mapping[str, str | tuple[str, dict[str, Any]]]) -> None:
@@ -66,9 +66,15 @@ class Parts(Mapping[str, T]):
     def __len__(self) -> int:
         return len(self._lines)
 
+    def __repr__(self) -> str:
+        return f"Parts({', '.join(self)})"
+
 
 def _by_own_name(*paths: str) -> dict[str, str]:
-    return {path.rpartition(".")[2]: path for path in paths}
+    named = {path.rpartition(".")[2]: path for path in paths}
+    if {*named.values()} != {*paths}:
+        raise ValueError(f"two parts have one name: {({*paths} - {*named.values()}).pop()}")
+    return named
 
 
 ACTIVATIONS: "Parts[type[Activation]]" = Parts(
@@ -215,6 +221,7 @@ DOWNLOADS: "Parts[Published]" = Parts(
         "emnist-letters": "data.downloads.EMNIST_LETTERS",
     }
 )
+DATA = ("mnist", *DOWNLOADS)
 COMMANDS: "Parts[Command]" = Parts(
     {
         "train": "cli.train.train",

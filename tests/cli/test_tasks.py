@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 import xpnet
-from xpnet.cli.tasks import choose_task, infer, loss_to_test
+from xpnet import registry
+from xpnet.cli.tasks import OUTPUTS_OF, choose_task, infer, loss_to_test
 from xpnet.data.sources import Samples
 from xpnet.errors import DataError, UsageError
 from xpnet.losses import (
@@ -123,3 +124,7 @@ def test_every_loss_has_its_name_and_a_default_for_its_output() -> None:
     for name, kind in LOSSES.items():
         assert name_of(kind()) == name
         assert OUTPUTS[kind.output].output == kind.output
+
+
+def test_every_task_has_outputs() -> None:
+    assert tuple(OUTPUTS_OF) == registry.TASKS

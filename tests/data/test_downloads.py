@@ -19,9 +19,9 @@ from helpers import idx, needed
 
 from xpnet.data import downloads
 from xpnet.data.downloads import EMNIST_PARTS, MNIST_FILES, QMNIST_FILES
-from xpnet.data.sources import NAMED, Samples, load
+from xpnet.data.sources import Samples, load
 from xpnet.errors import DataError
-from xpnet.registry import DOWNLOADS
+from xpnet.registry import DATA, DOWNLOADS
 
 X_TRAIN = np.arange(6 * 3 * 4, dtype=np.uint8).reshape(6, 3, 4)
 Y_TRAIN = np.asarray([5, 0, 1, 9, 2, 0], dtype=np.uint8)
@@ -131,7 +131,7 @@ def check(samples: Samples, labels: str = "Ankle boot") -> None:
 
 
 def test_the_table_is_complete() -> None:
-    assert ("mnist", *DOWNLOADS) == NAMED
+    assert ("mnist", *DOWNLOADS) == DATA
     for name, published in DOWNLOADS.items():
         assert len(published.members or published.files) == 4, name
         assert len(published.mirrors) >= 2

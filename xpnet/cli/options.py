@@ -30,7 +30,7 @@ Data = Annotated[
     str,
     option(
         EVERYDAY,
-        f"mnist, {', '.join(registry.DOWNLOADS)}; a folder of IDX files; or a file "
+        f"{', '.join(registry.DATA)}; a folder of IDX files; or a file "
         f"({', '.join(registry.FORMATS)}).",
     ),
 ]

@@ -18,9 +18,9 @@ from typing import Any
 
 from xpnet.checks import expanded
 from xpnet.data.files import write_atomically
-from xpnet.data.sources import NAMED
 from xpnet.errors import DataError, DeviceFailedError, DivergedError, UsageError, XpnetError
 from xpnet.fitting.results import Epoch, Result
+from xpnet.registry import DATA
 
 MODEL, HISTORY, MANIFEST = "model.safetensors", "history.csv", "run.json"
 SECONDS_BETWEEN_WRITES = 1.0  # where epochs are shorter: putting files on a disk takes longer
@@ -181,7 +181,7 @@ def finite(number: float | None) -> float | None:
 
 def source_of(data: str) -> str:
     """What --data names, wherever one is: a name stays, a path becomes absolute."""
-    return data if data in NAMED else str(expanded(data).resolve())
+    return data if data in DATA else str(expanded(data).resolve())
 
 
 @dataclass(frozen=True)

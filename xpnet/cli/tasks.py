@@ -13,7 +13,7 @@ from xpnet.losses import CLASSES, OUTPUTS, VALUES, Loss, Pinball
 from xpnet.model import Model
 from xpnet.registry import LOSSES, TASKS
 
-OUTPUTS_OF = dict(zip(TASKS, (CLASSES, ("sigmoid",), VALUES), strict=True))
+OUTPUTS_OF = {"classification": CLASSES, "multilabel": ("sigmoid",), "regression": VALUES}
 FEW = 20  # so many different whole numbers, or the root of the number of samples, may be classes
 
 

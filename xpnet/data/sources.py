@@ -22,9 +22,7 @@ from xpnet.data.idx import parse_idx, read_idx_folder
 from xpnet.data.tables import as_whole
 from xpnet.errors import DataError
 from xpnet.random import Purpose, permutation, step_keys
-from xpnet.registry import DOWNLOADS, FORMATS, FORMATS_WITHOUT_TARGETS
-
-NAMED = ("mnist", *DOWNLOADS)
+from xpnet.registry import DATA, DOWNLOADS, FORMATS, FORMATS_WITHOUT_TARGETS
 
 
 @dataclass(frozen=True)
@@ -69,9 +67,9 @@ def load(
     Parameters
     ----------
     source : str
-        `mnist`; another of `NAMED`, which is downloaded once; a folder of IDX files, gzipped or
-        not, named as MNIST's are; an .npz file with `x_train, y_train, x_test, y_test`, or with
-        `x, y`; or a .csv file with a header line.
+        `mnist`; another of `registry.DATA`, which is downloaded once; a folder of IDX files,
+        gzipped or not, named as MNIST's are; an .npz file with `x_train, y_train, x_test, y_test`,
+        or with `x, y`; or a .csv file with a header line.
         Where there is no test set, every fifth sample of a fixed random order becomes it
         (`hold_out`).
     target : str
@@ -111,9 +109,9 @@ def load(
             f"{source}: expected a folder of IDX files, or a file ({', '.join(FORMATS)})"
         )
     else:
-        near = get_close_matches(source, NAMED, n=1)
+        near = get_close_matches(source, DATA, n=1)
         takes = (
-            f"--data takes {', '.join(NAMED)}; a folder of IDX files; or a file "
+            f"--data takes {', '.join(DATA)}; a folder of IDX files; or a file "
             f"({', '.join(FORMATS)})"
         )
         hint = f"did you mean '{near[0]}'?" if near else takes

@@ -61,7 +61,7 @@ def evaluate(model: Model, x: Any, y: Any, loss: str | Loss | None = None) -> Ev
     x, y : arrays or lists
         As for `fit`.
     loss : str or Loss, optional
-        By name or made to measure, as for `fit`; by default the one in `losses.OUTPUTS`:
+        By name or an instance, as for `fit`; by default the one in `losses.OUTPUTS`:
         cross-entropy in nats, squared error in the targets' units, or that of counts.
 
     Raises
