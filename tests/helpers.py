@@ -97,9 +97,8 @@ OPTIONAL = {
 def needed(module: str) -> Any:
     """Import a module, or skip the test if its package is not installed."""
     name, extra = OPTIONAL[module.partition(".")[0]]
-    install = f'pip install "xpnet[{extra}]" (in a clone: ".[{extra}]")'
-    if not extra:
-        install = f"pip install {module}"
+    with_extra = f'pip install "xpnet[{extra}]" (in a clone: ".[{extra}]")'
+    install = with_extra if extra else f"pip install {module}"
     return pytest.importorskip(module, reason=f"{name} is not installed; {install}")
 
 
