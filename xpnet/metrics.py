@@ -132,6 +132,13 @@ def precision_recall_f1(
     """
     if average not in ("macro", "micro", "weighted"):
         raise UsageError(f"average {average!r}: expected macro, micro or weighted")
+    return unchecked_precision_recall_f1(t, predicted, classes, average)
+
+
+def unchecked_precision_recall_f1(
+    t: Array, predicted: Array, classes: int, average: str = "macro"
+) -> tuple[Array, ...]:
+    """`precision_recall_f1`, whose arguments are not checked."""
     xp = namespace(t)
     h, p, a = _counts(t, predicted, classes)
     if average == "micro":
@@ -149,6 +156,11 @@ def balanced_accuracy(t: Array, predicted: Array, classes: int) -> Array:
     Source: Brodersen, Ong, Stephan & Buhmann (2010), *The balanced accuracy and its posterior
     distribution*, for any number of classes.
     """
+    return unchecked_balanced_accuracy(t, predicted, classes)
+
+
+def unchecked_balanced_accuracy(t: Array, predicted: Array, classes: int) -> Array:
+    """`balanced_accuracy`, whose arguments are not checked."""
     h, _, a = _counts(t, predicted, classes)
     return _mean(_ratio(h, a), a > 0)
 
@@ -182,6 +194,11 @@ def calibration_error(t: Array, p: Array, bins: int = 15) -> Array:
     bins : int, default 15
         B, 1 or more.
     """
+    return unchecked_calibration_error(t, p, bins)
+
+
+def unchecked_calibration_error(t: Array, p: Array, bins: int = 15) -> Array:
+    """`calibration_error`, whose arguments are not checked."""
     xp = namespace(p)
     c = xp.max(p, axis=1)
     r = xp.astype(t == xp.argmax(p, axis=1), p.dtype)

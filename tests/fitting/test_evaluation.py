@@ -102,6 +102,29 @@ def test_rows_of_probabilities_have_no_hits() -> None:
     assert found.metrics == {}
 
 
+@pytest.mark.parametrize("task", ["classes", "labels", "numbers", "quantiles"])
+def test_evaluation_reads_the_device_once(task: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a device of array-api-strict, with every way to read an array counted."""
+    strict, read = needed("array_api_strict"), []
+    x = strict.asarray(RNG.integers(0, 9, size=(N, 4)), device=strict.Device("device1"))
+    y = RNG.integers(0, 2, size=(N, 3))
+    labels = {"classes": y[:, 0], "labels": y}.get(task, y + 0.5)
+    output = "identity" if task in ("numbers", "quantiles") else None
+    model = xpnet.mlp(4, 8, 3, multilabel=task == "labels", output=output)
+    loss = "pinball:0.1,0.5,0.9" if task == "quantiles" else None
+    evaluate(model, x, labels, loss)  # the model keeps its arrays on the device from now on
+    for name in ("to_device", "__bool__", "__float__", "__index__", "__int__"):
+        original = getattr(type(x), name)
+
+        def counted(self, *arguments, name=name, original=original):
+            read.append(name)
+            return original(self, *arguments)
+
+        monkeypatch.setattr(type(x), name, counted)
+    evaluate(model, x, labels, loss)
+    assert read == ["to_device"]
+
+
 def test_every_library_gives_the_same_numbers(xp: Library) -> None:
     xp.needs_argmax()
     y = RNG.integers(0, 3, size=N)

@@ -12,13 +12,13 @@ from xpnet.data.dataset import BLOCK, Dataset
 from xpnet.fitting.scaling import prepare
 from xpnet.losses import Loss, Pinball, loss_for
 from xpnet.metrics import (
-    balanced_accuracy,
-    calibration_error,
     correct,
     interval,
     mean_absolute_error,
-    precision_recall_f1,
     r2,
+    unchecked_balanced_accuracy,
+    unchecked_calibration_error,
+    unchecked_precision_recall_f1,
 )
 from xpnet.model import Model, infer_on_numpy, predicted_columns
 from xpnet.network import Network
@@ -92,7 +92,10 @@ def evaluate(model: Model, x: Any, y: Any, loss: str | Loss | None = None) -> Ev
 
 
 def _measure(model: Model, loss: Loss, z: Array, t: Array) -> dict[str, Array]:
-    """The metrics of logits z (n, m) and targets t, each a 0-d array."""
+    """Return the metrics of logits z (n, m) and targets t, each a 0-d array.
+
+    No value is checked: `evaluate` waits for the device once, at its end.
+    """
     xp, classes = namespace(z), len(model.labels)
     if isinstance(loss, Pinball):
         below = xp.astype(t < z, z.dtype)
@@ -109,16 +112,19 @@ def _measure(model: Model, loss: Loss, z: Array, t: Array) -> dict[str, Array]:
     if model.multilabel:
         t = xp.astype(t > 0.5, xp.int32)
         averages = ("micro", "macro")
-        return {f"f1_{a}": precision_recall_f1(t, predicted, classes, a)[2] for a in averages}
+        scores = [unchecked_precision_recall_f1(t, predicted, classes, a) for a in averages]
+        return {f"f1_{a}": f1 for a, (_, _, f1) in zip(averages, scores, strict=True)}
     if len(t.shape) == 2:
         if model.output == "sigmoid":
             return {}  # rows of probabilities, with no most probable label
         t = xp.argmax(t, axis=1)
-    names = ("precision", "recall", "f1")
+    precision, recall, f1 = unchecked_precision_recall_f1(t, predicted, classes)
     return {
-        "balanced_accuracy": balanced_accuracy(t, predicted, classes),
-        **dict(zip(names, precision_recall_f1(t, predicted, classes), strict=True)),
-        "calibration_error": calibration_error(t, model.probabilities(z)),
+        "balanced_accuracy": unchecked_balanced_accuracy(t, predicted, classes),
+        "precision": precision,
+        "recall": recall,
+        "f1": f1,
+        "calibration_error": unchecked_calibration_error(t, model.probabilities(z)),
     }
 
 
