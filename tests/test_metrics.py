@@ -1,13 +1,14 @@
 """Metrics by other means."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pytest
-from helpers import Library, needed, unpaired
+from helpers import Library, library, needed, unpaired
 
-from xpnet.arrays import to_numpy
+from xpnet.arrays import device_of, namespace, to_numpy
 from xpnet.errors import UsageError
 from xpnet.metrics import (
     calibration_error,
@@ -17,11 +18,14 @@ from xpnet.metrics import (
     log_loss,
     precision_recall_f1,
     r2,
+    subset_accuracy,
     top_k_accuracy,
 )
 from xpnet.registry import METRICS
 
 T, PREDICTED = [0, 1, 2, 2, 1, 0, 2], [0, 2, 2, 1, 1, 0, 0]
+# Labels that are not column numbers; sorted they are -3, 7, 8, 9.
+ANY, ANY_PREDICTED = [9, 7, 9, -3, -3], [9, 7, 8, 9, -3]
 # t and the predictions of five classes: 4 is nowhere, 3 is not in t, 2 is not predicted.
 # Counts by class: right 1, 1, 0, 0, 0; predicted 1, 3, 0, 1, 0; actual 3, 1, 1, 0, 0.
 FIVE = ([0, 0, 0, 1, 2], [0, 1, 1, 1, 3], 5)
@@ -45,8 +49,14 @@ OUTPUTS = [[1.0, 1.0, 7.0, 0.1], [5.0, 2.0, 9.0, 0.1], [3.0, 5.0, 7.0, 0.1]]
 
 # The arguments of a metric, and its value worked out by hand.
 EXACT: dict[str, list[tuple[tuple[Any, ...], Any]]] = {
-    "accuracy": [((T, PREDICTED), 4 / 7), (([1], [0]), 0)],
+    "accuracy": [
+        ((T, PREDICTED), 4 / 7),
+        (([1], [0]), 0),
+        ((ANY, ANY_PREDICTED), 3 / 5),
+    ],
     "balanced_accuracy": [
+        ((ANY, ANY_PREDICTED), (1 / 2 + 1 + 1 / 2) / 3),
+        ((ANY, ANY_PREDICTED, (9, 7, -3, 8)), (1 / 2 + 1 + 1 / 2) / 3),
         (([0, 0, 0, 1, 2, 2], [0, 1, 1, 1, 3, 2], 5), (1 / 3 + 1 + 1 / 2) / 3),
         (([1, 1], [1, 1], 3), 1),
         (([1, 1], [0, 2], 3), 0),
@@ -61,15 +71,31 @@ EXACT: dict[str, list[tuple[tuple[Any, ...], Any]]] = {
         (([0, 1, 2], SURE), 0),
         (([1, 2, 0], SURE), 1),
         (([2], [[0.2, 0.1, 0.7]]), 0.3),
+        (([-5], [[0.2, 0.1, 0.7]], 15, (8, 3, -5)), 0.3),
     ],
     "confusion_matrix": [
         ((T, PREDICTED, 4), [[2, 0, 0, 0], [0, 1, 1, 0], [1, 1, 1, 0], [0, 0, 0, 0]]),
+        ((T, PREDICTED), [[2, 0, 0], [0, 1, 1], [1, 1, 1]]),
+        ((ANY, ANY_PREDICTED), [[1, 0, 0, 1], [0, 1, 0, 0], [0, 0, 0, 0], [0, 0, 1, 1]]),
+        (
+            (ANY, ANY_PREDICTED, (9, 7, 2, -3, 8)),
+            [
+                [1, 0, 0, 0, 1],
+                [0, 1, 0, 0, 0],
+                [0, 0, 0, 0, 0],
+                [1, 0, 0, 1, 0],
+                [0, 0, 0, 0, 0],
+            ],
+        ),
     ],
     "log_loss": [
-        (([0, 1, 0], [[0.5, 0.5], [0.1, 0.9], [1.0, 0.0]]), -(math.log(0.5) + math.log(0.9)) / 3)
+        (([0, 1, 0], [[0.5, 0.5], [0.1, 0.9], [0.8, 0.2]]), -math.log(0.5 * 0.9 * 0.8) / 3),
+        (([3, -1], [[0.5, 0.5], [0.1, 0.9]], (-1, 3)), -math.log(0.5 * 0.1) / 2),
+        (([3, -1], [[0.5, 0.5], [0.1, 0.9]], (3, -1)), -math.log(0.5 * 0.9) / 2),
     ],
     "mean_absolute_error": [
         (([1.0, 2.0, 4.0], [2.0, 2.0, 1.0]), 4 / 3),
+        (([1, 2, 4], [2.0, 2.0, 1.0]), 4 / 3),
         ((TARGETS, OUTPUTS), (2 + 2) / 12),
     ],
     "mean_squared_error": [
@@ -83,6 +109,7 @@ EXACT: dict[str, list[tuple[tuple[Any, ...], Any]]] = {
         ((TARGETS, OUTPUTS, 0.25), 0.75 * (2 + 2) / 12),
     ],
     "precision_recall_f1": [
+        (FIVE[:2], ((1 + 1 / 3) / 4, (1 / 3 + 1) / 4, (2 / 4 + 2 / 4) / 4)),
         (FIVE, ((1 + 1 / 3) / 4, (1 / 3 + 1) / 4, (2 / 4 + 2 / 4) / 4)),
         ((*FIVE, "macro"), ((1 + 1 / 3) / 4, (1 / 3 + 1) / 4, (2 / 4 + 2 / 4) / 4)),
         ((*FIVE, "micro"), (2 / 5, 2 / 5, 4 / 10)),
@@ -107,7 +134,8 @@ EXACT: dict[str, list[tuple[tuple[Any, ...], Any]]] = {
         (([2, 0, 1], TIES, 2), 1),
         (([0, 2, 0], TIES, 2), 0),
         (([0, 2, 0], TIES, 3), 1),
-        (([0, 2, 0], TIES, 9), 1),
+        (([-2, 5, -2], TIES, 2, (-2, 0, 5)), 0),
+        (([1, 0, 1], [[1, 3], [3, 1], [3, 1]], 1), 2 / 3),
         *((([2, 0, 1], INFINITE, k), right / 3) for k, right in ((1, 1), (2, 2), (9, 3))),
     ],
 }
@@ -191,11 +219,13 @@ def test_labels_of_uint8_may_have_more_than_256_classes(xp: Library) -> None:
 
 
 def test_indicators_may_be_floating_point_or_boolean(xp: Library) -> None:
-    t, predicted, classes = COLUMNS
+    t, predicted, m = COLUMNS
     for dtype in (xp.dtype, "bool", "uint8"):
-        given = (xp.array(np.asarray(each), dtype) for each in (t, predicted))
-        scores = [to_numpy(score) for score in precision_recall_f1(*given, classes)]
+        given = [xp.array(np.asarray(each), dtype) for each in (t, predicted)]
+        scores = [to_numpy(score) for score in precision_recall_f1(*given, m)]
         np.testing.assert_allclose(scores, (1 / 4, 1 / 12, 1 / 8), rtol=1e-6)
+        assert float(to_numpy(subset_accuracy(given[0], given[0]))) == 1
+        assert float(to_numpy(subset_accuracy(*given))) == 0
 
 
 def test_an_average_of_another_name_is_refused() -> None:
@@ -209,13 +239,42 @@ def test_r2_of_a_constant_is_0_however_its_mean_is_rounded(xp: Library, value: f
         assert float(to_numpy(r2(xp.array([value] * n), xp.array([0.0] * n)))) == 0, n
 
 
-@pytest.mark.parametrize(
-    "name", ["mean_absolute_error", "mean_squared_error", "pinball_loss", "r2"]
-)
-def test_a_column_against_a_row_is_refused(name: str) -> None:
-    quantile = [0.9] if name == "pinball_loss" else []
-    with pytest.raises(UsageError, match=r"targets of shape \(3,\) for outputs of \(3, 1\)"):
-        METRICS[name](np.ones(3), np.ones((3, 1)), *quantile)
+def parts(name: str, given: Sequence[Any]) -> tuple[Any, ...]:
+    """Return the arrays that a metric returns: one, or several."""
+    value = METRICS[name](*given)
+    return value if isinstance(value, tuple) else (value,)
+
+
+@pytest.mark.parametrize("name", EXACT)
+def test_lists_are_taken_as_arrays_of_numpy(name: str) -> None:
+    for given, expected in EXACT[name]:
+        found = np.stack(parts(name, given))
+        np.testing.assert_allclose(found, np.reshape(expected, found.shape), rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize("name", EXACT)
+def test_t_may_be_a_list_or_an_array_of_another_library(xp: Library, name: str) -> None:
+    """A result lies where the predictions lie; or where t lies, if only these are of NumPy.
+
+    Labels are always taken to the probabilities or scores whose columns they name.
+    """
+    if name == "calibration_error":
+        xp.needs_argmax()
+    for (t, predicted, *rest), expected in EXACT[name]:
+        here, there = array(xp, predicted, xp.dtype), np.asarray(predicted)
+        cases = [(t, here, here), (np.asarray(t), here, here)]
+        columns = name in ("calibration_error", "log_loss", "top_k_accuracy")
+        cases.append((array(xp, t, xp.dtype), there, there if columns else here))
+        if xp.name.startswith("strict"):
+            cases.append((array(library("strict-device1"), t, xp.dtype), here, here))
+        for *given, like in cases:
+            found = parts(name, (*given, *rest))
+            for part in found:
+                assert namespace(part) is namespace(like)
+                assert device_of(part) == device_of(like)
+            values = np.stack([to_numpy(part) for part in found])
+            right = np.reshape(expected, values.shape)
+            np.testing.assert_allclose(values, right, rtol=1e-5, atol=1e-6)
 
 
 RNG = np.random.default_rng(7)
@@ -236,22 +295,41 @@ NUMBERS = (
 )
 P = np.exp(SCORES[0]) / np.sum(np.exp(SCORES[0]), axis=1, keepdims=True)
 AVERAGES = ("macro", "micro", "weighted")
+LABELS, NAMES = np.asarray([-7, 0, 3, 9, 200]), np.asarray(["ant", "bee", "gnu", "ox", "yak"])
 # A metric and its arguments; scikit-learn's function and its options.
 SKLEARN: list[tuple[str, tuple[Any, ...], str, dict[str, Any]]] = [
-    ("accuracy", (MANY, FOUND), "accuracy_score", {}),
-    ("balanced_accuracy", (MANY, FOUND, 5), "balanced_accuracy_score", {}),
-    ("confusion_matrix", (MANY, FOUND, 5), "confusion_matrix", {"labels": range(5)}),
-    ("log_loss", (MANY, P), "log_loss", {"labels": range(5)}),
     ("subset_accuracy", INDICATORS, "accuracy_score", {}),
+    ("log_loss", (MANY, P), "log_loss", {"labels": range(5)}),
+    *(
+        ("top_k_accuracy", (MANY, z, 2), "top_k_accuracy_score", {"labels": range(5)})
+        for z in SCORES
+    ),
+    ("confusion_matrix", (MANY, FOUND, 5), "confusion_matrix", {"labels": range(5)}),
 ]
+for given in ((MANY, FOUND), (LABELS[MANY], LABELS[FOUND]), (NAMES[MANY], NAMES[FOUND])):
+    SKLEARN += [
+        ("accuracy", given, "accuracy_score", {}),
+        ("balanced_accuracy", given, "balanced_accuracy_score", {}),
+        ("confusion_matrix", given, "confusion_matrix", {}),
+    ]
+for labels in (range(5), LABELS, LABELS[[3, 0, 4, 2, 1]], NAMES, NAMES[::-1]):
+    t, found = np.asarray(labels)[MANY], np.asarray(labels)[FOUND]
+    options: dict[str, Any] = {"labels": np.asarray(labels)}
+    SKLEARN.append(("confusion_matrix", (t, found, labels), "confusion_matrix", options))
 for average in ("macro", "micro", "weighted"):
-    options: dict[str, Any] = {"average": average, "zero_division": 0}
-    for given in ((MANY, FOUND), INDICATORS):
-        function = "precision_recall_fscore_support"
-        SKLEARN.append(("precision_recall_f1", (*given, 5, average), function, options))
-for k in (1, 2, 4):
-    options = {"k": k, "labels": range(5)}
-    SKLEARN += [("top_k_accuracy", (MANY, z, k), "top_k_accuracy_score", options) for z in SCORES]
+    options = {"average": average, "zero_division": 0}
+    function = "precision_recall_fscore_support"
+    for given in ((MANY, FOUND), INDICATORS, (NAMES[MANY], NAMES[FOUND])):
+        SKLEARN.append(("precision_recall_f1", (*given, None, average), function, options))
+    SKLEARN.append(("precision_recall_f1", (MANY, FOUND, 5, average), function, options))
+for labels in (range(5), LABELS, NAMES):
+    t, options = np.asarray(labels)[MANY], {"labels": labels}
+    for p in (P, P.astype(np.float32)):
+        SKLEARN.append(("log_loss", (t, p, labels), "log_loss", options))
+    for k in (1, 2, 4):
+        options = {"k": k, "labels": labels}
+        for z in SCORES:
+            SKLEARN.append(("top_k_accuracy", (t, z, k, labels), "top_k_accuracy_score", options))
 for t, y in NUMBERS:
     SKLEARN.append(("r2", (t, y), "r2_score", {}))
     SKLEARN += [(name, (t, y), name, {}) for name in ("mean_absolute_error", "mean_squared_error")]
@@ -266,7 +344,8 @@ def test_metrics_are_scikit_learns(name: str) -> None:
     for _, given, function, options in (case for case in SKLEARN if case[0] == name):
         expected = getattr(sklearn, function)(*given[:2], **options)
         expected = expected[:3] if isinstance(expected, tuple) else expected  # without the support
-        tolerance = 1e-6 if name in DTYPES else 1e-12
+        narrow = name in DTYPES or given[1].dtype == np.float32
+        tolerance = 1e-6 if narrow else 1e-12
         np.testing.assert_allclose(METRICS[name](*given), expected, rtol=tolerance)
 
 

@@ -20,7 +20,8 @@ MODULES = sorted(
 FOLDERS = sorted(m.removesuffix(".__init__") for m in MODULES if m.endswith(".__init__"))
 ROWS = (
     "registry errors checks device arrays random special",
-    "layers normalization activations losses initializers schedules metrics network optimizers",
+    "layers normalization activations losses initializers schedules metric_inputs metrics",
+    "network optimizers",
     "train fast data model builder fitting",
     "tools cli __init__ __main__",
 )
@@ -145,6 +146,7 @@ def test_each_library_is_imported_in_one_place(library: str) -> None:
         "losses",
         "network",
         "optimizers",
+        "metric_inputs",
         "metrics",
     ],
 )

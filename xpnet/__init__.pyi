@@ -14,6 +14,7 @@ from xpnet import fitting as fitting
 from xpnet import initializers as initializers
 from xpnet import layers as layers
 from xpnet import losses as losses
+from xpnet import metric_inputs as metric_inputs
 from xpnet import metrics as metrics
 from xpnet import model as model
 from xpnet import network as network

@@ -1,32 +1,56 @@
-"""Metrics of predictions, on whatever arrays they come in; results are 0-d arrays in kind.
+"""Metrics of predictions.
 
-Of classes, t are the labels, integers from 0, and shares are in float32.  Of numbers, t are the
-targets and y the outputs, floating-point arrays of one shape, (n,) or (n, m), and the mean is
-over all elements; UsageError is raised where the shapes differ, for (n,) and (n, 1) would become
-(n, n).  Where scikit-learn has a function, the result is equal to its.
+Functions take arrays of any library that xpnet supports, or lists:
+
+- labels (n,): integers or names (NumPy arrays or lists of str), as `model.predict` returns them;
+- indicators (n, m): 1 in the column of each label of a sample, else 0, in any numeric type;
+- real numbers (n,) or (n, m): the mean is over all elements.
+
+If t and the predictions differ in library or device, t is copied to the device of the predictions.
+If only predicted labels, indicators or numbers are of NumPy, they are copied to the device of t.
+A result is a 0-d array there: of float32 for labels and indicators, else of the predictions' type.
+
+Arrays are not broadcast.  UsageError is raised if shapes differ (it names both), an array is empty,
+or an argument is out of range; DataError if a value is not accepted (it names its position).
+Functions of labels and indicators read values, and wait for the device; `correct` and functions
+that are named unchecked check nothing and do not wait.
+
+If scikit-learn has the function, the docstring names it, and says where results differ.  It was
+compared with version 1.9, which refuses NaN and infinite numbers.
 """
 
+from collections.abc import Sequence
 from math import sqrt
+from typing import Any
 
+from xpnet import metric_inputs as inputs
 from xpnet.arrays import Array, device_of, namespace
 from xpnet.errors import UsageError
 from xpnet.special import one_hot
 
+Columns = Sequence[int | str]  # the label of each column
+Labels = int | Columns
 
-def accuracy(t: Array, predicted: Array) -> Array:
-    """The part of labels t (n,) that `predicted` (n,) equals, in float32."""
-    xp = namespace(t)
+
+def accuracy(t: Any, predicted: Any) -> Array:
+    """Return the share of labels t (n,) that `predicted` (n,) equals.
+
+    scikit-learn's `accuracy_score(t, predicted)` of labels; of indicators see `subset_accuracy`.
+    It waits for the device only if t and `predicted` differ in library, device or type.
+    """
+    t, predicted = inputs.comparable_labels(t, predicted)
+    xp = namespace(predicted)
     return xp.mean(xp.astype(t == predicted, xp.float32))
 
 
 def correct(t: Array, predicted: Array) -> Array:
-    """How many of the labels t (n,) `predicted` (n,) equals."""
+    """Return how many of the labels t (n,) `predicted` (n,) equals, in int32; checks nothing."""
     xp = namespace(t)
     return xp.sum(xp.astype(t == predicted, xp.int32), dtype=xp.int32)
 
 
 def interval(successes: int, n: int) -> tuple[float, float]:
-    """The 95 % confidence interval of a probability of which `successes` of n were seen.
+    """Return the 95 % confidence interval of a probability, given `successes` in n trials.
 
     Wilson (1927), *Probable inference*: the p for which |successes/n - p| is within 1.96 standard
     deviations √(p (1 - p) / n).  With p̂ = successes / n and z = 1.96:
@@ -44,57 +68,87 @@ def interval(successes: int, n: int) -> tuple[float, float]:
     return max(0.0, (p + c / 2 - half) / (1 + c)), min(1.0, (p + c / 2 + half) / (1 + c))
 
 
-def log_loss(t: Array, p: Array) -> Array:
-    """-(1/n) Σ_i log p_i,t_i, in nats: how surprising the labels are.
+def log_loss(t: Any, p: Any, labels: Columns | None = None) -> Array:
+    """Return -(1/n) Σ_i log p_i,t_i in nats, in the type of p.
+
+    scikit-learn's `log_loss(t, p, labels=labels)`, except for p of 0, which counts as the smallest
+    normal number of its type.  There `labels` are sorted, by default those in t.
 
     Parameters
     ----------
-    t : integer array (n,)
-        Columns of p.
+    t : labels (n,)
     p : floating-point array (n, m)
-        Probabilities.  0 counts as the type's smallest normal number, so that the result is finite.
+        Probabilities.
+    labels : sequence of int or str, optional
+        The label of each column of p, in their order; by default 0 to m - 1.
+
+    Raises
+    ------
+    UsageError
+        Shapes do not fit, or `labels` has not one label for each column.
+    DataError
+        A label is not accepted, or a probability is outside [0, 1].
     """
+    t, p = inputs.columns_and_probabilities(t, p, labels)
     xp = namespace(p)
     chosen = xp.sum(p * xp.astype(one_hot(t, p.shape[1]), p.dtype), axis=1)
     tiny = xp.full_like(chosen, float(xp.finfo(p.dtype).smallest_normal))
     return -xp.mean(xp.log(xp.maximum(chosen, tiny)))
 
 
-def confusion_matrix(t: Array, predicted: Array, classes: int) -> Array:
-    """How many samples of class i were taken for class j.
+def confusion_matrix(t: Any, predicted: Any, labels: Labels | None = None) -> Array:
+    """Return how many samples of label i were predicted as label j.
+
+    scikit-learn's `confusion_matrix(t, predicted, labels=labels)`; that leaves out other labels.
 
     Parameters
     ----------
-    t, predicted : integer arrays (n,)
-        From 0 to classes - 1.
-    classes : int
+    t, predicted : labels (n,)
+    labels : int or sequence of int or str, optional
+        The accepted labels, in the order of rows and columns: 0 to m - 1 for an int m, or such as
+        `model.labels`; by default the different labels in t and `predicted`, sorted.
 
     Returns
     -------
-    int32 array (classes, classes)
-        Rows are the true classes, columns the predicted ones.
+    int32 array (m, m)
+        Rows are the labels in t, columns the predicted ones.
+
+    Raises
+    ------
+    UsageError
+        Shapes differ, or `labels` holds a label twice.
+    DataError
+        A label is not accepted.
     """
-    return one_hot(t, classes).T @ one_hot(predicted, classes)
+    t, predicted, m = inputs.label_columns(t, predicted, labels)
+    return one_hot(t, m).T @ one_hot(predicted, m)
 
 
-def top_k_accuracy(t: Array, z: Array, k: int) -> Array:
-    """The part of samples whose label is among the k columns of the highest scores.
+def top_k_accuracy(t: Any, z: Any, k: int, labels: Columns | None = None) -> Array:
+    """Return the share of samples whose label is among the k columns of the highest scores.
 
-    scikit-learn's `top_k_accuracy_score(t, z, k=k, labels=range(m))`, ties included: of equal
-    scores the one further right counts as higher.  Other than there, two classes have two columns
-    too, and NaN, which it refuses, counts against the label.
+    scikit-learn's `top_k_accuracy_score(t, z, k=k, labels=labels)`, ties included: of equal scores
+    the one further right counts as higher.  There two labels have one column of scores, here two.
+    NaN counts against the label.
 
     Parameters
     ----------
-    t : integer array (n,)
-        Columns of z.
-    z : floating-point array (n, m)
+    t : labels (n,)
+    z : array (n, m) of real numbers
         Scores: logits or probabilities.
     k : int
         1 or more.
+    labels : sequence of int or str, optional
+        The label of each column of z, in their order; by default 0 to m - 1.
+
+    Raises
+    ------
+    UsageError, DataError
+        As for `log_loss`.
     """
+    t, z = inputs.columns_and_scores(t, z, labels)
     xp, m = namespace(z), z.shape[1]
-    label = xp.reshape(xp.astype(t, xp.int32), (-1, 1))
+    label = xp.reshape(t, (-1, 1))
     column = xp.arange(m, dtype=xp.int32, device=device_of(z))
     chosen = xp.sum(xp.where(column == label, z, xp.zeros_like(z)), axis=1, keepdims=True)
     not_above = (z < chosen) | ((z == chosen) & (column <= label))  # among them the label
@@ -103,44 +157,47 @@ def top_k_accuracy(t: Array, z: Array, k: int) -> Array:
 
 
 def precision_recall_f1(
-    t: Array, predicted: Array, classes: int, average: str = "macro"
+    t: Any, predicted: Any, labels: Labels | None = None, average: str = "macro"
 ) -> tuple[Array, ...]:
-    """Precision, recall and F1, in this order, averaged over the classes.
+    """Return precision, recall and F1, in this order, averaged over the labels.
 
-    With the true positives h_j, the predicted p_j and the actual samples a_j of class j
+    With the true positives h_j, the predicted p_j and the actual samples a_j of label j
 
         precision_j = h_j / p_j      recall_j = h_j / a_j      F1_j = 2 h_j / (p_j + a_j)
 
     where 0 / 0 counts as 0.  scikit-learn's `precision_recall_fscore_support(t, predicted,
-    average=average, zero_division=0)`: of labels, "macro" leaves out the classes that are neither
-    in t nor predicted (its default `labels`); of indicators, none.
-
-    Source: van Rijsbergen (1979), *Information Retrieval*, chapter 7, where F1 is 1 - E.
+    average=average, zero_division=0)`.  "macro" leaves out labels that are neither in t nor
+    predicted, which scikit-learn counts as 0 if they are in `labels`, but no column of indicators.
 
     Parameters
     ----------
-    t, predicted : arrays (n,) or (n, classes)
-        Labels from 0 to classes - 1, or indicators: 1 for each class of the sample, else 0.
-    classes : int
+    t, predicted : labels (n,), or indicators (n, m)
+    labels : int or sequence of int or str, optional
+        The accepted labels, as for `confusion_matrix`; of indicators, those of the columns.
     average : {"macro", "micro", "weighted"}, default "macro"
-        The mean over classes; the formulas of Σ_j h_j, Σ_j p_j, Σ_j a_j; the mean weighted by a_j.
+        The mean over labels; the formulas of Σ_j h_j, Σ_j p_j, Σ_j a_j; the mean weighted by a_j.
 
     Raises
     ------
-    UsageError
-        `average` is none of these.
+    UsageError, DataError
+        As for `confusion_matrix`, or if `average` is none of these, or an indicator not 0 or 1.
+
+    References
+    ----------
+    van Rijsbergen (1979), *Information Retrieval*, chapter 7, where F1 is 1 - E.
     """
     if average not in ("macro", "micro", "weighted"):
         raise UsageError(f"average {average!r}: expected macro, micro or weighted")
-    return unchecked_precision_recall_f1(t, predicted, classes, average)
+    t, predicted, m = inputs.columns_or_indicators(t, predicted, labels)
+    return unchecked_precision_recall_f1(t, predicted, m, average)
 
 
 def unchecked_precision_recall_f1(
-    t: Array, predicted: Array, classes: int, average: str = "macro"
+    t: Array, predicted: Array, m: int, average: str = "macro"
 ) -> tuple[Array, ...]:
-    """`precision_recall_f1`, whose arguments are not checked."""
+    """Return `precision_recall_f1` of column numbers (n,) below m, or int32 indicators (n, m)."""
     xp = namespace(t)
-    h, p, a = _counts(t, predicted, classes)
+    h, p, a = _counts(t, predicted, m)
     if average == "micro":
         h, p, a = (xp.sum(count, keepdims=True, dtype=xp.int32) for count in (h, p, a))
     counted = p + a > 0 if len(t.shape) == 1 else xp.ones_like(a)
@@ -148,57 +205,67 @@ def unchecked_precision_recall_f1(
     return tuple(_mean(x, w) for x in (_ratio(h, p), _ratio(h, a), _ratio(2 * h, p + a)))
 
 
-def balanced_accuracy(t: Array, predicted: Array, classes: int) -> Array:
-    """The mean recall (`precision_recall_f1`) of those classes that occur in t (n,).
+def balanced_accuracy(t: Any, predicted: Any, labels: Labels | None = None) -> Array:
+    """Return the mean recall (`precision_recall_f1`) of the labels that occur in t.
 
-    scikit-learn's `balanced_accuracy_score(t, predicted)`.
+    scikit-learn's `balanced_accuracy_score(t, predicted)`.  Arguments and errors are those of
+    `confusion_matrix`; which labels are accepted does not change the result.
 
-    Source: Brodersen, Ong, Stephan & Buhmann (2010), *The balanced accuracy and its posterior
-    distribution*, for any number of classes.
+    References
+    ----------
+    Brodersen, Ong, Stephan & Buhmann (2010), *The balanced accuracy and its posterior
+    distribution*, for any number of labels.
     """
-    return unchecked_balanced_accuracy(t, predicted, classes)
+    return unchecked_balanced_accuracy(*inputs.label_columns(t, predicted, labels))
 
 
-def unchecked_balanced_accuracy(t: Array, predicted: Array, classes: int) -> Array:
-    """`balanced_accuracy`, whose arguments are not checked."""
-    h, _, a = _counts(t, predicted, classes)
+def unchecked_balanced_accuracy(t: Array, predicted: Array, m: int) -> Array:
+    """Return `balanced_accuracy` of column numbers (n,) below m."""
+    h, _, a = _counts(t, predicted, m)
     return _mean(_ratio(h, a), a > 0)
 
 
-def subset_accuracy(t: Array, predicted: Array) -> Array:
-    """The part of rows of t (n, m) that `predicted` (n, m) equals throughout.
+def subset_accuracy(t: Any, predicted: Any) -> Array:
+    """Return the share of rows of indicators t (n, m) that `predicted` (n, m) equals throughout.
 
     scikit-learn's `accuracy_score(t, predicted)` of indicators.
     """
+    t, predicted = inputs.indicators(t, predicted)
     xp = namespace(t)
     return xp.mean(xp.astype(xp.all(t == predicted, axis=1), xp.float32))
 
 
-def calibration_error(t: Array, p: Array, bins: int = 15) -> Array:
-    """The expected calibration error: how far confidence is from accuracy, bin by bin.
+def calibration_error(t: Any, p: Any, bins: int = 15, labels: Columns | None = None) -> Array:
+    """Return the expected calibration error: how far confidence is from accuracy, bin by bin.
 
     A sample has the confidence c_i = max_j p_ij and r_i = 1 if that (of equal ones the first) is
     its label's, else 0.  It is in bin b of B equal ones if (b - 1) / B < c_i <= b / B.
 
         Σ_b n_b / n |mean_b r - mean_b c| = 1/n Σ_b |Σ_i (r_i - c_i)|, i in bin b
 
-    Source: Guo, Pleiss, Sun & Weinberger (2017), *On calibration of modern neural networks*,
-    equation 3.  scikit-learn has no such function; the bins are those of its `calibration_curve`.
+    scikit-learn has no such function; the bins are those of its `calibration_curve`.
 
     Parameters
     ----------
-    t : integer array (n,)
-        Columns of p.
-    p : floating-point array (n, m)
-        Probabilities.
+    t, p, labels
+        As for `log_loss`.
     bins : int, default 15
         B, 1 or more.
+
+    Raises
+    ------
+    UsageError, DataError
+        As for `log_loss`.
+
+    References
+    ----------
+    Guo, Pleiss, Sun & Weinberger (2017), *On calibration of modern neural networks*, equation 3.
     """
-    return unchecked_calibration_error(t, p, bins)
+    return unchecked_calibration_error(*inputs.columns_and_probabilities(t, p, labels), bins)
 
 
 def unchecked_calibration_error(t: Array, p: Array, bins: int = 15) -> Array:
-    """`calibration_error`, whose arguments are not checked."""
+    """Return `calibration_error` of column numbers t (n,) of probabilities p (n, m)."""
     xp = namespace(p)
     c = xp.max(p, axis=1)
     r = xp.astype(t == xp.argmax(p, axis=1), p.dtype)
@@ -208,39 +275,45 @@ def unchecked_calibration_error(t: Array, p: Array, bins: int = 15) -> Array:
     return xp.sum(xp.abs(xp.sum(within * (r - c), axis=1))) / p.shape[0]
 
 
-def mean_absolute_error(t: Array, y: Array) -> Array:
-    """The mean of |t - y|: scikit-learn's `mean_absolute_error(t, y)`."""
+def mean_absolute_error(t: Any, y: Any) -> Array:
+    """Return the mean of |t - y|: scikit-learn's `mean_absolute_error(t, y)`."""
+    t, y = inputs.numbers(t, y)
     xp = namespace(t)
-    return xp.mean(xp.abs(_difference(t, y)))
+    return xp.mean(xp.abs(t - y))
 
 
-def mean_squared_error(t: Array, y: Array) -> Array:
-    """The mean of (t - y)²: scikit-learn's `mean_squared_error(t, y)`."""
-    d = _difference(t, y)
-    return namespace(t).mean(d * d)
+def mean_squared_error(t: Any, y: Any) -> Array:
+    """Return the mean of (t - y)²: scikit-learn's `mean_squared_error(t, y)`."""
+    t, y = inputs.numbers(t, y)
+    d = t - y
+    return namespace(d).mean(d * d)
 
 
-def pinball_loss(t: Array, y: Array, quantile: float) -> Array:
-    """The mean of max(q d, (q - 1) d), d = t - y, which is least where y is the q-quantile of t.
+def pinball_loss(t: Any, y: Any, quantile: float) -> Array:
+    """Return the mean of max(q d, (q - 1) d), d = t - y: least if y is the q-quantile of t.
 
     scikit-learn's `mean_pinball_loss(t, y, alpha=q)`, where q is `quantile`, from 0 to 1.
 
-    Source: Koenker & Bassett (1978), *Regression quantiles*.
+    References
+    ----------
+    Koenker & Bassett (1978), *Regression quantiles*.
     """
-    xp, d = namespace(t), _difference(t, y)
+    t, y = inputs.numbers(t, y)
+    xp, d = namespace(t), t - y
     return xp.mean(xp.maximum(quantile * d, (quantile - 1) * d))
 
 
-def r2(t: Array, y: Array) -> Array:
-    """The part of the variance of t that y explains, averaged over the columns.
+def r2(t: Any, y: Any) -> Array:
+    """Return the part of the variance of t that y explains, averaged over the columns.
 
         R²_j = 1 - Σ_i (t_ij - y_ij)² / Σ_i (t_ij - mean_j)²
 
-    Where t_j is constant, 1 if y_j equals it and else 0; of one sample, NaN.  scikit-learn's
-    `r2_score(t, y)`, except that there the mean of a constant t_j such as 0.1 may be rounded, so
-    that t_j seems to vary and the result is negative and huge.
+    If t_j is constant, R²_j is 1 if y_j equals it and else 0; of one sample it is NaN.
+    scikit-learn's `r2_score(t, y)`, where rounding the mean of a constant t_j, such as 0.1, can
+    make the result negative and huge.
     """
-    xp, d = namespace(t), _difference(t, y)
+    t, y = inputs.numbers(t, y)
+    xp, d = namespace(t), t - y
     shifted = t - t[:1, ...]  # a constant column becomes 0 exactly
     deviation = shifted - xp.mean(shifted, axis=0)
     residual, total = xp.sum(d * d, axis=0), xp.sum(deviation * deviation, axis=0)
@@ -250,32 +323,23 @@ def r2(t: Array, y: Array) -> Array:
     return mean if t.shape[0] > 1 else xp.full_like(mean, float("nan"))
 
 
-def _counts(t: Array, predicted: Array, classes: int) -> tuple[Array, Array, Array]:
-    """True positives, predicted and actual samples of each class, in int32."""
-    xp = namespace(t)
+def _counts(t: Array, predicted: Array, m: int) -> tuple[Array, Array, Array]:
+    """Return the true positives, predicted and actual samples of each label, in int32."""
+    xp, samples = namespace(t), 0
     if len(t.shape) == 1:
-        t, predicted = (one_hot(each, classes, axis=0) for each in (t, predicted))
-        samples = 1
-    else:
-        t, predicted, samples = xp.astype(t, xp.int32), xp.astype(predicted, xp.int32), 0
+        t, predicted, samples = one_hot(t, m, axis=0), one_hot(predicted, m, axis=0), 1
     h, p, a = (xp.sum(each, axis=samples, dtype=xp.int32) for each in (t * predicted, predicted, t))
     return h, p, a
 
 
 def _ratio(a: Array, b: Array) -> Array:
-    """a / b in float32, for a count b; 0 where both are 0."""
+    """Return a / b in float32, for a count b; 0 where both are 0."""
     xp = namespace(a)
     return xp.astype(a, xp.float32) / xp.astype(xp.maximum(b, xp.ones_like(b)), xp.float32)
 
 
 def _mean(x: Array, w: Array) -> Array:
-    """Σ_j w_j x_j / Σ_j w_j, for counts w_j; 0 where all are 0."""
+    """Return Σ_j w_j x_j / Σ_j w_j, for counts w_j; 0 where all are 0."""
     xp = namespace(x)
     w = xp.astype(w, xp.float32)
     return _ratio(xp.sum(w * x), xp.sum(w))
-
-
-def _difference(t: Array, y: Array) -> Array:
-    if tuple(t.shape) != tuple(y.shape):
-        raise UsageError(f"targets of shape {tuple(t.shape)} for outputs of {tuple(y.shape)}")
-    return t - y

@@ -1,0 +1,258 @@
+"""Arguments of metrics: lists and arrays of any library, checked and copied to one device.
+
+Functions raise UsageError if an array is empty or its shape or type is not accepted, and DataError
+if a value is not accepted.  They read values, and wait for the device; `comparable_labels` and
+`numbers` do so only if the libraries, devices or types of their arguments differ.
+"""
+
+from collections.abc import Sequence
+from numbers import Integral
+from typing import Any
+
+from xpnet.arrays import Array, device_of, float_name, is_numpy, namespace, put, to_numpy
+from xpnet.errors import DataError, UsageError
+
+Label = int | str
+
+
+def require_whole(name: str, value: Any, high: int) -> None:
+    """Raise a UsageError if `value` is not a whole number from 1 to `high`."""
+    whole = isinstance(value, Integral) and not isinstance(value, bool)
+    if not whole or not 1 <= int(value) <= high:
+        raise UsageError(f"{name} must be a whole number in [1, {high}], got {value!r}")
+
+
+def comparable_labels(t: Any, predicted: Any) -> tuple[Array, Array]:
+    """Return labels t and `predicted` (n,) as arrays that == compares element by element.
+
+    If the libraries, devices or types of t and `predicted` differ, the arrays are column numbers.
+    """
+    t, predicted = _label_pair(t, predicted)
+    if _same_place(t, predicted) and (is_numpy(t) or t.dtype == predicted.dtype):
+        return t, predicted
+    return label_columns(t, predicted, None)[:2]
+
+
+def label_columns(
+    t: Any, predicted: Any, labels: int | Sequence[Label] | None
+) -> tuple[Array, Array, int]:
+    """Return labels t and `predicted` (n,) as column numbers (int32 arrays) below m, and m.
+
+    Parameters
+    ----------
+    t, predicted : labels (n,)
+    labels : int or sequence of int or str, optional
+        The label of each column: 0 to m - 1 for an int m; by default the different labels in t and
+        `predicted`, sorted.
+    """
+    t, predicted = _label_pair(t, predicted)
+    here, there = to_numpy(t).tolist(), to_numpy(predicted).tolist()
+    accepted = sorted({*here, *there}) if labels is None else _accepted(labels)
+    like = t if is_numpy(predicted) else predicted
+    t, predicted = _encode(here, accepted, "t", like), _encode(there, accepted, "predicted", like)
+    return t, predicted, len(accepted)
+
+
+def columns_or_indicators(
+    t: Any, predicted: Any, labels: int | Sequence[Label] | None
+) -> tuple[Array, Array, int]:
+    """Return `label_columns`; if t is (n, m), `indicators` and m, the number of `labels`."""
+    t, predicted = _array(t, "t"), _array(predicted, "predicted")
+    if len(t.shape) != 2:
+        return label_columns(t, predicted, labels)
+    t, predicted = indicators(t, predicted)
+    if labels is not None:
+        _require_one_each(_accepted(labels), t.shape[1])
+    return t, predicted, t.shape[1]
+
+
+def indicators(t: Any, predicted: Any) -> tuple[Array, Array]:
+    """Return t and `predicted` (n, m), of 0 and 1 in any numeric type, as int32 arrays."""
+    t, predicted = _real(t, "t"), _real(predicted, "predicted")
+    fits = _shape(t) == _shape(predicted) and len(t.shape) == 2
+    _require_shapes(fits, t, predicted, "predicted", "(n, m) for both")
+    for x, name in ((t, "t"), (predicted, "predicted")):
+        if not namespace(x).isdtype(x.dtype, "bool"):
+            _require_values(x, (x == 0) | (x == 1), name, "0 or 1")
+    t, predicted = (namespace(x).astype(x, namespace(x).int32) for x in (t, predicted))
+    return _together(t, predicted)
+
+
+def columns_and_scores(t: Any, z: Any, labels: Sequence[Label] | None) -> tuple[Array, Array]:
+    """Return labels t (n,) as columns (int32 array) of scores z (n, m), real numbers; and z."""
+    t, z = _labels(t, "t"), _real(z, "z")
+    fits = _shape(t) == _shape(z)[:1] and len(z.shape) == 2
+    _require_shapes(fits, t, z, "z", "(n,) and (n, m)")
+    return _columns_of(t, z, labels), _floating(z, z)
+
+
+def columns_and_probabilities(
+    t: Any, p: Any, labels: Sequence[Label] | None
+) -> tuple[Array, Array]:
+    """Return labels t (n,) as columns (int32 array) of p, and p as floating-point array (n, m)."""
+    t, p = _labels(t, "t"), _real(p, "p")
+    fits = _shape(t) == _shape(p)[:1] and len(p.shape) == 2
+    _require_shapes(fits, t, p, "p", "(n,) and (n, m)")
+    p = _floating(p, p)
+    _require_values(p, (p >= 0) & (p <= 1), "p", "a probability, from 0 to 1")
+    return _columns_of(t, p, labels), p
+
+
+def numbers(t: Any, y: Any) -> tuple[Array, Array]:
+    """Return t and y, real numbers (n,) or (n, m), as floating-point arrays."""
+    t, y = _real(t, "t"), _real(y, "y")
+    fits = _shape(t) == _shape(y) and len(t.shape) in (1, 2)
+    _require_shapes(fits, t, y, "y", "(n,) for both or (n, m) for both")
+    t, y = _together(t, y)
+    return _floating(t, y), _floating(y, t)
+
+
+def _array(x: Any, name: str) -> Array:
+    """Return x as an array that is not empty.
+
+    Lists and arrays of Python objects become NumPy arrays of numbers or of names.
+    """
+    if getattr(getattr(x, "dtype", None), "kind", "") in ("O", "T"):
+        x = x.tolist()
+    if isinstance(x, Sequence) and not isinstance(x, str):
+        given = x
+        try:
+            x = to_numpy(given)
+        except (ValueError, TypeError) as error:
+            raise UsageError(f"{name} cannot be converted to an array: {error}") from None
+        if _are_names(x) and not all(isinstance(each, str) for each in given):
+            raise UsageError(f"{name} holds names and other values; expected names only")
+    namespace(x)  # a UsageError if x is no array
+    if 0 in x.shape:
+        raise UsageError(f"{name} is empty, of shape {_shape(x)}; expected at least one sample")
+    return x
+
+
+def _labels(x: Any, name: str) -> Array:
+    """Return x as an array of integers or bool, or a NumPy array of names."""
+    x = _array(x, name)
+    if not _are_names(x) and not namespace(x).isdtype(x.dtype, ("bool", "integral")):
+        raise UsageError(
+            f"{name} is {x.dtype}; expected integers or names. Convert whole numbers to integers."
+        )
+    return x
+
+
+def _label_pair(t: Any, predicted: Any) -> tuple[Array, Array]:
+    """Return labels t and `predicted` (n,) as arrays, both of numbers or both of names."""
+    t, predicted = _labels(t, "t"), _labels(predicted, "predicted")
+    fits = _shape(t) == _shape(predicted) and len(t.shape) == 1
+    _require_shapes(fits, t, predicted, "predicted", "(n,) for both")
+    if _are_names(t) != _are_names(predicted):
+        names, other = ("t", "predicted") if _are_names(t) else ("predicted", "t")
+        raise UsageError(
+            f"{names} holds names and {other} numbers; expected labels of one kind. Outside of "
+            "NumPy, model.predict returns positions in model.labels: look the names up there."
+        )
+    return t, predicted
+
+
+def _real(x: Any, name: str) -> Array:
+    """Return x as an array of real numbers, of any numeric type."""
+    x = _array(x, name)
+    if not namespace(x).isdtype(x.dtype, ("bool", "integral", "real floating")):
+        raise UsageError(f"{name} is {x.dtype}; expected real numbers")
+    return x
+
+
+def _are_names(x: Array) -> bool:
+    return getattr(x.dtype, "kind", "") == "U"
+
+
+def _shape(x: Array) -> tuple[int, ...]:
+    return tuple(x.shape)
+
+
+def _require_shapes(fits: bool, t: Array, other: Array, name: str, expected: str) -> None:
+    if not fits:
+        raise UsageError(
+            f"t has shape {_shape(t)} and {name} has shape {_shape(other)}; expected {expected}"
+        )
+
+
+def _require_values(x: Array, accepted: Array, name: str, expected: str) -> None:
+    """Raise a DataError that names the first element of x where `accepted`, bool, is False."""
+    if bool(namespace(accepted).all(accepted)):
+        return
+    refused = (~to_numpy(accepted)).nonzero()
+    place = tuple(int(axis[0]) for axis in refused)
+    value = to_numpy(x)[place].item()
+    raise DataError(f"{name}[{', '.join(map(str, place))}] is {value!r}; expected {expected}")
+
+
+def _accepted(labels: Any) -> list[Label]:
+    """Return the label of each column."""
+    if isinstance(labels, Integral):
+        require_whole("labels", labels, 1_000_000)
+        return [*range(int(labels))]
+    given = _labels(labels, "labels")
+    if len(given.shape) != 1:
+        raise UsageError(f"labels has shape {_shape(given)}; expected one label for each column")
+    accepted: list[Label] = to_numpy(given).tolist()
+    if len({*accepted}) < len(accepted):
+        twice = next(label for label in accepted if accepted.count(label) > 1)
+        raise UsageError(f"labels holds {twice!r} twice; expected different labels")
+    return accepted
+
+
+def _require_one_each(accepted: list[Label], columns: int) -> None:
+    if len(accepted) != columns:
+        raise UsageError(
+            f"labels holds {len(accepted)} labels for {columns} columns; expected one for each"
+        )
+
+
+def _columns_of(t: Array, p: Array, labels: Sequence[Label] | None) -> Array:
+    """Return labels t as column numbers, by default 0 to m - 1, on the device of p (n, m)."""
+    accepted = _accepted(p.shape[1] if labels is None else labels)
+    _require_one_each(accepted, p.shape[1])
+    return _encode(to_numpy(t).tolist(), accepted, "t", p)
+
+
+def _encode(given: list[Label], accepted: list[Label], name: str, like: Array) -> Array:
+    """Return the column number of each given label, as an int32 array on the device of `like`."""
+    place = {label: column for column, label in enumerate(accepted)}
+    columns = [place.get(label, -1) for label in given]
+    if -1 in columns:
+        i = columns.index(-1)
+        shown = ", ".join(map(repr, accepted[:10])) + (", ..." if len(accepted) > 10 else "")
+        raise DataError(
+            f"{name}[{i}] is {given[i]!r}; expected one of the labels {shown}: correct it, or pass "
+            "all labels as `labels`"
+        )
+    return put(to_numpy(columns).astype("int32"), like)
+
+
+def _same_place(t: Array, y: Array) -> bool:
+    """Return whether t and y are of one library, on one device."""
+    here, there = device_of(t), device_of(y)  # None for a JAX tracer
+    return namespace(t) is namespace(y) and (here == there or None in (here, there))
+
+
+def _together(t: Array, y: Array) -> tuple[Array, Array]:
+    """Return t and y on the device of y; or of t, if only y is a NumPy array."""
+    if _same_place(t, y):
+        return t, y
+    return (t, _moved(y, t)) if is_numpy(y) else (_moved(t, y), y)
+
+
+def _moved(x: Array, like: Array) -> Array:
+    """Return x on the device of `like`: int32 arrays unchanged, others in its `_floating` type."""
+    host = to_numpy(x)
+    if host.dtype != "int32":
+        host = host.astype(float_name(_floating(like, like)))
+    return put(host, like)
+
+
+def _floating(x: Array, like: Array) -> Array:
+    """Return x as it is if floating-point; else in the type of `like`, or the default type."""
+    xp = namespace(x)
+    if xp.isdtype(x.dtype, "real floating"):
+        return x
+    real = xp.isdtype(like.dtype, "real floating")
+    return xp.astype(x, like.dtype if real else xp.zeros(1, device=device_of(x)).dtype)
