@@ -151,7 +151,7 @@ def test_a_label_that_is_not_accepted_is_named(xp: Library, metric: Any) -> None
 
 ROW, COLUMN, TABLE = np.ones(3), np.ones((3, 1)), np.ones((3, 2))
 SAME = [(ROW, COLUMN), (COLUMN, ROW), (ROW[:1], ROW), (ROW, TABLE), (np.ones(()), np.ones(()))]
-OF_EACH = [(ROW[:1], TABLE), (COLUMN, TABLE), (ROW, ROW[:2]), (ROW, ROW), (ROW, np.ones((3, 2, 1)))]
+OF_EACH = [(ROW[:1], TABLE), (COLUMN, TABLE), (ROW, ROW[:2]), (ROW, np.ones((3, 2, 1)))]
 MISSHAPEN: dict[str, list[tuple[Any, Any]]] = {
     "accuracy": [*SAME, (TABLE, TABLE), (COLUMN, COLUMN)],
     "balanced_accuracy": [*SAME, (TABLE, TABLE), (COLUMN, COLUMN)],
@@ -164,7 +164,7 @@ MISSHAPEN: dict[str, list[tuple[Any, Any]]] = {
     "precision_recall_f1": [*SAME, (TABLE, COLUMN), (TABLE, TABLE.T)],
     "r2": SAME,
     "subset_accuracy": [*SAME, (ROW, ROW), (TABLE, COLUMN), (TABLE, TABLE.T)],
-    "top_k_accuracy": OF_EACH,
+    "top_k_accuracy": [*OF_EACH, (ROW, ROW)],
 }
 
 
@@ -299,3 +299,21 @@ def test_what_is_no_probability_is_refused(xp: Library) -> None:
             p[2, 1] = wrong
             with pytest.raises(DataError, match=rf"p\[2, 1\] is {wrong}; expected a probability"):
                 metric([0, 0, 0], xp.array(p))
+            with pytest.raises(DataError, match=rf"p\[2\] is {wrong}; expected a probability"):
+                metric([0, 0, 0], xp.array(p[:, 1]))
+
+
+def test_rows_that_do_not_sum_to_one_are_refused(xp: Library) -> None:
+    """Up to 1e-3 they are accepted: probabilities may have been rounded."""
+    p = P.copy()
+    p[1] += 0.0003
+    assert float(to_numpy(log_loss([0, 0, 0], xp.array(p)))) > 0
+    p[1] -= 0.0008
+    message = r"p.sum\(axis=1\)\[1\] is 0.998.*; expected probabilities that sum to one"
+    with pytest.raises(DataError, match=message):
+        log_loss([0, 0, 0], xp.array(p))
+    p[1] = 0.375
+    with pytest.raises(DataError, match=r"p.sum\(axis=1\)\[1\] is 1.125;"):
+        log_loss([0, 0, 0], xp.array(p))
+    if not xp.name.startswith("strict-no_x64"):
+        assert float(to_numpy(calibration_error([0, 0, 0], xp.array(p)))) > 0

@@ -42,6 +42,7 @@ TIES = [[0.1, 0.5, 0.2], [0.5, 0.5, 0.1], [0.5, 0.5, 0.5]]
 INFINITE = [[1.0, -math.inf, math.inf], [1.0, -math.inf, math.inf], [math.nan] * 3]
 # Confidences 0.6 and 0.8 are the upper ends of bins; of two equal ones the first counts.
 PROBABILITIES = [[0.6, 0.4], [0.4, 0.6], [0.8, 0.2], [0.0, 1.0], [0.5, 0.5]]
+BINARY = ([0.75, 0.125], [[0.75], [0.125]])
 SURE = [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]
 # Columns: perfect; with total 2 and residual 4; constant, with an error; constant and perfect.
 TARGETS = [[1.0, 1.0, 7.0, 0.1], [5.0, 2.0, 7.0, 0.1], [3.0, 3.0, 7.0, 0.1]]
@@ -72,6 +73,8 @@ EXACT: dict[str, list[tuple[tuple[Any, ...], Any]]] = {
         (([1, 2, 0], SURE), 1),
         (([2], [[0.2, 0.1, 0.7]]), 0.3),
         (([-5], [[0.2, 0.1, 0.7]], 15, (8, 3, -5)), 0.3),
+        # Of a single column, the probability of the second label: confidences 0.75 and 0.875.
+        *((([1, 1], p), abs(1 - 0.75) / 2 + abs(0 - 0.875) / 2) for p in BINARY),
     ],
     "confusion_matrix": [
         ((T, PREDICTED, 4), [[2, 0, 0, 0], [0, 1, 1, 0], [1, 1, 1, 0], [0, 0, 0, 0]]),
@@ -92,6 +95,7 @@ EXACT: dict[str, list[tuple[tuple[Any, ...], Any]]] = {
         (([0, 1, 0], [[0.5, 0.5], [0.1, 0.9], [0.8, 0.2]]), -math.log(0.5 * 0.9 * 0.8) / 3),
         (([3, -1], [[0.5, 0.5], [0.1, 0.9]], (-1, 3)), -math.log(0.5 * 0.1) / 2),
         (([3, -1], [[0.5, 0.5], [0.1, 0.9]], (3, -1)), -math.log(0.5 * 0.9) / 2),
+        *((([1, 0], p), -math.log(0.75 * (1 - 0.125)) / 2) for p in BINARY),
     ],
     "mean_absolute_error": [
         (([1.0, 2.0, 4.0], [2.0, 2.0, 1.0]), 4 / 3),
@@ -177,10 +181,11 @@ def test_correct_counts_equal_labels(xp: Library) -> None:
     assert (int(count), str(count.dtype)) == (4, "int32")
 
 
-def test_log_loss_of_probability_0_is_that_of_the_smallest_normal_number(xp: Library) -> None:
-    value = float(to_numpy(log_loss(xp.array([1]), xp.array([[1.0, 0.0]]))))
-    smallest = {"float32": 126, "float64": 1022}
-    assert value == pytest.approx(smallest[xp.dtype] * math.log(2), rel=1e-6)
+def test_log_loss_clips_probabilities_0_and_1_by_eps_of_their_type(xp: Library) -> None:
+    for dtype, bits in {"float32": 23, xp.dtype: 23 if xp.dtype == "float32" else 52}.items():
+        p = xp.array([[1.0, 0.0]], dtype)
+        assert float(to_numpy(log_loss([1], p))) == pytest.approx(bits * math.log(2), rel=1e-6)
+        assert float(to_numpy(log_loss([0], p))) == pytest.approx(2.0**-bits, rel=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -295,6 +300,9 @@ NUMBERS = (
 )
 P = np.exp(SCORES[0]) / np.sum(np.exp(SCORES[0]), axis=1, keepdims=True)
 AVERAGES = ("macro", "micro", "weighted")
+# Probabilities that are clipped: of each of five labels, and of the second of two.
+CERTAIN = np.eye(5)[RNG.integers(0, 5, 80)]
+SINGLE = RNG.choice([0.0, 1.0, 0.25, 1e-20], 80)
 LABELS, NAMES = np.asarray([-7, 0, 3, 9, 200]), np.asarray(["ant", "bee", "gnu", "ox", "yak"])
 # A metric and its arguments; scikit-learn's function and its options.
 SKLEARN: list[tuple[str, tuple[Any, ...], str, dict[str, Any]]] = [
@@ -324,12 +332,16 @@ for average in ("macro", "micro", "weighted"):
     SKLEARN.append(("precision_recall_f1", (MANY, FOUND, 5, average), function, options))
 for labels in (range(5), LABELS, NAMES):
     t, options = np.asarray(labels)[MANY], {"labels": labels}
-    for p in (P, P.astype(np.float32)):
+    for p in (P, P.astype(np.float32), CERTAIN, CERTAIN.astype(np.float32)):
         SKLEARN.append(("log_loss", (t, p, labels), "log_loss", options))
     for k in (1, 2, 4):
         options = {"k": k, "labels": labels}
         for z in SCORES:
             SKLEARN.append(("top_k_accuracy", (t, z, k, labels), "top_k_accuracy_score", options))
+for labels in (range(2), LABELS[:2], NAMES[:2]):
+    t, options = np.asarray(labels)[np.minimum(MANY, 1)], {"labels": labels}
+    for p in (SINGLE, SINGLE[:, None], SINGLE.astype(np.float32)):
+        SKLEARN.append(("log_loss", (t, p, labels), "log_loss", options))
 for t, y in NUMBERS:
     SKLEARN.append(("r2", (t, y), "r2_score", {}))
     SKLEARN += [(name, (t, y), name, {}) for name in ("mean_absolute_error", "mean_squared_error")]

@@ -6,6 +6,7 @@ if a value is not accepted.  They read values, and wait for the device; `compara
 """
 
 from collections.abc import Sequence
+from math import sqrt
 from numbers import Integral
 from typing import Any
 
@@ -20,6 +21,14 @@ def require_whole(name: str, value: Any, high: int) -> None:
     whole = isinstance(value, Integral) and not isinstance(value, bool)
     if not whole or not 1 <= int(value) <= high:
         raise UsageError(f"{name} must be a whole number in [1, {high}], got {value!r}")
+
+
+def require_distributions(p: Array) -> None:
+    """Raise a DataError if the sum of a row of p (n, m) differs from one by more than rounding."""
+    xp = namespace(p)
+    total, eps = xp.sum(p, axis=1), float(xp.finfo(p.dtype).eps)
+    near_1 = xp.abs(total - 1) <= max(1e-3, sqrt(eps))
+    _require_values(total, near_1, "p.sum(axis=1)", "probabilities that sum to one")
 
 
 def comparable_labels(t: Any, predicted: Any) -> tuple[Array, Array]:
@@ -89,12 +98,17 @@ def columns_and_scores(t: Any, z: Any, labels: Sequence[Label] | None) -> tuple[
 def columns_and_probabilities(
     t: Any, p: Any, labels: Sequence[Label] | None
 ) -> tuple[Array, Array]:
-    """Return labels t (n,) as columns (int32 array) of p, and p as floating-point array (n, m)."""
+    """Return labels t (n,) as columns (int32 array) of p, and p as floating-point array (n, m).
+
+    p (n,) or (n, 1) is the probability of the second of two labels.
+    """
     t, p = _labels(t, "t"), _real(p, "p")
-    fits = _shape(t) == _shape(p)[:1] and len(p.shape) == 2
+    fits = _shape(t) == _shape(p)[:1] and len(p.shape) <= 2
     _require_shapes(fits, t, p, "p", "(n,) and (n, m)")
-    p = _floating(p, p)
+    p, xp = _floating(p, p), namespace(p)
     _require_values(p, (p >= 0) & (p <= 1), "p", "a probability, from 0 to 1")
+    p = xp.reshape(p, (-1, 1)) if len(p.shape) == 1 else p
+    p = xp.concat([1 - p, p], axis=1) if p.shape[1] == 1 else p
     return _columns_of(t, p, labels), p
 
 

@@ -71,14 +71,15 @@ def interval(successes: int, n: int) -> tuple[float, float]:
 def log_loss(t: Any, p: Any, labels: Columns | None = None) -> Array:
     """Return -(1/n) Σ_i log p_i,t_i in nats, in the type of p.
 
-    scikit-learn's `log_loss(t, p, labels=labels)`, except for p of 0, which counts as the smallest
-    normal number of its type.  There `labels` are sorted, by default those in t.
+    scikit-learn's `log_loss(t, p, labels=labels)`: p is clipped to [eps, 1 - eps], where eps is
+    that of its type.  There `labels` are sorted, by default those in t, and rows that do not sum
+    to one only give a warning.
 
     Parameters
     ----------
     t : labels (n,)
-    p : floating-point array (n, m)
-        Probabilities.
+    p : floating-point array (n, m), (n, 1) or (n,)
+        Probabilities; a single column is the probability of the second of two labels.
     labels : sequence of int or str, optional
         The label of each column of p, in their order; by default 0 to m - 1.
 
@@ -87,13 +88,15 @@ def log_loss(t: Any, p: Any, labels: Columns | None = None) -> Array:
     UsageError
         Shapes do not fit, or `labels` has not one label for each column.
     DataError
-        A label is not accepted, or a probability is outside [0, 1].
+        A label is not accepted, a probability is outside [0, 1], or the sum of a row differs from
+        one by more than 1e-3 and √eps.
     """
     t, p = inputs.columns_and_probabilities(t, p, labels)
-    xp = namespace(p)
+    inputs.require_distributions(p)
+    xp, eps = namespace(p), float(namespace(p).finfo(p.dtype).eps)
     chosen = xp.sum(p * xp.astype(one_hot(t, p.shape[1]), p.dtype), axis=1)
-    tiny = xp.full_like(chosen, float(xp.finfo(p.dtype).smallest_normal))
-    return -xp.mean(xp.log(xp.maximum(chosen, tiny)))
+    low, high = xp.full_like(chosen, eps), xp.full_like(chosen, 1 - eps)
+    return -xp.mean(xp.log(xp.minimum(xp.maximum(chosen, low), high)))
 
 
 def confusion_matrix(t: Any, predicted: Any, labels: Labels | None = None) -> Array:
@@ -248,7 +251,7 @@ def calibration_error(t: Any, p: Any, bins: int = 15, labels: Columns | None = N
     Parameters
     ----------
     t, p, labels
-        As for `log_loss`.
+        As for `log_loss`, but rows of p need not sum to one.
     bins : int, default 15
         B, 1 or more.
 
