@@ -18,6 +18,7 @@ from xpnet.metrics import (
     log_loss,
     mean_absolute_error,
     mean_squared_error,
+    pinball_loss,
     precision_recall_f1,
     subset_accuracy,
     top_k_accuracy,
@@ -317,3 +318,46 @@ def test_rows_that_do_not_sum_to_one_are_refused(xp: Library) -> None:
         log_loss([0, 0, 0], xp.array(p))
     if not xp.name.startswith("strict-no_x64"):
         assert float(to_numpy(calibration_error([0, 0, 0], xp.array(p)))) > 0
+
+
+# Parameters
+
+
+@pytest.mark.parametrize("value", [0, -1, 10_001, 1.5, "3", None, True])
+def test_bins_out_of_range_are_refused(value: Any) -> None:
+    message = f"bins must be a whole number in [1, 10000], got {value!r}"
+    with pytest.raises(UsageError, match=re.escape(message)):
+        calibration_error([0, 0, 0], P, value)
+
+
+@pytest.mark.parametrize("value", [0, -1, 4, 1.5, "3", None, True])
+def test_k_out_of_range_is_refused(value: Any) -> None:
+    message = f"k must be a whole number in [1, 3], got {value!r}"
+    with pytest.raises(UsageError, match=re.escape(message)):
+        top_k_accuracy([0, 0, 0], P, value)
+
+
+@pytest.mark.parametrize("value", [-0.1, 1.1, float("nan"), "0.5", None, 0.5j])
+def test_a_quantile_out_of_range_is_refused(value: Any) -> None:
+    message = f"quantile must be a number in [0, 1], got {value!r}"
+    with pytest.raises(UsageError, match=re.escape(message)):
+        pinball_loss(ROW, ROW, value)
+
+
+def test_an_average_of_another_name_is_refused() -> None:
+    for average in ("mean", None, "Macro"):
+        message = f"average must be macro, micro or weighted, got {average!r}"
+        with pytest.raises(UsageError, match=message):
+            precision_recall_f1(T, PREDICTED, None, average)
+
+
+def test_parameters_may_be_numbers_of_numpy() -> None:
+    """A quantile of float64 leaves arrays of float32 as they are."""
+    p, t = P.astype(np.float32), [0, 1, 2]
+    assert calibration_error(t, p, np.int64(15)) == calibration_error(t, p)
+    assert top_k_accuracy(t, p, np.int32(1)) == top_k_accuracy(t, p, 1)
+    assert np.array_equal(
+        confusion_matrix(T, PREDICTED, np.int64(3)), confusion_matrix(T, PREDICTED)
+    )
+    for quantile in (np.float64(0.25), np.float32(0.25)):
+        assert pinball_loss(p, p + 1, quantile).dtype == np.float32

@@ -7,7 +7,7 @@ if a value is not accepted.  They read values, and wait for the device; `compara
 
 from collections.abc import Sequence
 from math import sqrt
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any
 
 from xpnet.arrays import Array, device_of, float_name, is_numpy, namespace, put, to_numpy
@@ -21,6 +21,13 @@ def require_whole(name: str, value: Any, high: int) -> None:
     whole = isinstance(value, Integral) and not isinstance(value, bool)
     if not whole or not 1 <= int(value) <= high:
         raise UsageError(f"{name} must be a whole number in [1, {high}], got {value!r}")
+
+
+def fraction(name: str, value: Any) -> float:
+    """Return `value` as a float, or raise a UsageError if it is not a number from 0 to 1."""
+    if not isinstance(value, Real) or not 0 <= float(value) <= 1:
+        raise UsageError(f"{name} must be a number in [0, 1], got {value!r}")
+    return float(value)
 
 
 def require_distributions(p: Array) -> None:

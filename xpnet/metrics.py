@@ -140,17 +140,18 @@ def top_k_accuracy(t: Any, z: Any, k: int, labels: Columns | None = None) -> Arr
     z : array (n, m) of real numbers
         Scores: logits or probabilities.
     k : int
-        1 or more.
+        From 1 to m.
     labels : sequence of int or str, optional
         The label of each column of z, in their order; by default 0 to m - 1.
 
     Raises
     ------
     UsageError, DataError
-        As for `log_loss`.
+        As for `log_loss`, or if k is out of range.
     """
     t, z = inputs.columns_and_scores(t, z, labels)
     xp, m = namespace(z), z.shape[1]
+    inputs.require_whole("k", k, m)
     label = xp.reshape(t, (-1, 1))
     column = xp.arange(m, dtype=xp.int32, device=device_of(z))
     chosen = xp.sum(xp.where(column == label, z, xp.zeros_like(z)), axis=1, keepdims=True)
@@ -190,7 +191,7 @@ def precision_recall_f1(
     van Rijsbergen (1979), *Information Retrieval*, chapter 7, where F1 is 1 - E.
     """
     if average not in ("macro", "micro", "weighted"):
-        raise UsageError(f"average {average!r}: expected macro, micro or weighted")
+        raise UsageError(f"average must be macro, micro or weighted, got {average!r}")
     t, predicted, m = inputs.columns_or_indicators(t, predicted, labels)
     return unchecked_precision_recall_f1(t, predicted, m, average)
 
@@ -253,17 +254,18 @@ def calibration_error(t: Any, p: Any, bins: int = 15, labels: Columns | None = N
     t, p, labels
         As for `log_loss`, but rows of p need not sum to one.
     bins : int, default 15
-        B, 1 or more.
+        B, from 1 to 10,000.
 
     Raises
     ------
     UsageError, DataError
-        As for `log_loss`.
+        As for `log_loss`, or if `bins` is out of range.
 
     References
     ----------
     Guo, Pleiss, Sun & Weinberger (2017), *On calibration of modern neural networks*, equation 3.
     """
+    inputs.require_whole("bins", bins, 10_000)
     return unchecked_calibration_error(*inputs.columns_and_probabilities(t, p, labels), bins)
 
 
@@ -301,9 +303,9 @@ def pinball_loss(t: Any, y: Any, quantile: float) -> Array:
     ----------
     Koenker & Bassett (1978), *Regression quantiles*.
     """
-    t, y = inputs.numbers(t, y)
+    q, (t, y) = inputs.fraction("quantile", quantile), inputs.numbers(t, y)
     xp, d = namespace(t), t - y
-    return xp.mean(xp.maximum(quantile * d, (quantile - 1) * d))
+    return xp.mean(xp.maximum(q * d, (q - 1) * d))
 
 
 def r2(t: Any, y: Any) -> Array:
