@@ -32,7 +32,10 @@ MODULES = (
     "optimizers", "random", "schedules", "special",
 )  # fmt: skip
 KINDS = ("sign", "factor", "index", "off by one")
-TESTS = {"normalization": ("tests/test_normalization.py", "tests/test_layers.py")}
+TESTS = {
+    "metrics": ("tests/test_metrics.py", "tests/test_metric_inputs.py"),
+    "normalization": ("tests/test_normalization.py", "tests/test_layers.py"),
+}
 SECONDS = 120  # after which a mutation that never ends counts as caught
 LISTED = Path(__file__).with_name("equivalent_mutations.txt")
 

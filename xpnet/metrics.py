@@ -30,6 +30,7 @@ from xpnet.special import one_hot
 
 Columns = Sequence[int | str]  # the label of each column
 Labels = int | Columns
+BINS = 15  # of calibration_error
 
 
 def accuracy(t: Any, predicted: Any) -> Array:
@@ -152,8 +153,7 @@ def top_k_accuracy(t: Any, z: Any, k: int, labels: Columns | None = None) -> Arr
     t, z = inputs.columns_and_scores(t, z, labels)
     xp, m = namespace(z), z.shape[1]
     inputs.require_whole("k", k, m)
-    label = xp.reshape(t, (-1, 1))
-    column = xp.arange(m, dtype=xp.int32, device=device_of(z))
+    label, column = xp.reshape(t, (-1, 1)), xp.arange(m, dtype=xp.int32, device=device_of(z))
     chosen = xp.sum(xp.where(column == label, z, xp.zeros_like(z)), axis=1, keepdims=True)
     not_above = (z < chosen) | ((z == chosen) & (column <= label))  # among them the label
     hit = xp.sum(xp.astype(not_above, xp.int32), axis=1, dtype=xp.int32) > m - k
@@ -239,7 +239,7 @@ def subset_accuracy(t: Any, predicted: Any) -> Array:
     return xp.mean(xp.astype(xp.all(t == predicted, axis=1), xp.float32))
 
 
-def calibration_error(t: Any, p: Any, bins: int = 15, labels: Columns | None = None) -> Array:
+def calibration_error(t: Any, p: Any, bins: int = BINS, labels: Columns | None = None) -> Array:
     """Return the expected calibration error: how far confidence is from accuracy, bin by bin.
 
     A sample has the confidence c_i = max_j p_ij and r_i = 1 if that (of equal ones the first) is
@@ -269,7 +269,7 @@ def calibration_error(t: Any, p: Any, bins: int = 15, labels: Columns | None = N
     return unchecked_calibration_error(*inputs.columns_and_probabilities(t, p, labels), bins)
 
 
-def unchecked_calibration_error(t: Array, p: Array, bins: int = 15) -> Array:
+def unchecked_calibration_error(t: Array, p: Array, bins: int = BINS) -> Array:
     """Return `calibration_error` of column numbers t (n,) of probabilities p (n, m)."""
     xp = namespace(p)
     c = xp.max(p, axis=1)
