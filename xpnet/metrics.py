@@ -90,7 +90,7 @@ def log_loss(t: Any, p: Any, labels: Columns | None = None) -> Array:
         Shapes do not fit, or `labels` has not one label for each column.
     DataError
         A label is not accepted, a probability is outside [0, 1], or the sum of a row differs from
-        one by more than 1e-3 and √eps.
+        one by more than the greater of 1e-3 and √eps.
     """
     t, p = inputs.columns_and_probabilities(t, p, labels)
     inputs.require_distributions(p)
@@ -103,7 +103,7 @@ def log_loss(t: Any, p: Any, labels: Columns | None = None) -> Array:
 def confusion_matrix(t: Any, predicted: Any, labels: Labels | None = None) -> Array:
     """Return how many samples of label i were predicted as label j.
 
-    scikit-learn's `confusion_matrix(t, predicted, labels=labels)`; that leaves out other labels.
+    scikit-learn's `confusion_matrix(t, predicted, labels=labels)`, which drops other labels.
 
     Parameters
     ----------
