@@ -128,7 +128,7 @@ def test_suitable_initial_weights_keep_the_size_of_signals(name: str) -> None:
     [lambda: LeakyReLU(0.0), lambda: LeakyReLU(1.0), lambda: ELU(0.0), lambda: ELU(math.inf)],
 )
 def test_parameters_outside_are_refused(wrong) -> None:
-    with pytest.raises(UsageError, match="expected"):
+    with pytest.raises(UsageError, match=r"^(slope|alpha) must be a number in \(0, "):
         wrong()
 
 

@@ -225,8 +225,13 @@ def test_focal_is_smooth_where_it_is_sure(xp: Library) -> None:
     ],
 )
 def test_parameters_outside_are_refused(wrong) -> None:
-    with pytest.raises(UsageError, match="expected"):
+    with pytest.raises(UsageError, match=r"^(delta|gamma|quantiles) must (be a|have one) number "):
         wrong()
+
+
+def test_one_quantile_may_come_without_a_tuple() -> None:
+    assert Pinball(0.5) == Pinball([0.5]) == Pinball((0.5,)) == Pinball()
+    assert Pinball(np.float32(0.25)).quantiles == (0.25,)
 
 
 def test_kinks_are_0_where_slopes_jump() -> None:
@@ -283,9 +288,16 @@ def test_weights_of_another_type_leave_the_dtype(xp: Library, name: str) -> None
         assert value.dtype == loss.backward(cache).dtype == z.dtype
 
 
+def test_the_measure_of_a_loss_is_without_smoothing() -> None:
+    for name in LOSSES:
+        assert LOSSES[name]().measure == LOSSES[name]()
+    assert SoftmaxCrossEntropy(0.1).measure == SoftmaxCrossEntropy()
+    assert Huber(0.5).measure == Huber(0.5)
+
+
 @pytest.mark.parametrize("smoothing", [-0.1, 1.0, float("nan")])
 def test_smoothing_outside_is_refused(smoothing: float) -> None:
-    with pytest.raises(UsageError, match="expected 0 <= smoothing < 1"):
+    with pytest.raises(UsageError, match=r"^smoothing must be a number in \[0, 1\), got "):
         SoftmaxCrossEntropy(smoothing)
 
 

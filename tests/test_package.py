@@ -19,10 +19,10 @@ MODULES = sorted(
 )
 FOLDERS = sorted(m.removesuffix(".__init__") for m in MODULES if m.endswith(".__init__"))
 ROWS = (
-    "registry errors checks device arrays random special",
+    "registry errors habits bounds checks device arrays random special",
     "layers normalization activations losses initializers schedules metric_inputs metrics",
     "network optimizers",
-    "train fast data model builder fitting",
+    "train fast data prediction model builder fitting",
     "tools cli __init__ __main__",
 )
 ORDER = [name for row in ROWS for name in row.split()]

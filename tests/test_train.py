@@ -61,7 +61,7 @@ def test_a_step_on_a_fitted_regression_minimises_what_the_model_predicts() -> No
         inner.network, loss, inner.theta, inner.buffers, (x, data.t, None), None
     )
     assert value == pytest.approx(scale**2 * standard, rel=1e-12)
-    moved = model.theta - optimizer.learning_rate * scale**2 * g
+    moved = model.theta - optimizer.rate * scale**2 * g
     assert np.max(np.abs(theta - moved)) < 1e-12
 
 
@@ -112,3 +112,14 @@ def test_a_step_moves_running_statistics_and_draws_by_the_keys(xp: Library) -> N
     assert difference(value, 2.0) < xp.tolerance(1e-15)
     assert difference(after, [1, 2]) < xp.tolerance(1e-15)
     assert state == ()
+
+
+def test_other_arguments_of_a_step_are_named() -> None:
+    model, sgd = xpnet.mlp(2, 3), xpnet.SGD(0.1)
+    for call, message in (
+        (lambda: xpnet.train_step(model, sgd), "train_step needs "),
+        (lambda: sgd.scalars(1.0), r"Optimizer\.scalars needs t"),
+        (lambda: sgd.update(model.theta, model.theta, ()), r"Optimizer\.update needs scalars"),
+    ):
+        with pytest.raises(xpnet.UsageError, match=message):
+            call()

@@ -21,14 +21,19 @@ __all__ = sorted(registry.PUBLIC)
 
 def submodule(package: str, name: str) -> Any:
     """Return a module of a package, imported when it is first accessed as an attribute."""
-    if find_spec(f"{package}.{name}") is None:
+    if "." in name or find_spec(f"{package}.{name}") is None:
         raise AttributeError(f"module {package!r} has no attribute {name!r}")
     return import_module(f"{package}.{name}")
 
 
 def __getattr__(name: str) -> Any:
     if name not in registry.PUBLIC:
-        return submodule("xpnet", name)
+        try:
+            return submodule("xpnet", name)
+        except AttributeError:
+            from xpnet.checks import name_elsewhere
+
+            return name_elsewhere("xpnet", name)
     value = registry.look_up(registry.PUBLIC[name])
     globals()[name] = value
     return value

@@ -3,6 +3,7 @@ from typing import Any
 
 from xpnet import activations as activations
 from xpnet import arrays as arrays
+from xpnet import bounds as bounds
 from xpnet import builder as builder
 from xpnet import checks as checks
 from xpnet import cli as cli
@@ -11,6 +12,7 @@ from xpnet import device as device
 from xpnet import errors as errors
 from xpnet import fast as fast
 from xpnet import fitting as fitting
+from xpnet import habits as habits
 from xpnet import initializers as initializers
 from xpnet import layers as layers
 from xpnet import losses as losses
@@ -20,6 +22,7 @@ from xpnet import model as model
 from xpnet import network as network
 from xpnet import normalization as normalization
 from xpnet import optimizers as optimizers
+from xpnet import prediction as prediction
 from xpnet import random as random
 from xpnet import registry as registry
 from xpnet import schedules as schedules
@@ -42,9 +45,10 @@ from xpnet.activations import Tanh as Tanh
 from xpnet.activations import TanhGELU as TanhGELU
 from xpnet.builder import mlp as mlp
 from xpnet.device.selection import Device as Device
-from xpnet.device.selection import select as select
+from xpnet.device.selection import select_device as select_device
 from xpnet.errors import DataError as DataError
 from xpnet.errors import DeviceError as DeviceError
+from xpnet.errors import DeviceFailedError as DeviceFailedError
 from xpnet.errors import DeviceFallbackWarning as DeviceFallbackWarning
 from xpnet.errors import DivergedError as DivergedError
 from xpnet.errors import UsageError as UsageError

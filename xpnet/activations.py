@@ -14,7 +14,7 @@ from math import pi, sqrt
 from typing import ClassVar
 
 from xpnet.arrays import Array, Arrays, namespace
-from xpnet.errors import UsageError
+from xpnet.bounds import Inside, Positive
 from xpnet.layers import Layer
 from xpnet.special import normal_cdf, sigmoid, softplus, within
 
@@ -172,20 +172,20 @@ class LeakyReLU(Activation):
     As a > 0, y > 0 is the same as x > 0, and the output is the whole cache.
 
     Source: Maas, Hannun & Ng (2013), *Rectifier nonlinearities improve neural network acoustic
-    models*, equation 2.
+    models*, equation 3.
 
     Parameters
     ----------
     slope : float, default 0.01
-        a, above 0 and below 1.
+        a, above 0 and below 1.  The He initializers choose the variance for this slope.
 
     Raises
     ------
     UsageError
-        `slope` is outside.
+        `slope` is out of its bounds.
     """
 
-    slope: float = 0.01
+    slope: Inside = 0.01
 
     initializer: ClassVar[str] = "he-uniform"
     kinks: ClassVar[tuple[float, ...]] = (0.0,)
@@ -193,11 +193,6 @@ class LeakyReLU(Activation):
         "y": "x [x > 0] + a x [x <= 0]",
         "dx": "dy ∘ ([y > 0] + a [y <= 0])",
     }
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not 0 < self.slope < 1:
-            raise UsageError(f"{self}: expected 0 < slope < 1")
 
     def forward(self, p: Arrays, x: Array) -> tuple[Array, Array]:
         y = namespace(x).maximum(x, self.slope * x)
@@ -228,10 +223,10 @@ class ELU(Activation):
     Raises
     ------
     UsageError
-        `alpha` is outside.
+        `alpha` is out of its bounds.
     """
 
-    alpha: float = 1.0
+    alpha: Positive = 1.0
 
     initializer: ClassVar[str] = "he-uniform"
     kinks: ClassVar[tuple[float, ...]] = (0.0,)
@@ -239,11 +234,6 @@ class ELU(Activation):
         "y": "x [x > 0] + a (e^x - 1) [x <= 0]",
         "dx": "dy ∘ ([y > 0] + (y + a) [y <= 0])",
     }
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not 0 < self.alpha < float("inf"):
-            raise UsageError(f"{self}: expected alpha above 0")
 
     def forward(self, p: Arrays, x: Array) -> tuple[Array, Array]:
         xp = namespace(x)

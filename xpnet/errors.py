@@ -11,9 +11,31 @@ class XpnetError(Exception):
 
 
 class UsageError(XpnetError, ValueError):
-    """An argument or option that no data could make right."""
+    """An argument or option that no data could make right.
+
+    Attributes
+    ----------
+    argument : str or None
+        The argument that the message begins with, if it begins with one.  The command line writes
+        the name of the option instead.
+    """
 
     exit_code = 2
+
+    def __init__(self, message: str, argument: str | None = None) -> None:
+        super().__init__(message)
+        self.argument = argument
+
+
+class WrongAttributeError(UsageError, AttributeError):
+    """An attribute of other libraries' models; the message says what to write here."""
+
+
+class WrongNameError(UsageError, ImportError):
+    """A name of other libraries; the message says what to write here.
+
+    It is no AttributeError, in whose place `from xpnet import NAME` raises one without the message.
+    """
 
 
 class DataError(XpnetError, ValueError):

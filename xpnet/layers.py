@@ -15,13 +15,14 @@ A comment marks the end of the first reading; the layers after it are not needed
 784-128-10 learns.
 """
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from xpnet.arrays import Array, Arrays, namespace
-from xpnet.checks import to_python_numbers
+from xpnet.bounds import Count, DropRate, NotNegative
+from xpnet.checks import Settings
 from xpnet.errors import UsageError
 from xpnet.random import mask_units, normal_units
 
@@ -29,7 +30,7 @@ Shapes = Mapping[str, tuple[int, ...]]
 
 
 @dataclass(frozen=True)
-class Layer(ABC):
+class Layer(Settings):
     """A map y = f(p, x), where p holds every array that the layer reads besides x.
 
     A layer defines `forward` and `backward`; every other member has a default.
@@ -45,9 +46,6 @@ class Layer(ABC):
 
     draws: ClassVar[bool] = False
     initial: ClassVar[Mapping[str, float]] = {}
-
-    def __post_init__(self) -> None:
-        to_python_numbers(self)
 
     @abstractmethod
     def forward(self, p: Arrays, x: Array) -> tuple[Array, Any]:
@@ -129,18 +127,13 @@ class Dense(Layer):
     Raises
     ------
     UsageError
-        `max_norm` is negative or not finite.
+        A number is out of its bounds.
     """
 
-    fan_in: int
-    fan_out: int
+    fan_in: Count
+    fan_out: Count
     bias: bool = True
-    max_norm: float = 0.0
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not 0 <= self.max_norm < float("inf"):
-            raise UsageError(f"max_norm {self.max_norm}: expected a number above 0, or 0 for none")
+    max_norm: NotNegative = 0.0
 
     @property
     def formulas(self) -> Mapping[str, str]:
@@ -192,29 +185,22 @@ class Dropout(Layer):
     Parameters
     ----------
     rate : float
-        At least 0 and below 1 - 2^-17, which would round to 1.
+        From 0 to 0.99999.
 
     Raises
     ------
     UsageError
-        `rate` is outside.
+        `rate` is out of its bounds.
     """
 
-    rate: float
+    rate: DropRate
 
     draws: ClassVar[bool] = True
     formulas: ClassVar[Mapping[str, str]] = {"y": "m ∘ x", "dx": "dy ∘ m"}
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not (self.rate >= 0 and self._threshold < 65536):
-            raise UsageError(
-                f"dropout {self.rate} is outside; expected 0 <= rate < 1 (at most 0.99999)"
-            )
-
     @property
     def _threshold(self) -> int:
-        return round(min(self.rate, 1.0) * 65536) if self.rate == self.rate else 65536
+        return round(self.rate * 65536)
 
     def forward(self, p: Arrays, x: Array) -> tuple[Array, Array]:
         kept = mask_units(p["key"], *x.shape) >= self._threshold
@@ -257,7 +243,7 @@ class Standardize(Layer):
         Of x and of y.
     """
 
-    columns: int
+    columns: Count
 
     initial: ClassVar[Mapping[str, float]] = {"scale": 1.0}
     formulas: ClassVar[Mapping[str, str]] = {"y": "(x - mean) / scale", "dx": "dy / scale"}
@@ -301,7 +287,7 @@ class Rescale(Layer):
         Of x and of y.
     """
 
-    columns: int
+    columns: Count
 
     initial: ClassVar[Mapping[str, float]] = {"scale": 1.0}
     formulas: ClassVar[Mapping[str, str]] = {"y": "mean + scale x", "dx": "dy scale"}
@@ -337,18 +323,13 @@ class Noise(Layer):
     Raises
     ------
     UsageError
-        `deviation` is outside.
+        `deviation` is out of its bounds.
     """
 
-    deviation: float
+    deviation: NotNegative
 
     draws: ClassVar[bool] = True
     formulas: ClassVar[Mapping[str, str]] = {"y": "x + s ε", "dx": "dy"}
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not 0 <= self.deviation < float("inf"):
-            raise UsageError(f"noise {self.deviation}: expected a standard deviation, 0 or more")
 
     def forward(self, p: Arrays, x: Array) -> tuple[Array, None]:
         n, width = x.shape

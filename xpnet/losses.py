@@ -8,13 +8,14 @@ as all ones.  The mean is over n, so weights should have a mean of one (`fit` se
 A comment marks the end of the first reading.
 """
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from xpnet.arrays import Array, namespace
-from xpnet.checks import construct, to_python_numbers
+from xpnet.bounds import Fraction, Interval, NotNegative, Positive
+from xpnet.checks import Settings, instance
 from xpnet.errors import UsageError
 from xpnet.registry import LOSSES
 from xpnet.special import one_hot, sigmoid, softplus, within
@@ -36,7 +37,7 @@ def softmax(z: Array) -> Array:
 
 
 @dataclass(frozen=True)
-class Loss(ABC):
+class Loss(Settings):
     """A mean error of logits; `output` names the map from logits to probabilities.
 
     Attributes
@@ -53,9 +54,6 @@ class Loss(ABC):
     formulas: ClassVar[Mapping[str, str]] = {}
     spreads: ClassVar[bool] = False
 
-    def __post_init__(self) -> None:
-        to_python_numbers(self)
-
     @abstractmethod
     def forward(self, z: Array, t: Array, w: Array | None = None) -> tuple[Array, Any]:
         """Return L, a 0-d array, and the cache for `backward`."""
@@ -67,6 +65,11 @@ class Loss(ABC):
     def probabilities(self, z: Array) -> Array:
         """What the logits stand for."""
         return PROBABILITIES[self.output](z)
+
+    @property
+    def measure(self) -> "Loss":
+        """The loss to validate with: without what only helps to train, such as smoothed labels."""
+        return self
 
     def kinks(self, z: Array, t: Array) -> Array | None:
         """Numbers that are 0 where L has no derivative, or none of second order (`gradcheck`)."""
@@ -109,10 +112,10 @@ class SoftmaxCrossEntropy(Loss):
     Raises
     ------
     UsageError
-        `smoothing` is outside.
+        `smoothing` is out of its bounds.
     """
 
-    smoothing: float = 0.0
+    smoothing: Fraction = 0.0
 
     output: ClassVar[str] = "softmax"
     formulas: ClassVar[Mapping[str, str]] = {
@@ -121,12 +124,9 @@ class SoftmaxCrossEntropy(Loss):
         "dz": "(p - t) / n",
     }
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not 0 <= self.smoothing < 1:
-            raise UsageError(
-                f"label smoothing {self.smoothing} is outside; expected 0 <= smoothing < 1"
-            )
+    @property
+    def measure(self) -> Loss:
+        return SoftmaxCrossEntropy()
 
     def forward(self, z: Array, t: Array, w: Array | None = None) -> tuple[Array, Any]:
         t = dense_targets(t, z)
@@ -365,10 +365,10 @@ class Huber(Loss):
     Raises
     ------
     UsageError
-        `delta` is outside.
+        `delta` is out of its bounds.
     """
 
-    delta: float = 1.0
+    delta: Positive = 1.0
 
     output: ClassVar[str] = "identity"
     formulas: ClassVar[Mapping[str, str]] = {
@@ -376,11 +376,6 @@ class Huber(Loss):
         "L": "(1/nm) Σ_ij c (d - ½ c),  d = z - t,  c = min(max(d, -δ), δ)",
         "dz": "c / nm",
     }
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not 0 < self.delta < float("inf"):
-            raise UsageError(f"{self}: expected delta above 0")
 
     def forward(self, z: Array, t: Array, w: Array | None = None) -> tuple[Array, Any]:
         d = z - dense_targets(t, z)
@@ -414,16 +409,16 @@ class Pinball(Loss):
 
     Parameters
     ----------
-    quantiles : tuple of float, default (0.5,)
+    quantiles : float or sequence of float, default (0.5,)
         q, each above 0 and below 1: one for every output, or one each.
 
     Raises
     ------
     UsageError
-        A quantile is outside, or their number is not that of the outputs.
+        A quantile is out of its bounds, or their number is not that of the outputs.
     """
 
-    quantiles: tuple[float, ...] = (0.5,)
+    quantiles: Annotated[tuple[float, ...], Interval("(0, 1)")] = (0.5,)
 
     output: ClassVar[str] = "identity"
     spreads: ClassVar[bool] = True
@@ -432,10 +427,6 @@ class Pinball(Loss):
         "L": "(1/nm) Σ_ij (q [d > 0] + (q - 1) [d <= 0]) d,  d = t - z",
         "dz": "([d < 0] (1 - q) - [d > 0] q) / nm",
     }
-
-    def __post_init__(self) -> None:
-        if not self.quantiles or not all(0 < q < 1 for q in self.quantiles):
-            raise UsageError(f"quantiles {self.quantiles}: expected numbers above 0 and below 1")
 
     def forward(self, z: Array, t: Array, w: Array | None = None) -> tuple[Array, Any]:
         d = self._targets(t, z) - z
@@ -558,10 +549,10 @@ class Focal(Loss):
     Raises
     ------
     UsageError
-        `gamma` is outside.
+        `gamma` is out of its bounds.
     """
 
-    gamma: float = 2.0
+    gamma: NotNegative = 2.0
 
     output: ClassVar[str] = "softmax"
     formulas: ClassVar[Mapping[str, str]] = {
@@ -569,10 +560,6 @@ class Focal(Loss):
         "L": "-(1/n) Σ_ic t_ic (1 - p_ic)^γ log p_ic",
         "dz": "(a - p Σ_c a_c) / n,  a = t q^γ (γ p log p / q - 1),  q = 1 - p",
     }
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        _check_gamma(self, self.gamma)
 
     def forward(self, z: Array, t: Array, w: Array | None = None) -> tuple[Array, Any]:
         t, log_p = dense_targets(t, z), log_softmax(z)
@@ -613,10 +600,10 @@ class BinaryFocal(Loss):
     Raises
     ------
     UsageError
-        `gamma` is outside.
+        `gamma` is out of its bounds.
     """
 
-    gamma: float = 2.0
+    gamma: NotNegative = 2.0
 
     output: ClassVar[str] = "sigmoid"
     formulas: ClassVar[Mapping[str, str]] = {
@@ -624,10 +611,6 @@ class BinaryFocal(Loss):
         "L": "-(1/nm) Σ_ij (t q^γ log p + (1 - t) p^γ log q),  q = 1 - p",
         "dz": "(t q^γ (γ p log p - q) - (1 - t) p^γ (γ q log q - p)) / nm",
     }
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        _check_gamma(self, self.gamma)
 
     def forward(self, z: Array, t: Array, w: Array | None = None) -> tuple[Array, Any]:
         t, p, q = dense_targets(t, z), sigmoid(z), sigmoid(-z)
@@ -640,11 +623,6 @@ class BinaryFocal(Loss):
         yes = q**self.gamma * (self.gamma * p * log_p - q)
         no = p**self.gamma * (self.gamma * q * log_q - p)
         return _weighted((t * yes - (1 - t) * no) / _size(t), w)
-
-
-def _check_gamma(loss: Loss, gamma: float) -> None:
-    if not 0 <= gamma < float("inf"):
-        raise UsageError(f"{loss}: expected gamma 0 or more")
 
 
 OUTPUTS: dict[str, type[Loss]] = {
@@ -664,12 +642,12 @@ def loss_for(output: str, loss: str | Loss | None = None) -> Loss:
     UsageError
         There is no loss of that name, or it is for another output.
     """
-    if isinstance(loss, str):
-        loss = construct("loss", loss, LOSSES)
-    loss = loss or OUTPUTS[output]()
+    loss = OUTPUTS[output]() if loss is None else instance("loss", loss, LOSSES, Loss)
     if loss.output != output:
+        fitting = ", ".join(name for name, kind in LOSSES.items() if kind.output == output)
         raise UsageError(
-            f"{loss} is for output={loss.output!r} and the model has output={output!r}"
+            f"loss {loss} is for output={loss.output!r} and the model has output={output!r}, whose "
+            f"losses are {fitting}"
         )
     return loss
 

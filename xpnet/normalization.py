@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from xpnet.arrays import Array, Arrays, namespace
-from xpnet.errors import UsageError
+from xpnet.bounds import Count, Positive, Share
 from xpnet.layers import Layer, Shapes, require_width
 
 
@@ -49,12 +49,12 @@ class BatchNorm(Layer):
     Raises
     ------
     UsageError
-        A number is outside.
+        A number is out of its bounds.
     """
 
-    columns: int
-    eps: float = 1e-5
-    rate: float = 0.1
+    columns: Count
+    eps: Positive = 1e-5
+    rate: Share = 0.1
 
     initial: ClassVar[Mapping[str, float]] = {"gamma": 1.0, "var": 1.0}
     formulas: ClassVar[Mapping[str, str]] = {
@@ -65,11 +65,6 @@ class BatchNorm(Layer):
         "mean": "mean + rate (mean_i x_i - mean)",
         "var": "var + rate (n/(n - 1) var_i x_i - var)",
     }
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not (0 < self.eps < float("inf") and 0 < self.rate <= 1):
-            raise UsageError(f"{self}: expected eps above 0, and 0 < rate <= 1")
 
     @property
     def shapes(self) -> Shapes:
@@ -134,11 +129,11 @@ class LayerNorm(Layer):
     Raises
     ------
     UsageError
-        `eps` is outside.
+        A number is out of its bounds.
     """
 
-    columns: int
-    eps: float = 1e-5
+    columns: Count
+    eps: Positive = 1e-5
 
     initial: ClassVar[Mapping[str, float]] = {"gamma": 1.0}
     formulas: ClassVar[Mapping[str, str]] = {
@@ -147,11 +142,6 @@ class LayerNorm(Layer):
         "dgamma": "Σ_i dy_i h_i",
         "dbeta": "Σ_i dy_i",
     }
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not 0 < self.eps < float("inf"):
-            raise UsageError(f"{self}: expected eps above 0")
 
     @property
     def shapes(self) -> Shapes:

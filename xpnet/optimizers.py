@@ -16,13 +16,15 @@ with η λ for the product of schedule and decay, as in torch.
 A comment marks the end of the first reading.
 """
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import KW_ONLY, dataclass, replace
 from math import sqrt
+from typing import ClassVar
 
 from xpnet.arrays import Array, namespace
-from xpnet.checks import to_python_numbers
+from xpnet.bounds import Fraction, NotNegative, Positive, Share
+from xpnet.checks import Settings, explained
 from xpnet.errors import UsageError
 from xpnet.network import Network
 
@@ -30,49 +32,58 @@ State = tuple[Array, ...]
 
 
 @dataclass(frozen=True)
-class Optimizer(ABC):
+class Optimizer(Settings):
     """A rule for the next θ.
 
     Parameters
     ----------
-    learning_rate : float
-        Its peak; the schedule gives the factor at each step.
+    learning_rate : float, optional
+        The peak of the learning rate, above 0; the schedule gives the factor at each step.  By
+        default `standard_rate`, which `fit` adapts to the samples per step (`for_steps_of`).
     weight_decay : float, default 0.0
-        λ; see the top of this module.
+        λ, 0 or more; see the top of this module.
     decoupled : bool, default False
-        Which of the two kinds of decay; by name only.
+        Which of the two kinds of decay.
 
     Raises
     ------
     UsageError
-        `learning_rate` is not above 0, or `weight_decay` is below 0, or one is not finite.
+        A number is out of its bounds.
     """
 
-    learning_rate: float = 0.1
-    weight_decay: float = 0.0
-    decoupled: bool = field(default=False, kw_only=True)
+    learning_rate: Positive | None = None
+    _: KW_ONLY
+    weight_decay: NotNegative = 0.0
+    decoupled: bool = False
 
-    def __post_init__(self) -> None:
-        to_python_numbers(self)
-        if not 0 < self.learning_rate < float("inf"):
-            raise UsageError(f"learning rate {self.learning_rate}: expected a number above 0")
-        if not 0 <= self.weight_decay < float("inf"):
-            raise UsageError(f"weight decay {self.weight_decay}: expected 0 or more")
+    usual_rate: ClassVar[float] = 0.1
+
+    @property
+    def standard_rate(self) -> float:
+        """The learning rate for steps of 128 samples or more, where none is given."""
+        return self.usual_rate
+
+    @property
+    def rate(self) -> float:
+        """The peak of the learning rate: the given one, or else `standard_rate`."""
+        return self.standard_rate if self.learning_rate is None else self.learning_rate
 
     def init(self, theta: Array) -> State:
         """Return the state before the first step."""
         return ()
 
+    @explained
     def scalars(self, factor: float, t: int) -> tuple[float, ...]:
         """The numbers that step t = 1, 2, ... needs, where the schedule gives `factor`."""
         if not self.decoupled:
             return self.rates(factor, t)
-        return *self.rates(factor, t), 1 - self.learning_rate * factor * self.weight_decay
+        return *self.rates(factor, t), 1 - self.rate * factor * self.weight_decay
 
     def rates(self, factor: float, t: int) -> tuple[float, ...]:
         """Those of `scalars` that the rule itself needs."""
-        return (self.learning_rate * factor,)
+        return (self.rate * factor,)
 
+    @explained
     def update(
         self, theta: Array, g: Array, state: State, scalars: Array, decayed: int
     ) -> tuple[Array, State]:
@@ -129,7 +140,7 @@ def project(network: Network, theta: Array) -> Array:
     return network.pack(params)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SGD(Optimizer):
     """Stochastic gradient descent, with momentum μ if it is not 0.
 
@@ -145,7 +156,7 @@ class SGD(Optimizer):
 
     Parameters
     ----------
-    learning_rate : float, default 0.1
+    learning_rate : float, default 0.5, or 0.12 with momentum
     weight_decay : float, default 0.0
     momentum : float, default 0.0
         At least 0 and below 1.
@@ -154,15 +165,18 @@ class SGD(Optimizer):
     Raises
     ------
     UsageError
-        A number is outside, or `nesterov` without momentum.
+        A number is out of its bounds, or `nesterov` is given without momentum.
     """
 
-    momentum: float = 0.0
+    momentum: Fraction = 0.0
     nesterov: bool = False
+
+    @property
+    def standard_rate(self) -> float:
+        return 0.12 if self.momentum else 0.5
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _check_below_1(momentum=self.momentum)
         if self.nesterov and not self.momentum:
             raise UsageError("nesterov needs a momentum above 0, as in SGD(momentum=0.9)")
 
@@ -178,7 +192,7 @@ class SGD(Optimizer):
         return theta - eta * (g + P if self.nesterov else M), (P,)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Adam(Optimizer):
     """Kingma & Ba (2015), algorithm 1, with scaled moments.
 
@@ -209,19 +223,15 @@ class Adam(Optimizer):
     Raises
     ------
     UsageError
-        A number is outside.
+        A number is out of its bounds.
     """
 
-    learning_rate: float = 0.004
-    beta1: float = 0.9
-    beta2: float = 0.999
-    eps: float = 1e-8
+    beta1: Fraction = 0.9
+    beta2: Fraction = 0.999
+    eps: Positive = 1e-8
     amsgrad: bool = False
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        _check_below_1(beta1=self.beta1, beta2=self.beta2)
-        _check_eps(self.eps)
+    usual_rate: ClassVar[float] = 0.004
 
     def init(self, theta: Array) -> State:
         zeros = namespace(theta).zeros_like
@@ -229,7 +239,7 @@ class Adam(Optimizer):
 
     def rates(self, factor: float, t: int) -> tuple[float, ...]:
         s = sqrt((1 - self.beta2) / (1 - self.beta2**t))
-        a = self.learning_rate * factor * (1 - self.beta1) / ((1 - self.beta1**t) * s)
+        a = self.rate * factor * (1 - self.beta1) / ((1 - self.beta1**t) * s)
         return a, self.eps / s
 
     def descend(self, theta: Array, g: Array, state: State, scalars: Array) -> tuple[Array, State]:
@@ -242,21 +252,10 @@ class Adam(Optimizer):
         return theta - a * M / (xp.sqrt(largest) + e), (M, V, largest)
 
 
-def _check_below_1(**numbers: float) -> None:
-    for name, value in numbers.items():
-        if not 0 <= value < 1:
-            raise UsageError(f"{name} {value} is outside; expected 0 <= {name} < 1")
-
-
-def _check_eps(eps: float) -> None:
-    if not 0 < eps < float("inf"):
-        raise UsageError(f"eps {eps}: expected a number above 0, as in 1e-8")
-
-
 # The first reading ends here.
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Adagrad(Optimizer):
     """Each number's steps are divided by the size of all its gradients so far.
 
@@ -275,15 +274,10 @@ class Adagrad(Optimizer):
     Raises
     ------
     UsageError
-        A number is outside.
+        A number is out of its bounds.
     """
 
-    learning_rate: float = 0.1
-    eps: float = 1e-10
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        _check_eps(self.eps)
+    eps: Positive = 1e-10
 
     def init(self, theta: Array) -> State:
         return (namespace(theta).zeros_like(theta),)
@@ -293,7 +287,7 @@ class Adagrad(Optimizer):
         return theta - scalars[0] * g / (namespace(V).sqrt(V) + self.eps), (V,)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RMSprop(Optimizer):
     """Steps are divided by the size of the recent gradients.
 
@@ -322,18 +316,14 @@ class RMSprop(Optimizer):
     Raises
     ------
     UsageError
-        A number is outside.
+        A number is out of its bounds.
     """
 
-    learning_rate: float = 0.003
-    beta: float = 0.99
-    eps: float = 1e-8
-    momentum: float = 0.0
+    beta: Fraction = 0.99
+    eps: Positive = 1e-8
+    momentum: Fraction = 0.0
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        _check_below_1(beta=self.beta, momentum=self.momentum)
-        _check_eps(self.eps)
+    usual_rate: ClassVar[float] = 0.003
 
     def init(self, theta: Array) -> State:
         zeros = namespace(theta).zeros_like
@@ -341,7 +331,7 @@ class RMSprop(Optimizer):
 
     def rates(self, factor: float, t: int) -> tuple[float, ...]:
         s = sqrt(1 - self.beta)
-        return self.learning_rate * factor / s, self.eps / s
+        return self.rate * factor / s, self.eps / s
 
     def descend(self, theta: Array, g: Array, state: State, scalars: Array) -> tuple[Array, State]:
         a, e = scalars[0], scalars[1]
@@ -353,7 +343,7 @@ class RMSprop(Optimizer):
         return theta - a * M, (V, M)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class AdamW(Adam):
     """Adam with decoupled weight decay.
 
@@ -365,41 +355,39 @@ class AdamW(Adam):
         The others are Adam's.
     """
 
-    weight_decay: float = 0.01
-    decoupled: bool = field(default=True, kw_only=True)
+    weight_decay: NotNegative = 0.01
+    decoupled: bool = True
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Lion(Optimizer):
     """Steps of one size: only the sign of the moving gradient counts.
 
         c = β1 m + (1 - β1) g,      θ ← θ - η sign c,      m ← β2 m + (1 - β2) g
 
-    Source: Chen et al. (2023), *Symbolic discovery of optimization algorithms*, algorithm 2.  As
-    steps have size η everywhere, η is some ten times smaller than Adam's, and the decoupled decay
-    as many times larger.
+    Source: Chen et al. (2023), *Symbolic discovery of optimization algorithms*, algorithm 2, and
+    section 5 for the defaults: every step has size η, so that η is some ten times smaller than
+    AdamW's and λ ten times larger, and their product, the decay of a step, is about the same.
 
     Parameters
     ----------
     learning_rate : float, default 0.0003
-    weight_decay : float, default 0.0
+    weight_decay : float, default 0.1
     beta1, beta2 : float, default 0.9, 0.99
         At least 0 and below 1.
 
     Raises
     ------
     UsageError
-        A number is outside.
+        A number is out of its bounds.
     """
 
-    learning_rate: float = 0.0003
-    beta1: float = 0.9
-    beta2: float = 0.99
-    decoupled: bool = field(default=True, kw_only=True)
+    weight_decay: NotNegative = 0.1
+    beta1: Fraction = 0.9
+    beta2: Fraction = 0.99
+    decoupled: bool = True
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        _check_below_1(beta1=self.beta1, beta2=self.beta2)
+    usual_rate: ClassVar[float] = 0.0003
 
     def init(self, theta: Array) -> State:
         return (namespace(theta).zeros_like(theta),)
@@ -412,22 +400,26 @@ class Lion(Optimizer):
 
 
 def for_steps_of(samples: int, optimizer: Optimizer) -> Optimizer:
-    """Return an optimizer with the learning rate that suits steps of the given number of samples.
+    """Return the optimizer with a learning rate that suits steps of the given number of samples.
 
-    The noise in the gradient of n samples is in proportion to 1/√n.  SGD's steps are as long as
-    the gradient: the rate falls with n, so that an epoch leads as far.  The others divide by its
-    size, and their rate falls with √n.
+    A given learning rate stays.  The standard one, for 128 samples, is reduced for fewer.  SGD's
+    steps are as long as the gradient: its rate is in proportion to n, so that an epoch leads as
+    far.  The other optimizers divide by the size of the gradient, whose noise is in proportion to
+    1/√n, and their rate is in proportion to √n.
 
     Sources: Goyal et al. (2017), *Accurate, large minibatch SGD*, section 2.1; for the others
-    Krizhevsky (2014), *One weird trick for parallelizing convolutional neural networks*, section 5.
+    Malladi, Lyu, Panigrahi & Arora (2022), *On the SDEs and scaling rules for adaptive gradient
+    algorithms*, section 5.
     """
+    if optimizer.learning_rate is not None:
+        return optimizer
     part = min(samples / 128, 1.0)
     factor = part if isinstance(optimizer, SGD) else sqrt(part)
-    return replace(optimizer, learning_rate=optimizer.learning_rate * factor)
+    return replace(optimizer, learning_rate=optimizer.standard_rate * factor)
 
 
 @dataclass(frozen=True)
-class ExponentialAverage:
+class ExponentialAverage(Settings):
     """The average A of θ over the steps, the older the less: A ← A + a (θ - A).
 
     a = max(1 - d, 1/t) at step t = 1, 2, ... of all: a plain mean at first, so that the start does
@@ -445,20 +437,17 @@ class ExponentialAverage:
     Raises
     ------
     UsageError
-        `decay` is outside.
+        `decay` is out of its bounds.
     """
 
-    decay: float = 0.999
-
-    def __post_init__(self) -> None:
-        _check_below_1(decay=self.decay)
+    decay: Fraction = 0.999
 
     def __call__(self, step: int, steps: int, before: int = 0) -> float:
         return max(1 - self.decay, 1 / (before + step))
 
 
 @dataclass(frozen=True)
-class TailAverage:
+class TailAverage(Settings):
     """The plain mean A of θ over the last part of a run; θ itself before it begins.
 
     A ← A + a (θ - A) with a = 1/k at step k = 1, 2, ... of that part, and a = 1 before.
@@ -474,14 +463,10 @@ class TailAverage:
     Raises
     ------
     UsageError
-        `part` is outside.
+        `part` is out of its bounds.
     """
 
-    part: float = 0.25
-
-    def __post_init__(self) -> None:
-        if not 0 < self.part <= 1:
-            raise UsageError(f"average over the last {self.part}: expected 0 < part <= 1")
+    part: Share = 0.25
 
     def __call__(self, step: int, steps: int, before: int = 0) -> float:
         start = steps - round(steps * self.part)

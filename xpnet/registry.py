@@ -146,13 +146,13 @@ OPTIMIZERS: "Parts[Callable[..., Optimizer]]" = Parts(
     {
         "nesterov": (
             "optimizers.SGD",
-            {"learning_rate": 0.12, "weight_decay": 1e-3, "momentum": 0.9, "nesterov": True},
+            {"weight_decay": 1e-3, "momentum": 0.9, "nesterov": True},
         ),
         "momentum": (
             "optimizers.SGD",
-            {"learning_rate": 0.12, "weight_decay": 1e-3, "momentum": 0.9},
+            {"weight_decay": 1e-3, "momentum": 0.9},
         ),
-        "sgd": ("optimizers.SGD", {"learning_rate": 0.5}),
+        "sgd": "optimizers.SGD",
         "adam": "optimizers.Adam",
         "adamw": "optimizers.AdamW",
         "amsgrad": ("optimizers.Adam", {"amsgrad": True}),
@@ -161,7 +161,7 @@ OPTIMIZERS: "Parts[Callable[..., Optimizer]]" = Parts(
         "lion": "optimizers.Lion",
     }
 )
-"""With the settings that a name stands for, for steps of 128 samples or more."""
+"""With the settings that a name stands for."""
 AVERAGES: "Parts[Callable[..., Average]]" = Parts(
     {
         "ema": "optimizers.ExponentialAverage",
@@ -246,9 +246,10 @@ REFERENCES: "Parts[Callable[[Function, Arrays], dict[str, HostArray]]]" = Parts(
 PUBLIC = _by_own_name(
     "builder.mlp",
     "device.selection.Device",
-    "device.selection.select",
+    "device.selection.select_device",
     "errors.DataError",
     "errors.DeviceError",
+    "errors.DeviceFailedError",
     "errors.DeviceFallbackWarning",
     "errors.DivergedError",
     "errors.UsageError",

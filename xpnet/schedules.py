@@ -9,10 +9,11 @@ bring its first parameter: `step:0.5` (`checks.construct`).
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import cos, pi
-from typing import Protocol
+from typing import Annotated, Protocol
 
-from xpnet.checks import at_least
-from xpnet.errors import UsageError
+from xpnet.bounds import Count, Few, Fraction, Growth, Interval, Positive, Share, Unit
+from xpnet.checks import Settings, instance
+from xpnet.registry import SCHEDULES
 
 
 class Schedule(Protocol):
@@ -24,7 +25,7 @@ class Schedule(Protocol):
 
 
 @dataclass(frozen=True)
-class Constant:
+class Constant(Settings):
     """Always 1."""
 
     def __call__(self, s: float) -> float:
@@ -32,7 +33,7 @@ class Constant:
 
 
 @dataclass(frozen=True)
-class Step:
+class Step(Settings):
     """`factor` to the power of the number of `milestones` passed.
 
     Parameters
@@ -45,21 +46,18 @@ class Step:
     Raises
     ------
     UsageError
-        `factor` is outside.
+        `factor` is out of its bounds.
     """
 
-    factor: float = 0.1
-    milestones: tuple[float, ...] = (0.5, 0.75)
-
-    def __post_init__(self) -> None:
-        _check_factor("factor", self.factor)
+    factor: Share = 0.1
+    milestones: Annotated[tuple[float, ...], Interval("[0, 1]")] = (0.5, 0.75)
 
     def __call__(self, s: float) -> float:
         return float(self.factor ** sum(s >= milestone for milestone in self.milestones))
 
 
 @dataclass(frozen=True)
-class Cosine:
+class Cosine(Settings):
     """(1 + cos πs) / 2: from 1 to 0 (Loshchilov & Hutter (2017), *SGDR*, equation 5)."""
 
     def __call__(self, s: float) -> float:
@@ -67,7 +65,7 @@ class Cosine:
 
 
 @dataclass(frozen=True)
-class OneCycle:
+class OneCycle(Settings):
     """Linear from `start` to 1 over the first part `warmup` of the run, then cosine to 0.
 
     After Smith & Topin (2018), *Super-convergence*.  torch's OneCycleLR differs: it rises by a
@@ -83,17 +81,11 @@ class OneCycle:
     Raises
     ------
     UsageError
-        A number is outside.
+        A number is out of its bounds.
     """
 
-    start: float = 0.04
-    warmup: float = 0.2
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.start <= 1:
-            raise UsageError(f"start {self.start} is outside; expected 0 <= start <= 1")
-        if not 0 <= self.warmup < 1:
-            raise UsageError(f"warmup {self.warmup} is outside; expected 0 <= warmup < 1")
+    start: Unit = 0.04
+    warmup: Fraction = 0.2
 
     def __call__(self, s: float) -> float:
         if s < self.warmup:
@@ -102,7 +94,7 @@ class OneCycle:
 
 
 @dataclass(frozen=True)
-class Exponential:
+class Exponential(Settings):
     """final^s: the same factor at each step, from 1 down to `final`.
 
     torch's ExponentialLR multiplies by gamma: the same for gamma = final^(1/steps).
@@ -115,20 +107,17 @@ class Exponential:
     Raises
     ------
     UsageError
-        `final` is outside.
+        `final` is out of its bounds.
     """
 
-    final: float = 0.01
-
-    def __post_init__(self) -> None:
-        _check_factor("final", self.final)
+    final: Share = 0.01
 
     def __call__(self, s: float) -> float:
         return float(self.final**s)
 
 
 @dataclass(frozen=True)
-class InverseScaling:
+class InverseScaling(Settings):
     """(1 + c s)^-power.
 
     Source: Robbins & Monro (1951), *A stochastic approximation method*, section 4, for such rates.
@@ -145,22 +134,18 @@ class InverseScaling:
     Raises
     ------
     UsageError
-        A number is outside.
+        A number is out of its bounds.
     """
 
-    power: float = 0.5
-    c: float = 100.0
-
-    def __post_init__(self) -> None:
-        if not (0 < self.power < float("inf") and 0 < self.c < float("inf")):
-            raise UsageError(f"{self}: expected numbers above 0")
+    power: Positive = 0.5
+    c: Positive = 100.0
 
     def __call__(self, s: float) -> float:
         return float((1 + self.c * s) ** -self.power)
 
 
 @dataclass(frozen=True)
-class Polynomial:
+class Polynomial(Settings):
     """(1 - s)^power, a straight line by default; torch's PolynomialLR.
 
     Parameters
@@ -171,21 +156,17 @@ class Polynomial:
     Raises
     ------
     UsageError
-        `power` is outside.
+        `power` is out of its bounds.
     """
 
-    power: float = 1.0
-
-    def __post_init__(self) -> None:
-        if not 0 < self.power < float("inf"):
-            raise UsageError(f"{self}: expected a power above 0")
+    power: Positive = 1.0
 
     def __call__(self, s: float) -> float:
         return float((1 - s) ** self.power)
 
 
 @dataclass(frozen=True)
-class WarmRestarts:
+class WarmRestarts(Settings):
     """Cosines from 1 to 0, one after the other, each `growth` times as long as the one before.
 
     With growth b the first of n takes 1 / (1 + b + ... + b^(n-1)) of the run.
@@ -195,23 +176,18 @@ class WarmRestarts:
     Parameters
     ----------
     cycles : int, default 3
-        n, 1 or more.
+        n, from 1 to 10,000.
     growth : float, default 2.0
         b, 1 or more.
 
     Raises
     ------
     UsageError
-        A number is outside.
+        A number is out of its bounds.
     """
 
-    cycles: int = 3
-    growth: float = 2.0
-
-    def __post_init__(self) -> None:
-        at_least("cycles", self.cycles, 1)
-        if not 1 <= self.growth < float("inf"):
-            raise UsageError(f"{self}: expected a growth of 1 or more")
+    cycles: Few = 3
+    growth: Growth = 2.0
 
     def __call__(self, s: float) -> float:
         # In units of the last: the first may be too short for a float, but none is too long.
@@ -227,7 +203,7 @@ class WarmRestarts:
 
 
 @dataclass(frozen=True)
-class ReduceOnPlateau:
+class ReduceOnPlateau(Settings):
     """Multiply by `factor` after each `patience` epochs without a lower validation loss.
 
     It depends on what comes out: between epochs `fit` asks `after` for the factor of the next.
@@ -245,15 +221,11 @@ class ReduceOnPlateau:
     Raises
     ------
     UsageError
-        A number is outside.
+        A number is out of its bounds.
     """
 
-    factor: float = 0.1
-    patience: int = 3
-
-    def __post_init__(self) -> None:
-        _check_factor("factor", self.factor)
-        at_least("patience", self.patience, 1)
+    factor: Share = 0.1
+    patience: Count = 3
 
     def __call__(self, s: float) -> float:
         return 1.0
@@ -270,37 +242,38 @@ class ReduceOnPlateau:
         return float(self.factor**reductions)
 
 
-@dataclass(frozen=True)
-class Warmup:
-    """Another schedule, after a rise from 4 % of its first factor by a straight line.
+@dataclass(frozen=True, init=False)
+class Warmup(Settings):
+    """A linear rise from 4 % of another schedule's first factor, followed by that schedule.
+
+    The rise of `OneCycle` is replaced: `Warmup(OneCycle(), part)` is `OneCycle(warmup=part)`.
 
     Source: Goyal et al. (2017), *Accurate, large minibatch SGD*, section 2.2.
 
     Parameters
     ----------
-    schedule : Schedule
+    schedule : str or Schedule
+        A name in `registry.SCHEDULES`, or a schedule.
     part : float
-        Of the run; at least 0 and below 1.  The other schedule takes the rest.
+        The part of the run in which the factor rises, in [0, 1).  The other schedule takes the
+        rest of the run.
 
     Raises
     ------
     UsageError
-        `part` is outside.
+        `part` is out of its bounds, or there is no such schedule.
     """
 
     schedule: Schedule
-    part: float
+    part: Fraction
 
-    def __post_init__(self) -> None:
-        if not 0 <= self.part < 1:
-            raise UsageError(f"warmup {self.part} is outside; expected 0 <= warmup < 1")
+    def __init__(self, schedule: str | Schedule, part: float) -> None:
+        object.__setattr__(self, "schedule", instance("schedule", schedule, SCHEDULES))
+        object.__setattr__(self, "part", part)
+        self.__post_init__()
 
     def __call__(self, s: float) -> float:
+        rise = self.schedule.warmup if isinstance(self.schedule, OneCycle) else 0.0
         if s < self.part:
-            return (0.04 + 0.96 * s / self.part) * self.schedule(0.0)
-        return self.schedule((s - self.part) / (1 - self.part))
-
-
-def _check_factor(name: str, factor: float) -> None:
-    if not 0 < factor <= 1:
-        raise UsageError(f"{name} {factor} is outside; expected 0 < {name} <= 1")
+            return (0.04 + 0.96 * s / self.part) * self.schedule(rise)
+        return self.schedule(rise + (1 - rise) * (s - self.part) / (1 - self.part))

@@ -4,6 +4,7 @@
 """
 
 from xpnet.arrays import Array
+from xpnet.checks import explained
 from xpnet.losses import Loss
 from xpnet.network import Network
 from xpnet.optimizers import Optimizer, State, clip_by_norm, project
@@ -11,6 +12,7 @@ from xpnet.optimizers import Optimizer, State, clip_by_norm, project
 Batch = tuple[Array, Array, Array | None]  # x, t, w
 
 
+@explained
 def train_step(
     network: Network,
     loss: Loss,

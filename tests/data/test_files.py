@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from xpnet.data.files import write_atomically
+from xpnet.data.files import expanded, write_atomically
+from xpnet.errors import DataError
 
 
 def test_a_new_file_has_its_content_and_nothing_is_beside_it(tmp_path: Path) -> None:
@@ -72,3 +73,12 @@ def test_a_link_stays_a_link(tmp_path: Path) -> None:
     write_atomically(tmp_path / "link", b"new")
     assert (tmp_path / "link").is_symlink()
     assert (tmp_path / "real").read_bytes() == b"new"
+
+
+def test_a_home_folder_is_found_or_said_to_be_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/here")
+    monkeypatch.setenv("USERPROFILE", "/here")
+    assert expanded("~/a.npz") == Path("/here/a.npz")
+    assert expanded("a~b.npz") == Path("a~b.npz")
+    with pytest.raises(DataError, match=r"^~nobody-of-this-name/a\.npz: there is no such home"):
+        expanded("~nobody-of-this-name/a.npz")

@@ -75,3 +75,11 @@ def _write_and_rename(path: Path, content: bytes) -> None:
         with suppress(OSError):
             temporary.unlink()
         raise
+
+
+def expanded(path: str) -> Path:
+    """`path` with the folder that ~ stands for; a DataError where there is none."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise DataError(f"{path}: there is no such home folder") from None
