@@ -5,8 +5,17 @@ import pytest
 from helpers import small
 
 import xpnet
-from xpnet.activations import ReLU, Tanh
+from xpnet.activations import LeakyReLU, ReLU, Tanh
+from xpnet.initializers import lecun_uniform
 from xpnet.layers import Dense, Dropout, Standardize
+from xpnet.normalization import BatchNorm, LayerNorm
+
+
+class Zeros:
+    """An initializer that was meant to be an instance."""
+
+    def __call__(self, key: np.ndarray, fan_in: int, fan_out: int) -> np.ndarray:
+        return np.zeros((fan_in, fan_out))
 
 
 def test_mlp_builds_what_was_asked_for() -> None:
@@ -25,7 +34,9 @@ def test_mlp_builds_what_was_asked_for() -> None:
 
 
 def test_no_bias_is_in_front_of_batch_normalization() -> None:
-    for normalization, biased in (("batch", False), ("layer", True)):
+    for normalization, biased in (
+        ("batch", False), (BatchNorm(5), False), (["batch"], False), ("layer", True),
+    ):  # fmt: skip
         layers = xpnet.mlp(6, 5, 3, normalization=normalization).network.layers
         assert [a.bias for a in layers if isinstance(a, Dense)] == [biased, True]
 
@@ -45,6 +56,19 @@ def test_an_initializer_that_is_named_is_taken() -> None:
     assert 0.98 < np.max(np.abs(W)) / np.sqrt(3 / 600) <= 1
 
 
+def test_parts_may_be_instances_and_functions() -> None:
+    layers = (LeakyReLU(0.2), Tanh())
+    model = xpnet.mlp(6, 5, 4, 3, activation=layers, normalization=[LayerNorm(5), BatchNorm(4)])
+    named = xpnet.mlp(
+        6, 5, 4, 3, activation=["leaky-relu:0.2", "tanh"], normalization=["layer", "batch"]
+    )
+    assert model == named
+    assert xpnet.mlp(6, 5, 4, 3, activation=Tanh()) == xpnet.mlp(6, 5, 4, 3, activation="tanh")
+    named = xpnet.mlp(6, 5, 3, initializer=["zeros", "lecun-uniform"])
+    assert xpnet.mlp(6, 5, 3, initializer=[Zeros(), lecun_uniform]) == named
+    assert xpnet.mlp(6, 5, 3, initializer=Zeros()) == xpnet.mlp(6, 5, 3, initializer="zeros")
+
+
 def test_equal_seeds_give_equal_models() -> None:
     assert small() == small()
     assert small() != small(seed=2)
@@ -61,29 +85,42 @@ def test_float32_weights_are_the_float64_ones_rounded() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"widths": (5,)}, "widths of input and output"),
-        ({"widths": (5, 0, 3)}, "layer width 0: expected a whole number, 1 or more"),
-        ({"widths": (5, 2.5, 3)}, "layer width 2.5"),
-        ({"widths": (5, 1)}, "a single output needs"),
+        (
+            {"widths": (5,)},
+            r"widths of the input and the output, as in mlp\(784, 128, 10\), got \(5,\)$",
+        ),
+        ({"widths": (5, 0, 3)}, r"^layer width must be a whole number in \[1, inf\), got 0"),
+        ({"widths": (5, 2.5, 3)}, r"^layer width must be a whole number in \[1, inf\), got 2\.5"),
+        ({"widths": (5, 1)}, "^output must be given for a single column"),
         ({"widths": (5, 1), "output": "softmax"}, "softmax over one output"),
         ({"activation": "rleu"}, "did you mean 'relu'"),
-        ({"activation": ("relu", "relu")}, "2 activations for 1 hidden"),
-        ({"dropout": 1.0}, "expected 0 <= rate < 1"),
+        ({"activation": ("relu", "relu")}, "activation: got 2 for 1 hidden"),
+        ({"dropout": 1.0}, r"^dropout must be a number in \[0, 0\.99999\], got 1\.0$"),
         ({"initializer": "magic"}, "unknown initializer 'magic'"),
         ({"dtype": "float16"}, "unknown dtype 'float16'"),
-        ({"seed": -1}, "seed -1"),
-        ({"seed": 2**64}, r"below 2\^64"),
-        ({"labels": "ab"}, "2 different labels for 3 classes"),
-        ({"labels": "aab"}, "2 different labels for 3 classes"),
-        ({"labels": (1, 2, "a")}, "expected all of one kind"),
-        ({"labels": (1, 2, 2.5)}, "label 2.5"),
-        ({"labels": (2, True, False)}, "label True: expected a whole number or a name"),
+        ({"seed": -1}, r"^seed must be a whole number in \[0, 18446744073709551616\), got -1$"),
+        ({"seed": 2**64}, r"^seed must be .*, 18446744073709551616\), got 18446744073709551616$"),
+        ({"labels": "ab"}, "^labels must be 3 different ones, a label for each class, got 2$"),
+        ({"labels": "aab"}, "^labels must be 3 different ones, a label for each class, got 2$"),
+        ({"labels": (1, 2, "a")}, "^labels must all be numbers or all be names, got both$"),
+        ({"labels": (1, 2, 2.5)}, r"^labels must be whole numbers or names, got 2\.5$"),
+        ({"labels": (2, True, False)}, "^labels must be whole numbers or names, got True$"),
         ({"labels": (1, 2, 2**31)}, "outside of 32-bit"),
         ({"labels": ("a", "b", "\x1b[2J")}, "cannot be printed"),
         ({"labels": ("a", "b", "\ud800")}, "cannot be printed"),
         ({"widths": (5, 3), "activation": "rleu"}, "did you mean 'relu'"),
-        ({"widths": (5, 3), "dropout": 7}, "expected 0 <= rate < 1"),
-        ({"input_shape": (2, 3)}, "has 6 elements; expected 5"),
+        ({"widths": (5, 3), "dropout": 7}, r"^dropout must be a number in \[0, 0\.99999\], got 7$"),
+        ({"widths": (5, 3), "normalization": "bach"}, "did you mean 'batch'"),
+        ({"widths": (5, 3), "activation": ("relu",)}, "activation: got 1 for 0 hidden"),
+        ({"activation": ReLU}, r"^activation must be a name or an instance of Layer, .* ReLU\(\)$"),
+        ({"activation": max}, "^activation must be a name or an instance of Layer, got <built-in"),
+        ({"normalization": BatchNorm(7)}, "is given 4 columns and expects 7"),
+        ({"normalization": ["batch"] * 2}, "normalization: got 2 for 1 hidden"),
+        ({"initializer": 3}, 'must be a name, as in "he-uniform", or a function, got 3$'),
+        ({"initializer": Zeros}, 'must be a name, as in "he-uniform", or a function, got <'),
+        ({"initializer": lambda key, m, n: np.zeros(m * n)}, r"shape \(5, 4\), got float64 of"),
+        ({"initializer": lambda key, m, n: np.full((m, n), np.nan)}, "must return finite numbers"),
+        ({"input_shape": (2, 3)}, r"^input_shape must have 5 elements, got \(2, 3\)$"),
     ],
 )
 def test_other_arguments_are_refused(arguments: dict, message: str) -> None:

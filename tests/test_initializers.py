@@ -6,8 +6,12 @@ import numpy as np
 import pytest
 from helpers import unpaired
 
+from xpnet.activations import LeakyReLU
 from xpnet.builder import mlp
 from xpnet.errors import UsageError
+from xpnet.initializers import he_normal
+from xpnet.layers import Dense
+from xpnet.model import Model
 from xpnet.random import Purpose, normal, step_keys, uniform
 from xpnet.registry import INITIALIZERS
 
@@ -70,6 +74,28 @@ def test_mean_and_variance(name: str) -> None:
     assert abs(W.var() - variance) < 6 * variance * np.sqrt((kurtosis - 1) / W.size)
     if name.endswith("uniform"):
         assert np.max(np.abs(W)) <= np.sqrt(3 * variance)
+
+
+@pytest.mark.parametrize("name", ["he-uniform", "he-normal"])
+def test_a_slope_below_0_makes_weights_smaller(name: str) -> None:
+    """The variance is 2 / ((1 + a²) fan_in): exactly 1 / (1 + a²) of that for ReLU."""
+    W = INITIALIZERS[name](KEY, 40, 30)
+    np.testing.assert_allclose(INITIALIZERS[name](KEY, 40, 30, 0.75) * 1.25, W, rtol=1e-14)
+    options = {"initializer": name, "dtype": "float64"}
+    relu = mlp(40, 30, 20, 10, **options).params
+    leaky = mlp(40, 30, 20, 10, activation=["relu", LeakyReLU(0.75)], **options).params
+    for i, factor in ((1, 1.0), (3, 1.25), (5, 1.0)):
+        np.testing.assert_allclose(leaky[i]["W"] * factor, relu[i]["W"], rtol=1e-14)
+
+
+@pytest.mark.parametrize("initializer", [None, "he-normal", he_normal])
+@pytest.mark.parametrize("slope", [0.01, 0.3, 0.8])
+def test_signals_keep_their_size_through_20_layers(slope: float, initializer) -> None:
+    """Of 256 units, within a factor of 2: with the variance for ReLU 0.8 would make them 140."""
+    layers = [layer for _ in range(20) for layer in (Dense(256, 256), LeakyReLU(slope))]
+    model = Model.from_layers(256, layers, initializer=initializer)
+    x = np.random.default_rng(0).normal(size=(100, 256)).astype(np.float32)
+    assert 0.5 < np.sqrt(np.mean(model(x) ** 2)) < 2
 
 
 @pytest.mark.parametrize(("fan_in", "fan_out"), [(5, 5), (8, 3), (3, 8), (1, 4)])

@@ -80,6 +80,100 @@ def test_numbers_as_labels_come_back_in_kind(xp: Library) -> None:
     assert to_numpy(predicted).tolist() == [(7, 3, 5)[i] for i in small().predict(PIXELS)]
 
 
+OPTIONS = [
+    {"labels": "abc", "seed": 3, "dtype": "float64", "initializer": ["zeros", "lecun-normal"]},
+    {"output": "identity"},
+    {"multilabel": True, "input_shape": (2, 3)},
+]
+
+
+@pytest.mark.parametrize("options", OPTIONS)
+def test_a_model_of_the_layers_of_mlp_is_that_of_mlp(options: dict) -> None:
+    model = xpnet.mlp(6, 5, 3, normalization="batch", dropout=0.5, **options)
+    assert Model.from_layers(6, model.network.layers, **options) == model
+    assert Model.from_layers(6, iter(model.network.layers), **options) == model
+
+
+def test_layers_come_as_they_are() -> None:
+    model = Model.from_layers(2, [xpnet.Dense(2, 3)])
+    assert model.network.layers == (xpnet.Dense(2, 3),)
+    assert (model.labels, model.output, model.loss, model.target) == (
+        (0, 1, 2),
+        "softmax",
+        None,
+        (),
+    )
+    assert difference(model([[1, 2]]), np.float32([[1, 2]]) @ model.params[0]["W"]) < 1e-6
+
+
+@pytest.mark.parametrize("kind", ["uint8", "int32", "float32"])
+def test_samples_of_any_type_need_no_standardize(xp: Library, kind: str) -> None:
+    few = PIXELS.reshape(9, 20) // 64
+    model = Model.from_layers(20, [xpnet.Dense(20, 8), xpnet.ReLU(), xpnet.Dense(8, 3)])
+    x, y = xp.array(few, kind), [0, 1, 2] * 3
+    expected = model(few.astype("float32"))
+    assert model(x).dtype == namespace(x).float32
+    assert difference(model(x), expected) < 1e-5
+    xp.needs_argmax()
+    trained = xpnet.fit(model, x, y, epochs=2, validation=0.0, learning_rate=0.1).model
+    assert trained.dtype == "float32"
+    assert difference(trained.theta, model.theta) > 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Square(xpnet.layers.Layer):
+    """A layer of one's own."""
+
+    def forward(self, p, x):
+        return x * x, x
+
+    def backward(self, p, cache, dy):
+        return 2 * cache * dy, {}
+
+
+def test_a_layer_of_ones_own_predicts_and_is_copied(xp: Library, tmp_path) -> None:
+    """It cannot be saved: a file says which layers of the registry there are."""
+    model = Model.from_layers(20, [xpnet.Dense(20, 3), Square()], input_shape=(4, 5), seed=1)
+    expected = (PIXELS.reshape(9, 20) @ model.params[0]["W"]) ** 2
+    x = xp.array(PIXELS, "uint8")
+    assert difference(model(x), expected) < 1e-5
+    xp.needs_argmax()
+    assert to_numpy(model.predict(x)).tolist() == expected.argmax(axis=1).tolist()
+    assert pickle.loads(pickle.dumps(model)) == model.to("cpu") == model
+    with pytest.raises(xpnet.UsageError, match="with the layer Square cannot be saved"):
+        model.save(tmp_path / "m.safetensors")
+    assert [*tmp_path.iterdir()] == []
+
+
+@pytest.mark.parametrize(
+    ("fan_in", "layers", "options", "message"),
+    [
+        (0, [xpnet.ReLU()], {}, r"^fan_in must be a whole number in \[1, inf\), got 0"),
+        (4, [xpnet.Dense(4, 3), xpnet.ReLU], {}, "a layer is the class ReLU; write an instance"),
+        (4, [xpnet.Dense(4, 3), "relu"], {}, "a layer must be an instance of Layer, got 'relu'"),
+        (4, [xpnet.Dense(5, 3)], {}, r"Dense\(fan_in=5.* is given 4 columns and expects 5"),
+        (4, [xpnet.Dense(4, 1)], {}, "^output must be given for a single column"),
+        (4, [xpnet.Dense(4, 1)], {"output": "sigmod"}, "did you mean 'sigmoid'"),
+        (4, [xpnet.Dense(4, 2)], {"labels": "abc"}, "^labels must be 2 different ones"),
+        (4, [xpnet.Dense(4, 2)], {"input_shape": (5,)}, "^input_shape must have 4 elements"),
+        (4, [xpnet.Dense(4, 2)], {"initializer": ["zeros"] * 2}, "2 initializers for 1 dense"),
+        (4, [xpnet.Dense(4, 2)], {"dtype": "float16"}, "unknown dtype 'float16'"),
+        (4, [xpnet.Dense(4, 2)], {"seed": -1}, "^seed must be a whole number in "),
+        (4, [xpnet.Dense(4, 2)], {"multilabel": True, "output": "exp"}, "^multilabel needs output"),
+        (
+            4,
+            [xpnet.Dense(4, 2)],
+            {"activation": "relu"},
+            "no argument 'activation'; use activation of xpnet.mlp",
+        ),
+        (2**30, [xpnet.Dense(2**30, 2**30)], {}, "numbers: too many for any memory"),
+    ],
+)
+def test_other_layers_and_arguments_are_refused(fan_in, layers, options, message: str) -> None:
+    with pytest.raises(xpnet.UsageError, match=message):
+        Model.from_layers(fan_in, layers, **options)
+
+
 def test_two_classes_by_one_sigmoid(xp: Library) -> None:
     model = xpnet.mlp(20, 8, 1, output="sigmoid", labels=("no", "yes"))
     x = xp.array(PIXELS // 8, "uint8")
@@ -140,6 +234,7 @@ def test_samples_of_another_form_are_refused(x, message: str) -> None:
     "model",
     [
         small(),
+        dataclasses.replace(small(), target=("kind",), loss=xpnet.SoftmaxCrossEntropy(0.1)),
         small(labels=("ü", "b", "c"), dropout=0.5, activation="tanh"),
         xpnet.mlp(20, 1, output="sigmoid"),
         xpnet.mlp(20, 4, 2, output="identity"),
@@ -185,6 +280,41 @@ def test_a_float64_model_is_refused_where_there_is_no_float64() -> None:
         small()(jax.numpy.asarray(PIXELS))
 
 
+def test_the_summary_has_columns_and_parameters_of_each_layer(capsys) -> None:
+    model = xpnet.mlp(784, 128, 10, normalization="batch", activation="leaky-relu:0.2", dropout=0.5)
+    model.summary()
+    assert (
+        capsys.readouterr().out
+        == """\
+layer                        columns  parameters
+input                            784
+Standardize(784)                 784           0
+Dense(784, 128, bias=False)      128     100,352
+BatchNorm(128)                   128         256
+LeakyReLU(slope=0.2)             128           0
+Dropout(0.5)                     128           0
+Dense(128, 10)                    10       1,290
+sum                                      101,898
+<Model 784-128-10: classification by softmax, 10 labels, 101,898 parameters, float32>
+"""
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"output": "identity"}, "<Model 4-2: regression by identity, 10 parameters, float32>"),
+        ({"output": "exp"}, "<Model 4-2: regression by exp, 10 parameters, float32>"),
+        (
+            {"multilabel": True, "dtype": "float64"},
+            "<Model 4-2: multilabel by sigmoid, 2 labels, 10 parameters, float64>",
+        ),
+    ],
+)
+def test_a_model_prints_in_a_line(options: dict, text: str) -> None:
+    assert repr(xpnet.mlp(4, 2, **options)) == text
+
+
 def test_to_gives_the_same_model() -> None:
     assert small().to("cpu") == small()
 
@@ -206,6 +336,37 @@ def test_a_model_does_not_follow_arrays_that_are_changed_later() -> None:
     theta[:], buffers[:] = 7, 3
     assert twin == model
     assert np.array_equal(twin(PIXELS), model(PIXELS))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda m: {"theta": m.theta[:-1]},
+            r"^theta must have shape \(195,\) for 20-8-3, got \(194,",
+        ),
+        (
+            lambda m: {"buffers": m.buffers[:, None]},
+            r"^buffers must have shape \(40,\) .*\(40, 1\)$",
+        ),
+        (
+            lambda m: {"theta": m.theta.astype("float16")},
+            "^theta must be float32 or .*, got float16$",
+        ),
+        (
+            lambda m: {"buffers": m.buffers.astype(int)},
+            "^buffers must be float32 or .*, got int64$",
+        ),
+        (lambda m: {"buffers": m.buffers.astype("float32")}, "one type, got float64 and float32$"),
+        (
+            lambda m: {"theta": m.theta.tolist()},
+            "a builtins.list is no array that xpnet can compute with",
+        ),
+    ],
+)
+def test_arrays_of_another_form_are_refused(change, message: str) -> None:
+    with pytest.raises(xpnet.UsageError, match=message):
+        dataclasses.replace(small(), **change(small()))
 
 
 def test_read_only_arrays_are_not_copied() -> None:
@@ -236,6 +397,8 @@ def test_models_compare_by_all_that_they_are() -> None:
     assert dataclasses.replace(model, output="sigmoid") != model
     assert dataclasses.replace(model, input_shape=(20,)) != model
     assert dataclasses.replace(model, columns=tuple("abcdefghijklmnopqrst")) != model
+    assert dataclasses.replace(model, target=("kind",)) != model
+    assert dataclasses.replace(model, loss=xpnet.Focal()) != model
     spoilt = dataclasses.replace(model, theta=model.theta * np.nan)
     assert spoilt == spoilt
     assert hash(small(labels="abc")) != hash(model)

@@ -247,8 +247,24 @@ def test_layers_that_do_not_fit_are_refused() -> None:
         Network(4, (Dense(5, 3),))
     with pytest.raises(UsageError, match="given 3 columns and expects 7"):
         Network(5, (Dense(5, 3), Dense(7, 2)))
-    with pytest.raises(UsageError, match="at least one output"):
+    with pytest.raises(UsageError, match=r"^fan_out must be a whole number in \[1, inf\), got 0"):
         Network(5, (Dense(5, 0),))
+
+    class Nothing(Tanh):
+        def width(self, fan_in: int) -> int:
+            return 0
+
+    with pytest.raises(UsageError, match="at least one output, got 0"):
+        Network(5, (Nothing(),))
+    with pytest.raises(UsageError, match=r"^fan_in must be a whole number in \[1, inf\), got 0"):
+        Network(0, (Tanh(),))
+
+
+def test_what_is_no_layer_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"a layer is the class Tanh; write an instance$"):
+        Network(5, (Dense(5, 3), Tanh))
+    with pytest.raises(UsageError, match="a layer must be an instance of Layer, got 'relu'"):
+        Network(5, (Dense(5, 3), "relu"))
 
 
 def test_networks_compare_by_value() -> None:
@@ -266,3 +282,32 @@ def test_a_bound_is_that_of_a_dense_layer() -> None:
         max_norm: float = 2.0
 
     assert Network(2, (Dense(2, 2, max_norm=1.0), Other())).bounds == ((0, 1.0),)
+
+
+def test_the_table_has_a_line_for_each_layer() -> None:
+    network = Network(3, (Standardize(3), Dense(3, 4, max_norm=2.0), ReLU(), Dense(4, 2)))
+    assert network.table().splitlines() == [
+        "layer                      columns  parameters",
+        "input                            3",
+        "Standardize(3)                   3           0",
+        "Dense(3, 4, max_norm=2.0)        4          16",
+        "ReLU()                           4           0",
+        "Dense(4, 2)                      2          10",
+        "sum                                         26",
+    ]
+
+
+def test_vectors_of_another_network_are_refused() -> None:
+    network = Network(2, (Standardize(2), Dense(2, 2)))
+    theta, buffers = np.zeros(6), np.zeros(4)
+    network.check(theta, buffers)
+    network.check(theta.astype("float32"), buffers.astype("float32"))
+    for given, message in (
+        ((theta[1:], buffers), r"theta must have shape \(6,\) for 2-2, got \(5,\)"),
+        ((theta, theta), r"buffers must have shape \(4,\)"),
+        ((theta.astype("float16"), buffers), "theta must be float32 or float64, got float16"),
+        ((theta, buffers.astype("float32")), "of one type, got float64 and float32"),
+        ((theta.astype("float32"), buffers), "of one type, got float32 and float64"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            network.check(*given)

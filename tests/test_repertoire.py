@@ -114,15 +114,19 @@ TORCH_LOSSES = {
     "poisson": "PoissonNLLLoss", "hinge": "MultiMarginLoss",
 }  # fmt: skip
 TORCH_OPTIMIZERS = {
-    "sgd": (SGD(0.1, 0.01), "SGD", {}),
-    "momentum": (SGD(0.05, 0.01, 0.9), "SGD", {"momentum": 0.9}),
-    "nesterov": (SGD(0.05, 0.01, 0.9, True), "SGD", {"momentum": 0.9, "nesterov": True}),
-    "adam": (Adam(0.01, 0.01), "Adam", {}),
-    "amsgrad": (Adam(0.01, 0.01, amsgrad=True), "Adam", {"amsgrad": True}),
-    "adamw": (AdamW(0.01, 0.1), "AdamW", {}),
-    "rmsprop": (RMSprop(0.01, 0.01), "RMSprop", {}),
+    "sgd": (SGD(0.1, weight_decay=0.01), "SGD", {}),
+    "momentum": (SGD(0.05, weight_decay=0.01, momentum=0.9), "SGD", {"momentum": 0.9}),
+    "nesterov": (
+        SGD(0.05, weight_decay=0.01, momentum=0.9, nesterov=True),
+        "SGD",
+        {"momentum": 0.9, "nesterov": True},
+    ),
+    "adam": (Adam(0.01, weight_decay=0.01), "Adam", {}),
+    "amsgrad": (Adam(0.01, weight_decay=0.01, amsgrad=True), "Adam", {"amsgrad": True}),
+    "adamw": (AdamW(0.01, weight_decay=0.1), "AdamW", {}),
+    "rmsprop": (RMSprop(0.01, weight_decay=0.01), "RMSprop", {}),
     "rmsprop-momentum": (RMSprop(0.01, momentum=0.9), "RMSprop", {"momentum": 0.9}),
-    "adagrad": (Adagrad(0.05, 0.01), "Adagrad", {}),
+    "adagrad": (Adagrad(0.05, weight_decay=0.01), "Adagrad", {}),
 }
 TORCH_SCHEDULES = {
     "cosine": (schedules.Cosine(), "CosineAnnealingLR", {"T_max": BATCHES}),
@@ -177,7 +181,7 @@ def fifty_steps(
     decays = ((True, ours.weight_decay), (False, 0.0))
     torch_optimizer = getattr(torch.optim, kind)(
         [{"params": groups[w], "weight_decay": decay} for w, decay in decays if groups[w]],
-        lr=ours.learning_rate, **options,
+        lr=ours.rate, **options,
     )  # fmt: skip
     course, course_kind, course_options = schedule or (
         schedules.Constant(),

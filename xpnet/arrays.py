@@ -111,6 +111,25 @@ def put(array: HostArray, like: Array) -> Array:
     return namespace(like).asarray(array, device=device_of(like))
 
 
+def moved(array: Array, x: Array) -> Array:
+    """Return `array`, floating-point, as an array of x's library on x's device.
+
+    Raises
+    ------
+    UsageError
+        It is float64, which x's library does not have or has switched off.
+    """
+    if namespace(array) is namespace(x) and device_of(array) == device_of(x):
+        return array
+    copy = put(to_numpy(array), x)
+    if copy.dtype != namespace(x).float64 and float_name(array) == "float64":
+        raise UsageError(
+            "the model is of float64, which x's library has switched off; make it with "
+            'dtype="float32", or switch float64 on (jax.config.update("jax_enable_x64", True))'
+        )
+    return copy
+
+
 def to_numpy(x: Array) -> HostArray:
     """`x` as a NumPy array; from a GPU a copy, for which the device is waited for."""
     if isinstance(x, np.ndarray):
@@ -159,6 +178,12 @@ def without_history(x: Array) -> Array:
 def float_name(x: Array) -> str:
     """The name of the floating-point type of `x`: "float32" or "float64"."""
     return f"float{namespace(x).finfo(x.dtype).bits}"
+
+
+def as_type(x: Array, name: str) -> Array:
+    """Return `x` in the type of this name: itself, or a converted copy."""
+    xp = namespace(x)
+    return xp.astype(x, getattr(xp, name), copy=False)
 
 
 def is_numpy(x: Array) -> bool:

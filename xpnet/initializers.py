@@ -3,15 +3,26 @@
 Each takes a key (int32 array (2,), from `random.step_keys`), fan_in and fan_out, and returns W, a
 float64 array (fan_in, fan_out).  The variance is chosen so that signals (He, LeCun), or signals and
 gradients alike (Glorot), keep their size from layer to layer.  Uniform weights lie within
-±√(3 variance), which has that variance.
+±√(3 variance), which has that variance.  `initial_arrays` calls them for the layers of a network.
 """
 
+from collections.abc import Callable, Sequence
+from functools import partial
 from math import sqrt
+from typing import Any
 
 import numpy as np
 
+from xpnet.activations import Activation, Identity
 from xpnet.arrays import HostArray
-from xpnet.random import normal, uniform
+from xpnet.bounds import shown
+from xpnet.checks import choose, function_of
+from xpnet.errors import UsageError
+from xpnet.layers import Dense, Layer
+from xpnet.random import Purpose, normal, step_keys, uniform
+from xpnet.registry import INITIALIZERS
+
+Initializer = Callable[[HostArray, int, int], HostArray]
 
 
 def glorot_uniform(key: HostArray, fan_in: int, fan_out: int) -> HostArray:
@@ -28,17 +39,26 @@ def glorot_normal(key: HostArray, fan_in: int, fan_out: int) -> HostArray:
     return _normal(key, fan_in, fan_out, 2 / (fan_in + fan_out))
 
 
-def he_uniform(key: HostArray, fan_in: int, fan_out: int) -> HostArray:
+def he_uniform(key: HostArray, fan_in: int, fan_out: int, slope: float = 0.0) -> HostArray:
     """Uniform, of the variance of `he_normal`."""
-    return _uniform(key, fan_in, fan_out, 2 / fan_in)
+    return _uniform(key, fan_in, fan_out, 2 / ((1 + slope**2) * fan_in))
 
 
-def he_normal(key: HostArray, fan_in: int, fan_out: int) -> HostArray:
-    """Normal, of variance 2 / fan_in: for ReLU, which lets half of a signal's power through.
+def he_normal(key: HostArray, fan_in: int, fan_out: int, slope: float = 0.0) -> HostArray:
+    """Normal, of variance 2 / ((1 + a²) fan_in), for ReLU and leaky ReLU.
 
-    Source: He, Zhang, Ren & Sun (2015), *Delving deep into rectifiers*, equation 10.
+    ReLU lets half of a signal's power through, and leaky ReLU with the slope a (1 + a²) / 2 of it.
+
+    Source: He, Zhang, Ren & Sun (2015), *Delving deep into rectifiers*, equations 10 and 15.
+
+    Parameters
+    ----------
+    key : int32 array (2,)
+    fan_in, fan_out : int
+    slope : float, default 0.0
+        a, the slope of negative inputs; `initial_arrays` takes it from the activation.
     """
-    return _normal(key, fan_in, fan_out, 2 / fan_in)
+    return _normal(key, fan_in, fan_out, 2 / ((1 + slope**2) * fan_in))
 
 
 def lecun_uniform(key: HostArray, fan_in: int, fan_out: int) -> HostArray:
@@ -77,6 +97,83 @@ def zeros(key: HostArray, fan_in: int, fan_out: int) -> HostArray:
     The units of a hidden layer would all stay equal, as their gradients are.
     """
     return np.zeros((fan_in, fan_out))
+
+
+def initial_arrays(
+    layers: Sequence[Layer],
+    initializer: str | Initializer | Sequence[str | Initializer] | None,
+    seed: int,
+) -> list[dict[str, HostArray]]:
+    """Return the arrays of each layer before training.
+
+    The weights of dense layers are drawn; every other array is constant (`Layer.initial`).
+
+    Parameters
+    ----------
+    layers : sequence of Layer
+    initializer : str or function, or a sequence of them, optional
+        Of every dense layer, or of each; by default the one that suits the activation behind it.
+    seed : int
+
+    Raises
+    ------
+    UsageError
+        There is no such initializer, their number is not that of the dense layers, or a function
+        returns no finite numbers of the weights' shape.
+    """
+    dense = [i for i, layer in enumerate(layers) if isinstance(layer, Dense)]
+    behind = {i: _activation(layers[i + 1 :]) for i in dense}
+    if initializer is None:
+        given: list[Any] = [behind[i].initializer for i in dense]
+    elif isinstance(initializer, list | tuple):
+        given = [*initializer]
+    else:
+        given = [initializer] * len(dense)
+    if len(given) != len(dense):
+        raise UsageError(f"{len(given)} initializers for {len(dense)} dense layers")
+    chosen = dict(zip(dense, map(_initializer, given), strict=True))
+    arrays: list[dict[str, HostArray]] = []
+    for i, layer in enumerate(layers):
+        shapes = {**layer.shapes, **layer.buffers}
+        p = {name: np.full(shape, layer.initial.get(name, 0.0)) for name, shape in shapes.items()}
+        if isinstance(layer, Dense):
+            key = step_keys(seed, Purpose.WEIGHTS, i, range(1))[0]
+            draw, slope = chosen[i], getattr(behind[i], "slope", 0.0)
+            if draw in (he_uniform, he_normal):
+                draw = partial(draw, slope=slope)
+            p["W"] = _checked(draw(key, layer.fan_in, layer.fan_out), layer)
+        arrays.append(p)
+    return arrays
+
+
+def _activation(layers: Sequence[Layer]) -> Activation:
+    """Return the first activation in front of the next dense layer, or the identity."""
+    for layer in layers:
+        if isinstance(layer, Dense):
+            break
+        if isinstance(layer, Activation):
+            return layer
+    return Identity()
+
+
+def _initializer(given: str | Initializer) -> Initializer:
+    if isinstance(given, str):
+        return INITIALIZERS[choose("initializer", given, INITIALIZERS)]
+    if isinstance(given, type) or not callable(given):
+        accepted = 'a name, as in "he-uniform", or a function'
+        raise UsageError(f"initializer must be {accepted}, got {shown(given)}", "initializer")
+    draw: Initializer = function_of("initializer", given, "key", "fan_in", "fan_out")
+    return draw
+
+
+def _checked(W: HostArray, layer: Dense) -> HostArray:
+    W, expected = np.asarray(W), (layer.fan_in, layer.fan_out)
+    if W.shape != expected or W.dtype.kind not in "iuf" or not np.all(np.isfinite(W)):
+        raise UsageError(
+            f"initializer must return finite numbers of shape {expected}, got {W.dtype} of shape "
+            f"{W.shape}"
+        )
+    return W
 
 
 def _uniform(key: HostArray, fan_in: int, fan_out: int, variance: float) -> HostArray:

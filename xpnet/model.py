@@ -1,45 +1,49 @@
 """Model: a network with its arrays, labels and the shape of a sample; `load` reads one."""
 
-import importlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import cached_property
 from math import prod
 from os import PathLike
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from xpnet.arrays import (
     Array,
-    Arrays,
     HostArray,
+    as_type,
     device_of,
     float_name,
     frozen_copy,
+    moved,
     namespace,
     on_device_of,
     put,
     to_numpy,
 )
+from xpnet.bounds import Count, Seed, path_of, shape_of
+from xpnet.checks import Hinting, checked, choose, explained
 from xpnet.data import model_file
 from xpnet.data.dataset import as_array
-from xpnet.data.targets import Label
-from xpnet.device.selection import Device, select
+from xpnet.data.targets import Label, check_labels, labels_for, number_of_classes, output_for
+from xpnet.device.selection import Device, select_device
 from xpnet.errors import UsageError
-from xpnet.losses import PROBABILITIES
-from xpnet.network import Network, named
+from xpnet.initializers import Initializer, initial_arrays
+from xpnet.layers import Layer
+from xpnet.losses import PROBABILITIES, VALUES, Loss
+from xpnet.network import Network
+from xpnet.prediction import infer_in_blocks, infer_on_numpy, predicted_columns
 
-MOST_AT_ONCE = 2**24  # numbers that go through a network together: 64 MB of float32
+DTYPES = ("float32", "float64")
 
 
-@dataclass(frozen=True, eq=False)
-class Model:
-    """A network with its arrays: called with samples, it gives logits, in kind.
+@dataclass(frozen=True, eq=False, repr=False)
+class Model(Hinting):
+    """A network with its arrays: a function of samples that returns logits.
 
-    Samples may be arrays of any library that xpnet supports, wherever they lie, or lists; the
-    model keeps one copy of its arrays for each library and device that it met.
+    Samples may be arrays of any library that xpnet supports, on any device, or lists.  The model
+    keeps one copy of its arrays for each library and device that it was called with.
 
     Attributes
     ----------
@@ -56,8 +60,16 @@ class Model:
         tells two classes apart); values; logarithms of expected counts.
     multilabel : bool
         Whether a sample may have any number of the labels ("sigmoid" only); else it has one.
-    columns : tuple of str
-        The names of the input's columns, where it comes from a table; else empty.
+    columns, target : tuple of str
+        The names of the columns of the input and of the targets, if the data is a table; else
+        empty.
+    loss : Loss or None
+        The loss that the model was trained with, None before training.
+
+    Raises
+    ------
+    UsageError
+        The attributes do not fit together.
     """
 
     network: Network
@@ -68,15 +80,67 @@ class Model:
     output: str = "softmax"
     multilabel: bool = False
     columns: tuple[str, ...] = ()
+    target: tuple[str, ...] = ()
+    loss: Loss | None = None
     _copies: dict[Any, "Model"] = field(default_factory=dict, repr=False, init=False)
 
     def __post_init__(self) -> None:
-        """NumPy arrays become its own, read-only: what is made of them once relies on that."""
+        """Check the arrays; NumPy arrays become the model's own, read-only."""
+        self.network.check(self.theta, self.buffers)
         for name in ("theta", "buffers"):
             array = getattr(self, name)
             if isinstance(array, np.ndarray) and array.flags.writeable:
                 object.__setattr__(self, name, frozen_copy(array))
+        shape, width = shape_of("input_shape", self.input_shape), self.network.fan_in
+        object.__setattr__(self, "input_shape", shape)
+        if prod(shape) != width:
+            raise UsageError(f"input_shape must have {width} elements, got {shape}")
+        check_labels(self.labels, self.output, self.network.fan_out, self.multilabel)
 
+    @classmethod
+    @checked
+    def from_layers(
+        cls,
+        fan_in: Count,
+        layers: Sequence[Layer],
+        *,
+        output: str | None = None,
+        multilabel: bool = False,
+        labels: Sequence[Label] | None = None,
+        input_shape: Sequence[int] | None = None,
+        initializer: str | Initializer | Sequence[str | Initializer] | None = None,
+        seed: Seed = 0,
+        dtype: str = "float32",
+    ) -> "Model":
+        """Return a model of these layers with initial weights, on the host.
+
+        No layer is added.  `fit` scales the samples in a `Standardize` in front, and the targets of
+        a regression in a `Rescale` at the end, if the model has them.
+
+        Parameters
+        ----------
+        fan_in : int
+            Columns of the input.
+        layers : sequence of Layer
+            As in `[Standardize(784), Dense(784, 128), ReLU(), Dense(128, 10)]`.
+        output, multilabel, labels, input_shape, initializer, seed, dtype
+            As for `mlp`.
+
+        Raises
+        ------
+        UsageError
+            An argument is not of that form, or a layer does not fit the one in front of it.
+        """
+        network = Network(fan_in, layers)  # type: ignore[arg-type]  # which makes a tuple of them
+        output = output_for(output, network.fan_out, multilabel)
+        choose("dtype", dtype, DTYPES)
+        names = labels_for(labels, number_of_classes(output, network.fan_out, multilabel))
+        arrays = initial_arrays(network.layers, initializer, seed)
+        theta, buffers = model_file.vectors(network, arrays, dtype)
+        shape: Any = (fan_in,) if input_shape is None else input_shape
+        return cls(network, theta, buffers, names, shape, output, multilabel)
+
+    @explained
     def __call__(self, x: Any) -> Array:
         """The logits.
 
@@ -94,38 +158,34 @@ class Model:
         UsageError
             x is of another shape, or no array of numbers.
         """
+        return self._logits(x)
+
+    def _logits(self, x: Any) -> Array:
         x = self.flatten(x)
         if isinstance(x, np.ndarray):
             return self._infer_on_numpy(x)
         with on_device_of(x):
-            params, rows = self.like(x).params, max(MOST_AT_ONCE // self.network.fan_in, 1)
-            if x.shape[0] <= rows:
-                return self.network.infer(params, x)
-            starts = range(0, x.shape[0], rows)
-            parts = [self.network.infer(params, x[i : i + rows, ...]) for i in starts]
-            return namespace(x).concat(parts)
+            return infer_in_blocks(self.network, self.like(x).params, x)
 
     @cached_property
     def _infer_on_numpy(self) -> Callable[[HostArray], HostArray]:
         """`Network.infer` with its arrays on NumPy, prepared at the first call."""
         return infer_on_numpy(self.network, self.like(np.zeros(0)).params)
 
+    @explained
     def predict_proba(self, x: Any) -> Array:
-        """The probability of each label (n, len(labels)), in kind; see `__call__`.
+        """Return the probability of each label (n, len(labels)), in x's library; see `__call__`.
 
-        With "sigmoid" and several outputs each is a probability by itself.
-
-        Raises
-        ------
-        UsageError
-            Also if the model is one for regression.
+        With "sigmoid" and several outputs each is a probability by itself.  Raises a UsageError if
+        the model is one for regression.
         """
         if not self.labels:
             raise UsageError("a model for regression has no probabilities; call predict")
-        z = self(x)
+        z = self._logits(x)
         with on_device_of(z):
             return self.probabilities(z)
 
+    @explained
     def predict(self, x: Any) -> Array:
         """The most probable label of each sample (n,).
 
@@ -134,7 +194,7 @@ class Model:
         sample it is 1 or 0 for each of them, int32 (n, len(labels)); for regression and counts it
         is the values, (n,) or (n, outputs).
         """
-        z = self(x)
+        z = self._logits(x)
         with on_device_of(z):
             if not self.labels:
                 values = self.probabilities(z)
@@ -165,14 +225,22 @@ class Model:
         return namespace(p).concat([1 - p, p], axis=1) if binary else p
 
     @property
+    def task(self) -> str:
+        """What the model predicts: "classification", "multilabel" or "regression"."""
+        classes = "multilabel" if self.multilabel else "classification"
+        return "regression" if self.output in VALUES else classes
+
+    @property
     def dtype(self) -> str:
         """The type of its arrays: "float32" or "float64"."""
         return float_name(self.theta)
 
     def flatten(self, x: Any) -> Array:
-        """x as an array (n, width), checked."""
-        if not (type(x) is np.ndarray and x.ndim > 1 and x.dtype.kind in "biuf"):
-            x = as_array(x)  # which takes as long as a small product
+        """Return x as an array (n, width), checked.
+
+        Without a `Standardize` in front, which does it later, x is converted to the model's type.
+        """
+        x = as_array(x)
         shape, width = tuple(x.shape), self.network.fan_in
         fits = shape[1:] == self.input_shape or shape[1:] == (width,)
         if not fits and (len(self.input_shape) > 1 or prod(shape[1:]) != width):
@@ -180,14 +248,15 @@ class Model:
                 f"x has shape {shape}; this model expects (n, "
                 f"{', '.join(map(str, self.input_shape))})"
             )
-        return x if len(shape) == 2 else namespace(x).reshape(x, (shape[0], width))
+        x = x if len(shape) == 2 else namespace(x).reshape(x, (shape[0], width))
+        return x if self.network.standardizes else as_type(x, self.dtype)
 
     def like(self, x: Array) -> "Model":
         """The same model with its arrays of x's library, on x's device; made once for each."""
         key = namespace(x), str(device_of(x))
         if key in self._copies:
             return self._copies[key]
-        theta, buffers = (_at(a, x) for a in (self.theta, self.buffers))
+        theta, buffers = (moved(a, x) for a in (self.theta, self.buffers))
         if theta is self.theta and buffers is self.buffers:
             return self
         copy = replace(self, theta=theta, buffers=buffers)
@@ -200,39 +269,53 @@ class Model:
         """Each layer's arrays by name (`Network.unpack`)."""
         return self.network.unpack(self.theta, self.buffers)
 
+    @checked
     def to(self, device: str | Device, strict: bool = False) -> "Model":
-        """The same model with its arrays on a device; see `xpnet.device.select`."""
-        chosen = device if isinstance(device, Device) else select(device, strict)
+        """The same model with its arrays on a device; see `xpnet.device.select_device`."""
+        chosen = device if isinstance(device, Device) else select_device(device, strict)
         theta, buffers = (chosen.put(to_numpy(a)) for a in (self.theta, self.buffers))
         return replace(self, theta=theta, buffers=buffers)
 
+    @explained
     def save(self, path: str | PathLike[str]) -> None:
         """Write the model to a safetensors file, whole or not at all.
 
+        A loss that is not one of `registry.LOSSES` is not written, which a warning says.
+
+        Parameters
+        ----------
+        path : str or path
+            It must end in `.safetensors`.
+
         Raises
         ------
+        UsageError
+            The path has another ending, or a layer is not one of `registry.LAYERS`: the file could
+            not be read again.
         OSError
-            It cannot be written.
+            The file cannot be written.
         """
-        network = self.network
-        params = network.unpack(to_numpy(self.theta), to_numpy(self.buffers))
-        metadata = {
-            "network": model_file.encode_network(network),
-            "labels": list(self.labels),
-            "input_shape": list(self.input_shape),
-            "output": self.output,
-            "multilabel": self.multilabel,
-            "columns": list(self.columns),
-        }
-        arrays = named(network.slots + network.buffer_slots, params)
-        model_file.write_arrays(Path(path), arrays, metadata)
+        params = self.network.unpack(to_numpy(self.theta), to_numpy(self.buffers))
+        attributes = {name: getattr(self, name) for name in model_file.ATTRIBUTES}
+        content = model_file.Content(self.network, params, self.dtype, attributes)
+        model_file.write_model(path_of(path), content)
+
+    def summary(self) -> None:
+        """Print the layers, the columns of their outputs and the numbers of their parameters."""
+        print(self.network.table(), self, sep="\n")
+
+    def __repr__(self) -> str:
+        what = f"{self.task} by {self.output}" + f", {len(self.labels)} labels" * bool(self.labels)
+        if self.loss is not None:
+            what += f", trained with {self.loss}"
+        return f"<Model {self.network}: {what}, {self.network.size:,} parameters, {self.dtype}>"
 
     def __eq__(self, other: object) -> bool:
         """Equal architecture, labels and shape, and arrays equal to the bit, wherever they are."""
         if not isinstance(other, Model):
             return NotImplemented
         mine, theirs = (
-            (m.network, m.labels, m.input_shape, m.output, m.multilabel, m.columns, m.dtype)
+            [getattr(m, name) for name in ("network", "dtype", *model_file.ATTRIBUTES)]
             for m in (self, other)
         )
         return mine == theirs and all(
@@ -246,49 +329,11 @@ class Model:
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickles and copies hold NumPy arrays: they need no GPU and no other library."""
         arrays = (np.array(to_numpy(a)) for a in (self.theta, self.buffers))
-        rest = self.labels, self.input_shape, self.output, self.multilabel, self.columns
-        return Model, (self.network, *arrays, *rest)
+        attributes = [getattr(self, name) for name in model_file.ATTRIBUTES]
+        return Model, (self.network, *arrays, *attributes)
 
 
-def _at(array: Array, x: Array) -> Array:
-    """`array` in x's library, on x's device."""
-    if namespace(array) is namespace(x) and device_of(array) == device_of(x):
-        return array
-    copy = put(to_numpy(array), x)
-    if copy.dtype != namespace(x).float64 and float_name(array) == "float64":
-        raise UsageError(
-            "the model is of float64, which x's library has switched off; make it with "
-            'dtype="float32", or switch float64 on (jax.config.update("jax_enable_x64", True))'
-        )
-    return copy
-
-
-def predicted_columns(z: Array, multilabel: bool = False) -> Array:
-    """The index of the label that each row of logits z (n, m) stands for; or 1 and 0 for each."""
-    xp = namespace(z)
-    if multilabel:
-        return xp.astype(z > 0, xp.int32)
-    if z.shape[1] == 1:
-        return xp.astype(z[:, 0] > 0, xp.int32)
-    return z.argmax(axis=1) if xp is np else xp.argmax(z, axis=1)  # NumPy's function takes longer
-
-
-def fast_paths() -> Any:
-    """The module `xpnet.fast`; None where it was removed, for all works without it."""
-    try:
-        return importlib.import_module("xpnet.fast")
-    except ModuleNotFoundError as error:
-        if error.name != "xpnet.fast":
-            raise
-        return None
-
-
-def infer_on_numpy(network: Network, params: Sequence[Arrays]) -> Callable[[HostArray], HostArray]:
-    """`Network.infer` with these arrays of NumPy, as a function of samples; not to be changed."""
-    fast = fast_paths()
-    return fast.infer_on_numpy(network, params) if fast else partial(network.infer, params)
-
-
+@explained
 def load(path: str | PathLike[str]) -> Model:
     """The model in a file, or in a run folder, with its arrays on the host.
 
@@ -297,16 +342,7 @@ def load(path: str | PathLike[str]) -> Model:
     xpnet.DataError
         It isn't there, or isn't a model of xpnet.
     """
-    file = Path(path)
+    file = path_of(path)
     content = model_file.read_model(file / "model.safetensors" if file.is_dir() else file)
-    theta, buffers = pack_on_host(content.network, content.arrays, content.dtype)
+    theta, buffers = model_file.vectors(content.network, content.arrays, content.dtype)
     return Model(content.network, theta, buffers, **content.attributes)
-
-
-def pack_on_host(
-    network: Network, arrays: list[dict[str, Array]], dtype: str
-) -> tuple[HostArray, HostArray]:
-    """theta and buffers from each layer's arrays; either may be empty."""
-    theta = network.pack(arrays) if network.slots else np.zeros(0)
-    buffers = network.pack_buffers(arrays) if network.buffer_slots else np.zeros(0)
-    return theta.astype(dtype), buffers.astype(dtype)

@@ -6,20 +6,23 @@ and whatever comes later see one vector, and decay is one slice.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields
 from functools import cached_property
 from math import prod
 from typing import Any
 
-from xpnet.arrays import Array, Arrays, namespace
+from xpnet.arrays import Array, Arrays, float_name, namespace
+from xpnet.bounds import Count, several, shown
+from xpnet.checks import Settings
 from xpnet.errors import UsageError
-from xpnet.layers import Dense, Layer, Shapes
+from xpnet.layers import Dense, Layer, Shapes, Standardize
 
+MOST_NUMBERS = 2**40
 Slot = tuple[int, str, tuple[int, ...]]  # number of the layer, name of the array, shape
 
 
 @dataclass(frozen=True)
-class Network:
+class Network(Settings):
     """An architecture.  It holds no array: these are arguments.
 
     Parameters
@@ -34,12 +37,23 @@ class Network:
         A layer does not fit the one before it.
     """
 
-    fan_in: int
+    fan_in: Count
     layers: tuple[Layer, ...]
 
     def __post_init__(self) -> None:
+        super().__post_init__()
+        layers = several("layers", self.layers, "[Dense(784, 128), ReLU(), Dense(128, 10)]")
+        object.__setattr__(self, "layers", layers)
+        for layer in self.layers:
+            if isinstance(layer, type):
+                raise UsageError(f"a layer is the class {layer.__name__}; write an instance")
+            if not isinstance(layer, Layer):
+                raise UsageError(f"a layer must be an instance of Layer, got {shown(layer)}")
+        numbers = self.size + self.buffer_size + self.widest
+        if numbers > MOST_NUMBERS:
+            raise UsageError(f"{self} has {numbers:,} numbers: too many for any memory")
         if self.fan_out < 1:
-            raise UsageError(f"a network needs at least one output, not {self.fan_out}")
+            raise UsageError(f"a network needs at least one output, got {self.fan_out}")
 
     def __str__(self) -> str:
         """The widths of input and dense layers, as in 784-128-10."""
@@ -47,12 +61,27 @@ class Network:
         return "-".join(map(str, [self.fan_in, *widths]))
 
     @cached_property
+    def widths(self) -> tuple[int, ...]:
+        """The number of columns of the input, and of the output of each layer."""
+        widths = [self.fan_in]
+        for layer in self.layers:
+            widths.append(layer.width(widths[-1]))
+        return tuple(widths)
+
+    @property
     def fan_out(self) -> int:
         """Columns of the output."""
-        width = self.fan_in
-        for layer in self.layers:
-            width = layer.width(width)
-        return width
+        return self.widths[-1]
+
+    @cached_property
+    def standardizes(self) -> bool:
+        """Whether the first layer is a `Standardize`, which takes x of any type."""
+        return bool(self.layers) and isinstance(self.layers[0], Standardize)
+
+    @property
+    def widest(self) -> int:
+        """Columns of the widest array that a sample becomes."""
+        return max(self.widths)
 
     @cached_property
     def slots(self) -> tuple[Slot, ...]:
@@ -105,6 +134,22 @@ class Network:
     def drawing(self) -> tuple[int, ...]:
         """The numbers of the layers that read a random key."""
         return tuple(i for i, layer in enumerate(self.layers) if layer.draws)
+
+    def check(self, theta: Array, buffers: Array) -> None:
+        """Raise a UsageError where these are not the vectors of this network."""
+        for name, array, size in (
+            ("theta", theta, self.size), ("buffers", buffers, self.buffer_size)
+        ):  # fmt: skip
+            xp = namespace(array)
+            if tuple(array.shape) != (size,):
+                raise UsageError(
+                    f"{name} must have shape ({size},) for {self}, got {tuple(array.shape)}"
+                )
+            if array.dtype not in (xp.float32, xp.float64):
+                raise UsageError(f"{name} must be float32 or float64, got {array.dtype}")
+        types = float_name(theta), float_name(buffers)
+        if self.size and self.buffer_size and types[0] != types[1]:
+            raise UsageError(f"theta and buffers must be of one type, got {' and '.join(types)}")
 
     def unpack(
         self, theta: Array, buffers: Array | None = None, keys: Array | None = None
@@ -180,11 +225,32 @@ class Network:
         dense = [(i, layer) for i, layer in enumerate(self.layers) if isinstance(layer, Dense)]
         return tuple((i, layer.max_norm) for i, layer in dense if layer.max_norm)
 
+    def table(self) -> str:
+        """Return a text with a line for each layer: columns of the output, and parameters."""
+        sizes = [sum(map(prod, layer.shapes.values())) for layer in self.layers]
+        names = [brief(layer) for layer in self.layers]
+        wide = max(5, *map(len, names))
+        lines = [f"{'layer':<{wide}}  columns  parameters", f"{'input':<{wide}}  {self.fan_in:7,}"]
+        for name, columns, size in zip(names, self.widths[1:], sizes, strict=True):
+            lines.append(f"{name:<{wide}}  {columns:7,}  {size:10,}")
+        return "\n".join([*lines, f"{'sum':<{wide}}           {self.size:10,}"])
+
     def infer(self, params: Sequence[Arrays], x: Array) -> Array:
         """The logits when predicting."""
         for layer, p in zip(self.layers, params, strict=True):
             x = layer.infer(p, x)
         return x
+
+
+def brief(layer: Layer) -> str:
+    """Return a layer as one writes it: without the parameters that have their default."""
+    given = [(field, getattr(layer, field.name)) for field in fields(layer)]
+    texts = [
+        repr(value) if field.default is MISSING else f"{field.name}={value!r}"
+        for field, value in given
+        if value != field.default
+    ]
+    return f"{type(layer).__name__}({', '.join(texts)})"
 
 
 def named(slots: Sequence[Slot], params: Sequence[Mapping[str, Array]]) -> dict[str, Array]:

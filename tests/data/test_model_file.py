@@ -5,6 +5,7 @@ import os
 import pickle
 import subprocess
 import sys
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +14,14 @@ from helpers import Bomb
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
+import xpnet
 from xpnet.builder import mlp
 from xpnet.data.model_file import FORMAT, read_arrays, write_arrays
-from xpnet.errors import DataError
+from xpnet.errors import DataError, UsageError
+from xpnet.layers import Dense, Layer
+from xpnet.losses import Huber, Pinball, SoftmaxCrossEntropy
 from xpnet.model import Model, load
+from xpnet.registry import LOSSES
 
 
 def model(**changes) -> Model:
@@ -49,8 +54,8 @@ def path(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("labels", [None, [7, 3], ["nein", "jå"]])
 def test_a_model_comes_back_equal(tmp_path: Path, dtype: str, labels) -> None:
     before = mlp(4, 3, 2, dropout=0.2, bias=False, labels=labels, dtype=dtype, input_shape=(2, 2))
-    before.save(tmp_path / "m")
-    after = load(tmp_path / "m")
+    before.save(tmp_path / "m.safetensors")
+    after = load(tmp_path / "m.safetensors")
     assert after == before
     assert (after.labels, after.input_shape, after.dtype) == (before.labels, (2, 2), dtype)
 
@@ -77,12 +82,12 @@ def test_equal_models_give_equal_bytes_in_any_process(tmp_path: Path) -> None:
     )
     for seed in ("1", "2"):
         subprocess.run(
-            [sys.executable, "-c", code, str(tmp_path / seed)],
+            [sys.executable, "-c", code, str(tmp_path / f"{seed}.safetensors")],
             env=os.environ | {"PYTHONHASHSEED": seed},
             check=True,
         )
-    model().save(tmp_path / "here")
-    contents = {(tmp_path / name).read_bytes() for name in ("1", "2", "here")}
+    model().save(tmp_path / "here.safetensors")
+    contents = {(tmp_path / f"{name}.safetensors").read_bytes() for name in ("1", "2", "here")}
     assert len(contents) == 1
 
 
@@ -96,8 +101,65 @@ def test_the_order_of_names_does_not_change_the_bytes(tmp_path: Path) -> None:
 
 def test_other_weights_give_other_bytes(tmp_path: Path) -> None:
     for seed in (0, 1):
-        model(seed=seed).save(tmp_path / str(seed))
-    assert (tmp_path / "0").read_bytes() != (tmp_path / "1").read_bytes()
+        model(seed=seed).save(tmp_path / f"{seed}.safetensors")
+    assert (tmp_path / "0.safetensors").read_bytes() != (tmp_path / "1.safetensors").read_bytes()
+
+
+# Files that are not written
+
+
+@pytest.mark.parametrize("name", ["m.pkl", "m", "m.safetensors.bak", ".safetensors"])
+def test_another_ending_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UsageError, match=r"must end in \.safetensors, got .*" + name):
+        model().save(tmp_path / name)
+    assert [*tmp_path.iterdir()] == []
+
+
+@dataclass(frozen=True)
+class ReLU(xpnet.ReLU):
+    """A layer of one's own, with a name of xpnet's."""
+
+
+@dataclass(frozen=True)
+class Linear(xpnet.ReLU):
+    """A layer of one's own."""
+
+
+@pytest.mark.parametrize("layer", [ReLU(), Linear()])
+def test_a_layer_that_could_not_be_read_is_refused(tmp_path: Path, layer: Layer) -> None:
+    spoilt = Model.from_layers(4, [Dense(4, 3), layer])
+    with pytest.raises(UsageError, match=f"layer {type(layer).__name__} cannot be saved.* Pickle"):
+        spoilt.save(tmp_path / "m.safetensors")
+    assert [*tmp_path.iterdir()] == []
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_target_and_loss_come_back(path: Path, name: str) -> None:
+    loss = LOSSES[name]()
+    given = mlp(4, 3, 2, output=loss.output)
+    before = replace(given, loss=loss, target=("größe", "b"), columns=tuple("abcd"))
+    before.save(path)
+    after = load(path)
+    assert after == before
+    assert (after.loss, after.target, after.columns) == (loss, ("größe", "b"), tuple("abcd"))
+
+
+def test_parameters_of_a_loss_come_back(path: Path) -> None:
+    for loss in (Huber(0.3), Pinball((0.1, 0.9))):
+        replace(mlp(4, 3, 2, output="identity"), loss=loss).save(path)
+        assert load(path).loss == loss
+
+
+def test_a_loss_of_ones_own_is_left_out_with_a_warning(path: Path) -> None:
+    @dataclass(frozen=True)
+    class Own(SoftmaxCrossEntropy):
+        pass
+
+    trained = replace(model(), loss=Own())
+    with pytest.warns(UserWarning, match="the loss Own is not one of xpnet's and is not") as caught:
+        trained.save(path)
+    assert [w.filename for w in caught] == [__file__]
+    assert load(path) == model()
 
 
 # Files that are refused
@@ -248,11 +310,48 @@ def test_arrays_of_two_types_are_refused(path: Path) -> None:
         {"multilabel": 1},
         {"columns": ["a"]},
         {"columns": [1, 2, 3, 4]},
+        {"target": "kind"},
+        {"target": [1]},
     ],
     ids=str,
 )
 def test_damaged_labels_shape_or_output_are_refused(path: Path, metadata) -> None:
     refused(change(path, **metadata), "damaged|labels")
+
+
+SMOOTH = {"type": "SoftmaxCrossEntropy", "smoothing": 0.1}
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        "softmax-cross-entropy", 1, [], {}, {"type": "Own"}, {"type": ["Focal"]},
+        {"smoothing": 0.1}, {"type": "Dense", "fan_in": 4, "fan_out": 2}, SMOOTH | {"run": "me"},
+        SMOOTH | {"smoothing": "0.1"}, SMOOTH | {"smoothing": True}, SMOOTH | {"smoothing": 1.0},
+        SMOOTH | {"smoothing": float("nan")}, {"type": "Huber", "delta": 1.0},
+        {"type": "Pinball", "quantiles": 0.5}, {"type": "Pinball", "quantiles": ["a"]},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_damaged_loss_is_refused(path: Path, loss) -> None:
+    """The last three are also losses for another output."""
+    refused(change(path, loss=loss), "its loss is damaged")
+
+
+@pytest.mark.parametrize("quantiles", [[], [0.0], ["a"], [[0.5]], 0.5, None])
+def test_damaged_quantiles_are_refused(path: Path, quantiles) -> None:
+    mlp(4, 3, 2, output="identity").save(path)
+    damaged = {"type": "Pinball", "quantiles": quantiles}
+    refused(change(path, loss=damaged), "its loss is damaged")
+
+
+def test_a_file_without_target_and_loss_loads(path: Path) -> None:
+    """Such as xpnet wrote before it had them."""
+    with safe_open(path, framework="numpy") as stream:
+        described = json.loads(stream.metadata()["xpnet"])
+    kept = {name: value for name, value in described.items() if name not in ("target", "loss")}
+    save_file(load_file(path), path, metadata={"xpnet": json.dumps(kept)})
+    assert load(path) == model()
 
 
 @pytest.mark.parametrize(

@@ -5,11 +5,13 @@ Images stay as they come (uint8) where `fit` finds them; a batch is gathered the
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import inf
 from typing import Any
 
 import numpy as np
 
 from xpnet.arrays import Array, HostArray, namespace, put
+from xpnet.bounds import plain, shown
 from xpnet.errors import UsageError
 from xpnet.random import Purpose, permutation, step_keys
 
@@ -48,6 +50,8 @@ def as_array(x: Any, name: str = "x") -> Array:
     UsageError
         It isn't an array of numbers with a sample per row.
     """
+    if type(x) is np.ndarray and x.ndim > 1 and x.dtype.kind in "biuf":
+        return x  # soon: the checks take as long as a small product
     if isinstance(x, list | tuple):
         try:
             x = np.asarray(x)
@@ -59,7 +63,10 @@ def as_array(x: Any, name: str = "x") -> Array:
         x = np.asarray(x)  # a matrix or another subclass would compute by rules of its own
         if x.dtype.kind not in "biuf":
             raise UsageError(f"{name} is {x.dtype}; expected numbers")
-    xp = namespace(x)
+    try:
+        xp = namespace(x)
+    except UsageError as error:
+        raise UsageError(f"{name}: {error}") from None
     if not xp.isdtype(x.dtype, ("bool", "integral", "real floating")):
         raise UsageError(f"{name} is {x.dtype}; expected real numbers")
     if len(x.shape) < 2:
@@ -86,13 +93,18 @@ def split(n: int, validation: float, seed: int) -> tuple[HostArray, HostArray]:
     UsageError
         It leaves nothing to train on, or is negative.
     """
-    number = isinstance(validation, int | float | np.number)
-    if not number or not 0 <= validation < float("inf") or (validation > 1 and validation % 1):
-        raise UsageError(f"validation {validation}: expected a part below 1 or a whole number")
-    held = round(n * validation) if validation < 1 else int(validation)
+    number = plain(validation)
+    real = isinstance(number, int | float) and not isinstance(number, bool)
+    if not real or not 0 <= number < inf or (isinstance(number, float) and number >= 1):
+        raise UsageError(
+            f"validation must be a part in [0, 1) or a whole number, got {shown(validation)}",
+            "validation",
+        )
+    held = round(n * number) if number < 1 else int(number)
     if held >= n:
         raise UsageError(
-            f"validation {validation} leaves nothing to train on: there are {n} samples"
+            f"validation must leave samples to train on, got {shown(number)} of {n} samples",
+            "validation",
         )
     order = permutation(step_keys(seed, Purpose.SPLIT, 0, range(1))[0], n)
     return np.sort(order[held:]), np.sort(order[:held])

@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 import numpy as np
 
 from xpnet.arrays import HostArray
-from xpnet.checks import expanded
+from xpnet.data.files import expanded
 from xpnet.data.mnist import FILES as MNIST_FILES
 from xpnet.errors import DataError
 from xpnet.registry import DOWNLOADS

@@ -5,27 +5,33 @@ layers is taken from a list of known ones.
 """
 
 import json
+import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, fields
 from math import prod
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar, cast
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from xpnet.arrays import HostArray
+from xpnet.arrays import Array, HostArray
+from xpnet.bounds import kind_of
 from xpnet.data.files import write_atomically
 from xpnet.data.targets import check_labels
 from xpnet.errors import DataError, UsageError
 from xpnet.layers import Layer
-from xpnet.losses import OUTPUTS
+from xpnet.losses import OUTPUTS, Loss, loss_for
 from xpnet.network import Network, by_layer, named
-from xpnet.registry import LAYERS
+from xpnet.registry import LAYERS, LOSSES
 
+T = TypeVar("T")
 FORMAT = 1
-_NUMBER: dict[Any, tuple[type, ...]] = {int: (int,), float: (int, float), bool: (bool,)}
+SUFFIX = ".safetensors"
+_JSON: dict[Any, tuple[type, ...]] = {
+    int: (int,), float: (int, float), bool: (bool,), tuple[float, ...]: (list,)
+}  # fmt: skip
 MOST_LAYERS = 10_000
 
 
@@ -84,9 +90,38 @@ def _check_format(metadata: Any, path: Path) -> None:
 
 
 def encode_network(network: Network) -> dict[str, Any]:
-    """The architecture as JSON can hold it."""
-    layers = [{"type": type(layer).__name__, **asdict(layer)} for layer in network.layers]
+    """Return the architecture as JSON can hold it.
+
+    Raises
+    ------
+    UsageError
+        A layer is not one of `registry.LAYERS`, from which it could be made again.
+    """
+    for layer in network.layers:
+        name = type(layer).__name__
+        if name not in LAYERS or LAYERS[name] is not type(layer):
+            raise UsageError(
+                f"a model with the layer {name} cannot be saved: its file may hold xpnet's layers "
+                "only. Pickle the model, or add the layer to xpnet/registry.py"
+            )
+    layers = [_encode(layer) for layer in network.layers]
     return {"fan_in": network.fan_in, "layers": layers}
+
+
+def encode_loss(loss: Loss | None) -> dict[str, Any] | None:
+    """Return a loss as JSON can hold it; None, with a warning, if xpnet does not have it."""
+    if loss is None or any(kind is type(loss) for kind in LOSSES.values()):
+        return None if loss is None else _encode(loss)
+    warnings.warn(
+        f"the loss {type(loss).__name__} is not one of xpnet's and is not written to the model's "
+        "file: name a loss in evaluate",
+        stacklevel=5,
+    )
+    return None
+
+
+def _encode(settings: Layer | Loss) -> dict[str, Any]:
+    return {"type": type(settings).__name__, **asdict(settings)}
 
 
 def decode_network(description: Any, where: str) -> Network:
@@ -101,24 +136,31 @@ def decode_network(description: Any, where: str) -> Network:
         fan_in, described = description["fan_in"], description["layers"]
         if type(fan_in) is not int or fan_in < 1 or not 1 <= len(described) <= MOST_LAYERS:
             raise ValueError(f"fan_in = {fan_in!r}, {len(described)} layers")
-        network = Network(fan_in, tuple(_decode_layer(layer) for layer in described))
+        network = Network(fan_in, tuple(_decode(layer, LAYERS) for layer in described))
     except (KeyError, TypeError, ValueError, UsageError) as error:
         raise DataError(f"{where}: describes no network of xpnet ({error})") from None
     return network
 
 
-def _decode_layer(description: Mapping[str, Any]) -> Layer:
+def _decode(description: Mapping[str, Any], table: Mapping[str, type[T]]) -> T:
+    """Return the instance that `_encode` described, of one of the classes in `table`."""
     parameters = {**description}
-    layer = LAYERS[parameters.pop("type")]
-    types = {field.name: _NUMBER[field.type] for field in fields(layer)}
+    make: Any = table[parameters.pop("type")]
+    types = {field.name: _JSON[kind_of(field.type)] for field in fields(make)}
     for name, value in parameters.items():
-        if type(value) not in types[name] or (isinstance(value, int) and value < 0):
+        if type(value) not in types[name]:
             raise ValueError(f"{name} = {value!r}")
-    return layer(**parameters)
+    return cast(T, make(**parameters))
+
+
+ATTRIBUTES = (
+    "labels", "input_shape", "output", "multilabel", "columns", "target", "loss"
+)  # fmt: skip
+"""The attributes of a model but its network and arrays, in the order of `Model`."""
 
 
 class Content(NamedTuple):
-    """What a model's file holds, checked.
+    """What a model's file holds.
 
     Attributes
     ----------
@@ -128,13 +170,37 @@ class Content(NamedTuple):
     dtype : str
         Theirs.
     attributes : dict
-        labels, input_shape, output, multilabel and columns of the model.
+        The `ATTRIBUTES` of the model.
     """
 
     network: Network
     arrays: list[dict[str, HostArray]]
     dtype: str
     attributes: dict[str, Any]
+
+
+def write_model(path: Path, content: Content) -> None:
+    """Write a model's file, whole or not at all.
+
+    Raises
+    ------
+    UsageError
+        The path does not end in `.safetensors`, or a layer is not one of `registry.LAYERS`.
+    OSError
+        The file cannot be written.
+    """
+    if path.suffix != SUFFIX:
+        raise UsageError(
+            f"the path of a model's file must end in {SUFFIX}, got {path}; write "
+            f"{path.with_suffix(SUFFIX)}"
+        )
+    network = content.network
+    metadata = {
+        **content.attributes,
+        "network": encode_network(network),
+        "loss": encode_loss(content.attributes["loss"]),
+    }
+    write_arrays(path, named(network.slots + network.buffer_slots, content.arrays), metadata)
 
 
 def read_model(file: Path) -> Content:
@@ -170,10 +236,10 @@ def _check_arrays(file: Path, arrays: Mapping[str, HostArray], network: Network)
 
 
 def _check_attributes(file: Path, metadata: Mapping[str, Any], network: Network) -> dict[str, Any]:
-    """Labels, shape of a sample, output and columns."""
+    """Return the attributes of a model but its network and arrays, checked."""
     labels, shape = metadata.get("labels"), metadata.get("input_shape")
     output, multilabel = metadata.get("output"), metadata.get("multilabel", False)
-    columns = metadata.get("columns", [])
+    columns, target = metadata.get("columns", []), metadata.get("target", [])
     if (
         not isinstance(labels, list)
         or not all(type(label) in (int, str) for label in labels)
@@ -183,7 +249,8 @@ def _check_attributes(file: Path, metadata: Mapping[str, Any], network: Network)
         or output not in tuple(OUTPUTS)
         or type(multilabel) is not bool
         or not isinstance(columns, list)
-        or not all(type(column) is str for column in columns)
+        or not isinstance(target, list)
+        or not all(type(column) is str for column in (*columns, *target))
         or len(columns) not in (0, network.fan_in)
     ):
         raise DataError(f"{file}: its labels, input shape, output or columns are damaged")
@@ -193,5 +260,25 @@ def _check_attributes(file: Path, metadata: Mapping[str, Any], network: Network)
         raise DataError(f"{file}: {error}") from None
     return {
         "labels": tuple(labels), "input_shape": tuple(shape), "output": output,
-        "multilabel": multilabel, "columns": tuple(columns),
+        "multilabel": multilabel, "columns": tuple(columns), "target": tuple(target),
+        "loss": _decode_loss(metadata.get("loss"), output, file),
     }  # fmt: skip
+
+
+def _decode_loss(description: Any, output: str, file: Path) -> Loss | None:
+    if description is None:
+        return None
+    try:
+        loss = _decode(description, {kind.__name__: kind for kind in LOSSES.values()})
+        return loss_for(output, loss)
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(f"{file}: its loss is damaged ({error})") from None
+
+
+def vectors(
+    network: Network, arrays: list[dict[str, Array]], dtype: str
+) -> tuple[HostArray, HostArray]:
+    """Return theta and buffers of NumPy from each layer's arrays; either may be empty."""
+    theta = network.pack(arrays) if network.slots else np.zeros(0)
+    buffers = network.pack_buffers(arrays) if network.buffer_slots else np.zeros(0)
+    return theta.astype(dtype), buffers.astype(dtype)

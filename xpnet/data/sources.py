@@ -14,10 +14,9 @@ from pathlib import Path
 import numpy as np
 
 from xpnet.arrays import HostArray
-from xpnet.checks import expanded
 from xpnet.data import mnist
 from xpnet.data.downloads import PARTS, arrange, fetch
-from xpnet.data.files import read_file
+from xpnet.data.files import expanded, read_file
 from xpnet.data.idx import parse_idx, read_idx_folder
 from xpnet.data.tables import as_whole
 from xpnet.errors import DataError

@@ -1,14 +1,17 @@
 """Labels and targets as losses take them, and the weights of samples and classes."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from numbers import Real
 from typing import Any
 
 import numpy as np
 
 from xpnet.arrays import HostArray, to_numpy
+from xpnet.bounds import several, shown
 from xpnet.checks import choose
 from xpnet.errors import DataError, UsageError
-from xpnet.losses import CLASSES, VALUES
+from xpnet.losses import CLASSES, OUTPUTS, VALUES
 
 Label = int | str
 
@@ -33,11 +36,7 @@ def encode_labels(y: Any, labels: Sequence[Label]) -> HostArray:
         An element of y is none of `labels`.
     """
     y, columns = np.asarray(y), np.asarray(labels)
-    if y.dtype.kind == "O":
-        whole = all(isinstance(label, int | np.integer) for label in y)
-        y = y.astype(np.int64 if whole else np.str_)
-    if y.dtype.kind == "S":
-        y = np.char.decode(y, "utf-8", "replace")
+    y = _plain_labels(y)
     if (y.dtype.kind == "U") == (columns.dtype.kind == "U"):
         order = np.argsort(columns)
         place = np.searchsorted(columns[order], y)
@@ -45,14 +44,54 @@ def encode_labels(y: Any, labels: Sequence[Label]) -> HostArray:
         wrong = np.flatnonzero(columns[code] != y)
     else:
         code, wrong = np.zeros(len(y), dtype=np.int64), np.arange(len(y))
+    if len(wrong) and y.dtype.kind == "f" and np.any(y != np.floor(y)):
+        i = np.flatnonzero(y != np.floor(y))[0]
+        raise DataError(
+            f"label {y[i].item()!r} of sample {i} is no whole number; for numbers make the model "
+            'with output="identity"'
+        )
     if len(wrong):
-        shown = ", ".join(map(str, labels[:10])) + (", ..." if len(labels) > 10 else "")
+        some = ", ".join(map(str, labels[:10])) + (", ..." if len(labels) > 10 else "")
         raise DataError(
             f"label {y[wrong[0]].item()!r} of sample {wrong[0]} is out of range: the model's "
-            f"labels are {shown} (mlp(..., labels=[...]) sets them)"
+            f"labels are {some} (fit finds them in y; mlp(..., labels=[...]) sets them)"
         )
     columns_of_y: HostArray = code.astype(np.int32)
     return columns_of_y
+
+
+def labels_in(y: Any) -> tuple[Label, ...] | None:
+    """Return the different labels in y (n,) or (n, 1), sorted; None if y has something else.
+
+    Whole numbers may come as floats.
+    """
+    y = _on_host(y, "y")
+    y = y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
+    if y.ndim != 1 or not len(y):
+        return None
+    if y.dtype.kind in "OS":
+        y = _plain_labels(y)
+    if y.dtype.kind == "f" and not (np.all(np.isfinite(y)) and np.all(y == np.floor(y))):
+        return None
+    if y.dtype.kind not in "biufU":
+        return None
+    found = np.unique(y, return_counts=True)[0]  # np.unique(y) alone imports numpy.ma, for 10 ms
+    found = found.astype(np.int64) if found.dtype.kind in "bf" else found
+    return tuple(found.tolist())
+
+
+def _plain_labels(y: HostArray) -> HostArray:
+    """Return labels of objects or bytes as numbers or names; a DataError where they are neither."""
+    if y.dtype.kind == "O":
+        for kinds, dtype in ((int | np.integer, np.int64), (str, np.str_), (Real, np.float64)):
+            if all(isinstance(label, kinds) for label in y):
+                try:
+                    return y.astype(dtype)
+                except OverflowError:
+                    break
+        odd = next((label for label in y if not isinstance(label, int | str)), y[0])
+        raise DataError(f"labels must all be whole numbers or all be names, y has {shown(odd)}")
+    return np.char.decode(y, "utf-8", "replace") if y.dtype.kind == "S" else y
 
 
 def encode_targets(
@@ -103,8 +142,16 @@ def encode_targets(
         flat = fan_out == 1 or spreads or (output in CLASSES and not multilabel)
         shapes = f"(n,) or (n, {fan_out})" if flat else f"(n, {fan_out})"
         raise DataError(f"y has shape {y.shape}; expected {shapes}")
-    if y.dtype.kind not in "biuf" or not np.all(np.isfinite(y)):
-        raise DataError(f"y ({y.dtype}) holds what is no finite number")
+    if y.dtype.kind == "O":
+        with suppress(ValueError, TypeError):
+            y = y.astype(np.float64)
+    if y.dtype.kind not in "biuf":
+        raise DataError(
+            f"y must be numbers for a model with output={output!r}, got {y.flat[0].item()!r}; "
+            'names are for output="softmax" or "sigmoid"'
+        )
+    if not np.all(np.isfinite(y)):
+        raise DataError("y holds NaN or infinite numbers; expected finite ones")
     targets: HostArray = y.astype(np.float64)
     if output == "softmax" and (np.any(targets < 0) or np.any(abs(targets.sum(axis=1) - 1) > 1e-3)):
         raise DataError("y has a row that is no distribution; expected numbers >= 0 of sum one")
@@ -157,14 +204,14 @@ def class_weights(
         return np.asarray(weights, dtype=np.float64)[t]
     if not isinstance(class_weight, Mapping):
         raise UsageError(
-            f'class_weight {class_weight!r}: expected "balanced", or a weight by label'
+            f'class_weight {shown(class_weight)}: expected "balanced", or a weight by label'
         )
     unknown = [label for label in class_weight if label not in labels]
     if unknown:
-        raise UsageError(f"class_weight: {unknown[0]!r} is none of the model's labels")
+        raise UsageError(f"class_weight: {shown(unknown[0])} is none of the model's labels")
     weights = np.asarray([class_weight.get(label, 1.0) for label in labels])
     if weights.dtype.kind not in "biuf" or not np.all((weights >= 0) & np.isfinite(weights)):
-        raise UsageError(f"class_weight {class_weight!r}: expected finite numbers, 0 or more")
+        raise UsageError(f"class_weight {shown(class_weight)}: expected finite numbers, 0 or more")
     return weights.astype(np.float64)[t]
 
 
@@ -204,6 +251,40 @@ def number_of_classes(output: str, fan_out: int, multilabel: bool) -> int:
     return fan_out if multilabel else max(fan_out, 2)
 
 
+def output_for(output: str | None, columns: int, multilabel: bool) -> str:
+    """Return what logits of this number of columns stand for, where `output` may be None.
+
+    Raises
+    ------
+    UsageError
+        `output` is no such name, does not fit `multilabel`, or is needed.
+    """
+    if multilabel and output not in (None, "sigmoid"):
+        raise UsageError(f'multilabel needs output="sigmoid", got {shown(output)}', "multilabel")
+    if output is None and columns == 1 and not multilabel:
+        raise UsageError(
+            'output must be given for a single column: "sigmoid" (two classes), "identity" '
+            '(numbers) or "exp" (counts)',
+            "output",
+        )
+    return choose("output", output or ("sigmoid" if multilabel else "softmax"), OUTPUTS)
+
+
+def labels_for(labels: Sequence[Label] | None, classes: int) -> tuple[Label, ...]:
+    """Return the given labels as a model has them, or 0, 1, 2, ... for None."""
+    given = range(classes) if labels is None else labels
+    return tuple(map(plain_label, several("labels", given, '["no", "yes"]')))
+
+
+def plain_label(label: Any) -> Label:
+    """Return a label as Python's int or str, as a file holds it."""
+    if isinstance(label, str):
+        return str(label)
+    if isinstance(label, int | np.integer) and not isinstance(label, bool):
+        return int(label)
+    raise UsageError(f"labels must be whole numbers or names, got {shown(label)}")
+
+
 def check_labels(
     labels: tuple[Label, ...], output: str, fan_out: int, multilabel: bool = False
 ) -> None:
@@ -214,11 +295,14 @@ def check_labels(
     if multilabel and output != "sigmoid":
         raise UsageError(f"several labels a sample need output 'sigmoid', not {output!r}")
     if len(labels) != expected or len(set(labels)) != expected:
-        raise UsageError(f"{len(set(labels))} different labels for {expected} classes")
+        raise UsageError(
+            f"labels must be {expected} different ones, a label for each class, got "
+            f"{len(set(labels))}"
+        )
     if len({type(label) for label in labels}) > 1:
-        raise UsageError("labels are numbers and names; expected all of one kind")
+        raise UsageError("labels must all be numbers or all be names, got both")
     for label in labels:
         if isinstance(label, str) and not label.isprintable():
-            raise UsageError(f"label {label!r} has characters that cannot be printed")
+            raise UsageError(f"label {shown(label)} has characters that cannot be printed")
         if isinstance(label, int) and not -(2**31) <= label < 2**31:
-            raise UsageError(f"label {label} is outside of 32-bit numbers")
+            raise UsageError(f"label {shown(label)} is outside of 32-bit numbers")

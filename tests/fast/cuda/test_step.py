@@ -25,8 +25,7 @@ import xpnet
 from xpnet import cli
 from xpnet.arrays import namespace, to_numpy
 from xpnet.builder import mlp
-from xpnet.checks import construct
-from xpnet.data.dataset import BLOCK
+from xpnet.data.dataset import BLOCK, split
 from xpnet.data.sources import load as load_data
 from xpnet.device.transfers import no_transfers
 from xpnet.errors import DataError, DeviceFailedError, DivergedError, TransferError, UsageError
@@ -39,10 +38,11 @@ from xpnet.fitting.scaling import prepare
 from xpnet.fitting.steps import Tables
 from xpnet.fitting.training import default_optimizer, fit
 from xpnet.layers import Dense
+from xpnet.losses import SoftmaxCrossEntropy
 from xpnet.model import Model, load
 from xpnet.network import Network
 from xpnet.random import mask_units, threefry
-from xpnet.registry import ACTIVATIONS, LOSSES, OPTIMIZERS, SCHEDULES
+from xpnet.registry import ACTIVATIONS, OPTIMIZERS, SCHEDULES
 
 pytestmark = pytest.mark.cuda
 
@@ -89,10 +89,10 @@ class Case:
         return -(-(N - self.held) // batch)
 
 
-PLAIN = Case()
+PLAIN, SMOOTHED = Case(), SoftmaxCrossEntropy(smoothing=0.1)
 EVERYTHING = Case(
     model={"dropout": 0.3, "activation": ["sigmoid", "tanh"]},
-    fit={"clip_norm": 0.1, "sample_weight": WEIGHTS, "label_smoothing": 0.1, "optimizer": "adamw"},
+    fit={"clip_norm": 0.1, "sample_weight": WEIGHTS, "loss": SMOOTHED, "optimizer": "adamw"},
 )
 CASES = {
     "plain": PLAIN,
@@ -104,7 +104,7 @@ CASES = {
     "dropout": Case(model={"dropout": 0.3}),
     "clipped": Case(fit={"clip_norm": 0.1}),
     "weighted": Case(fit={"sample_weight": WEIGHTS}),
-    "smoothed": Case(fit={"label_smoothing": 0.1}),
+    "smoothed": Case(fit={"loss": SMOOTHED}),
     "distributions": Case(np.eye(CLASSES)[LABELS]),
     "yes-or-no": Case(LABELS % 2, 1, {"output": "sigmoid"}),
     "several-yes-or-no": Case(VALUES > 0, 3, {"output": "sigmoid"}),
@@ -209,7 +209,7 @@ def test_a_model_made_on_numpy_computes_on_cupy_in_kind(cupy: Any, case: Case) -
         assert type(a) is cupy.ndarray
         assert difference(a, b) < 1e-5
     assert type(model.theta) is np.ndarray
-    loss = construct("loss", case.fit["loss"], LOSSES) if "loss" in case.fit else None
+    loss = case.fit.get("loss")
     ours, numpy = (evaluate(model, samples, case.y, loss) for samples in (x, IMAGES))
     assert ours.loss == pytest.approx(numpy.loss, rel=1e-5)
     assert ours.metrics == pytest.approx(numpy.metrics, rel=1e-4)
@@ -695,9 +695,9 @@ except DeviceFailedError as error:
 def test_many_samples_go_through_in_blocks(cupy: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     model, x = EVERYTHING.untrained("float64"), cupy.asarray(IMAGES)
     whole = model(x)
-    monkeypatch.setattr("xpnet.model.MOST_AT_ONCE", 7 * WIDTH)
+    monkeypatch.setattr("xpnet.prediction.MOST_AT_ONCE", 7 * WIDTH)
     assert difference(model(x), whole) < 1e-14
-    monkeypatch.setattr("xpnet.model.MOST_AT_ONCE", 1)
+    monkeypatch.setattr("xpnet.prediction.MOST_AT_ONCE", 1)
     assert difference(model(x[:20]), whole[:20]) < 1e-14
 
 
@@ -724,7 +724,7 @@ except DeviceFailedError as error:
 FORK = """
 import os, sys
 import cupy
-from xpnet.device import Device, select
+from xpnet.device import Device, select_device
 from xpnet.device.probing import probe
 import xpnet
 x = cupy.zeros((10, 3))
@@ -750,7 +750,7 @@ print("parent", probe(0))
         "model.save('model.safetensors')",
         "xpnet.fit(xpnet.mlp(3, 2), [[1, 2, 3], [3, 2, 1]], x[:2, 0])",
         "xpnet.evaluate(model, x, [0, 1] * 5)",
-        "select('cuda', strict=True)",
+        "select_device('cuda', strict=True)",
         "xpnet.mlp(3, 2)(x)",
         "xpnet.fit(xpnet.mlp(3, 2), x, [0, 1] * 5)",
         "Device('cuda').put(__import__('numpy').zeros(3))",
@@ -858,8 +858,11 @@ def test_without_the_fast_paths_there_is_the_plain_one(cupy: Any, tmp_path: Path
     assert "cuda:0" in done.stdout
     data = load_data("mnist")
     model = mlp(784, 128, 10, input_shape=(28, 28))
-    options = {"limit": 512, "validation": 100, "epochs": 1}
-    ours = fit(model, cupy.asarray(data.x_train), data.y_train, **options)
+    rows, held = split(len(data.x_train), 100, 0)
+    samples, validation_data = (
+        (cupy.asarray(data.x_train[chosen]), data.y_train[chosen]) for chosen in (rows[:512], held)
+    )
+    ours = fit(model, *samples, validation_data=validation_data, epochs=1)
     assert history(tmp_path / "run")["loss"] == pytest.approx(ours.history[0].loss, rel=1e-5)
 
 
@@ -961,7 +964,7 @@ def test_memory_is_the_images_and_little_else(cupy: Any, tmp_path: Path) -> None
     code = """
 import cupy, sys
 from xpnet import cli
-options = ["--limit", "1024", "--epochs", "2", "--optimizer", "adam"]
+options = ["--batch-size", "1024", "--epochs", "2", "--optimizer", "adam"]
 status = cli.run(["train", "--device", "cuda", "--output", "run", "-q", *options])
 print(status, cupy.get_default_memory_pool().total_bytes())
 """

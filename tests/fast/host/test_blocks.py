@@ -21,7 +21,7 @@ Y = RNG.integers(0, 3, size=50)
 def test_long_vectors_are_worked_on_block_by_block(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(blocks, "BLOCK", 16)
     model = xpnet.mlp(5, 16, 3, dtype="float64")
-    for optimizer in (Adam(0.01, 0.1), Lion(0.01, 0.1), "nesterov"):
+    for optimizer in (Adam(0.01, weight_decay=0.1), Lion(0.01, weight_decay=0.1), "nesterov"):
         fast, plain = both(model, X, Y, optimizer=optimizer)
         assert_same(fast, plain, 1e-11)
     prepared = next(iter(fused(xpnet.mlp(5, 16, 3), "adam")._prepared.values()))

@@ -77,7 +77,7 @@ def test_every_optimizer_is_the_same(optimizer: str, average: str | None) -> Non
 @pytest.mark.parametrize("decoupled", [False, True])
 def test_decay_of_weights_alone_is_the_same_in_both_kinds(decoupled: bool) -> None:
     model = xpnet.mlp(5, 7, 3, dtype="float64")
-    optimizer = Adam(0.01, 0.1, decoupled=decoupled)
+    optimizer = Adam(0.01, weight_decay=0.1, decoupled=decoupled)
     assert_same(*both(model, X, Y, optimizer=optimizer), 1e-11)
 
 

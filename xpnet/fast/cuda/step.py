@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from xpnet.arrays import Array
+from xpnet.errors import UsageError
 from xpnet.fast.cuda.cublas import Cublas, CublasError, CupyProducts
 from xpnet.fast.cuda.indices import c_strides
 from xpnet.fast.cuda.program import Program, compiled
@@ -152,6 +153,8 @@ class CudaStep(InPlaceStep):
         try:
             return Prepared(self._program(arguments), {})
         except self._cupy.cuda.memory.OutOfMemoryError:
+            raise
+        except UsageError:  # of the step itself
             raise
         except Exception as error:  # a fault of the step itself will show when it is called
             if not self._quiet:

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from xpnet.arrays import HostArray
+from xpnet.errors import UsageError
 from xpnet.fast.host.draws import Draws
 from xpnet.fast.host.memory import aligned
 from xpnet.fast.host.plan import Plan
@@ -96,6 +97,8 @@ class HostStep(InPlaceStep):
             plan = Plan([*read, *drawn], results, self._memory)
             self._memory = plan.memory
             draws = [(Draws(node), place) for node, place in drawn]
+        except UsageError:  # of the step itself
+            raise
         except Exception as error:  # a fault of the step itself will show when it is called
             warn_of_the_plain_path(error)
             return None
