@@ -1,5 +1,7 @@
 """Evaluation by hand and by scikit-learn, for each kind of output."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from helpers import Library, difference, needed
@@ -7,9 +9,9 @@ from helpers import Library, difference, needed
 import xpnet
 from xpnet.arrays import to_numpy
 from xpnet.data.dataset import BLOCK, Dataset
-from xpnet.fitting.evaluation import evaluate, in_order, logits_of
+from xpnet.fitting.evaluation import default_loss, evaluate, in_order, logits_of
 from xpnet.fitting.scaling import standardize
-from xpnet.losses import AbsoluteError, Hinge, SquaredError
+from xpnet.losses import AbsoluteError, Hinge, Pinball, SoftmaxCrossEntropy, SquaredError
 from xpnet.metrics import calibration_error
 
 RNG = np.random.default_rng(0)
@@ -182,3 +184,29 @@ def test_nothing_is_gathered_where_all_rows_are_meant() -> None:
     for _, t, w in in_order(data):
         assert np.shares_memory(t, data.t)
         assert np.shares_memory(w, data.w)
+
+
+def test_classes_are_evaluated_by_cross_entropy_and_numbers_by_the_loss_of_training() -> None:
+    classes = xpnet.mlp(2, 2)
+    assert default_loss(replace(classes, loss=Hinge())) == SoftmaxCrossEntropy()
+    assert default_loss(replace(classes, loss=SoftmaxCrossEntropy(0.2))) == SoftmaxCrossEntropy()
+    numbers = xpnet.mlp(2, 2, output="identity")
+    quantiles = Pinball((0.1, 0.9))
+    assert default_loss(replace(numbers, loss=quantiles)) == quantiles
+    assert default_loss(numbers) == SquaredError()
+
+
+@pytest.mark.parametrize("wrong", [X, "model.safetensors", xpnet.Model])
+def test_something_else_than_a_model_is_refused(wrong: object) -> None:
+    with pytest.raises(xpnet.UsageError, match="model must be a Model, as in evaluate"):
+        evaluate(wrong, X, X)
+
+
+def test_a_result_in_the_place_of_a_model_is_pointed_to_its_model() -> None:
+    result = xpnet.Result(xpnet.mlp(4, 2))
+    with pytest.raises(xpnet.UsageError, match=r"got <Result: 0 ep.*; use result\.model"):
+        evaluate(result, X, X)
+    with pytest.raises(xpnet.UsageError, match=r"; use result\.model"):
+        xpnet.fit(result, X, X)
+    with pytest.raises(xpnet.UsageError, match=r"use result\.model and result\.history"):
+        _, _ = result

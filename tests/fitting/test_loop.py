@@ -13,10 +13,11 @@ from xpnet.data.dataset import split
 from xpnet.errors import DeviceFailedError
 from xpnet.fast.host.step import HostStep
 from xpnet.fitting.evaluation import evaluate
+from xpnet.fitting.loop import last_improvement
 from xpnet.fitting.results import Epoch
 from xpnet.fitting.training import fit
 from xpnet.model import Model
-from xpnet.schedules import ReduceOnPlateau
+from xpnet.schedules import ReduceOnPlateau, Warmup
 
 X, Y = blobs()
 
@@ -85,7 +86,7 @@ def test_a_loss_that_diverges_stops_with_the_last_good_model() -> None:
     ) as e:
         fit(
             model(), X, Y, epochs=9, optimizer="sgd", learning_rate=0.01,
-            schedule=lambda s: 1.0 if s < 2 / 9 else float("inf"),
+            schedule=lambda s: 1.0 if s < 2 / 9 else 1e300,
         )  # fmt: skip
     assert "Try a smaller learning rate" in str(e.value)
     assert len(e.value.result.history) == 2
@@ -95,7 +96,7 @@ def test_a_loss_that_diverges_stops_with_the_last_good_model() -> None:
 
 def test_a_loss_that_diverges_at_once_leaves_no_model() -> None:
     with pytest.raises(xpnet.DivergedError, match="in epoch 1; no epoch was good") as e:
-        fit(model(), X, Y, optimizer="sgd", schedule=lambda s: float("inf"))
+        fit(model(), X, Y, optimizer="sgd", schedule=lambda s: 1e300)
     assert e.value.result.best_epoch == 0
 
 
@@ -107,7 +108,7 @@ def test_a_loss_that_is_infinite_in_validation_alone_is_told() -> None:
         fit(start, x, X, validation=0.25)
 
 
-@pytest.mark.parametrize("rate", [float("inf"), 1e200])
+@pytest.mark.parametrize("rate", [1e300, 1e200])
 def test_a_last_step_that_spoils_the_model_is_seen(rate: float) -> None:
     """Its loss was finite still, for it comes from before the step; nothing is validated."""
     with pytest.raises(xpnet.DivergedError, match="in epoch 2; the model of epoch 1 is kept") as e:
@@ -147,17 +148,15 @@ def test_a_callback_may_end_it() -> None:
 def test_a_plateau_lowers_the_rate_between_epochs() -> None:
     """A rate so small that nothing gets better: each second epoch a tenth of it."""
     schedule = ReduceOnPlateau(0.1, 2)
-    result = fit(
-        model(), X, Y, epochs=7, optimizer="sgd", learning_rate=1e-12, schedule=schedule, warmup=0.0
-    )
+    result = fit(model(), X, Y, epochs=7, optimizer="sgd", learning_rate=1e-12, schedule=schedule)
     rates = [epoch.learning_rate / 1e-12 for epoch in result.history]
     assert rates == pytest.approx([1, 1, 1, 0.1, 0.1, 0.01, 0.01])
 
 
 def test_a_plateau_is_seen_behind_a_warm_up() -> None:
     result = fit(
-        model(), X, Y, epochs=4, optimizer="sgd", learning_rate=1e-12, warmup=0.25,
-        schedule=ReduceOnPlateau(0.1, 2), batch_size=1000,
+        model(), X, Y, epochs=4, optimizer="sgd", learning_rate=1e-12,
+        schedule=Warmup(ReduceOnPlateau(0.1, 2), 0.25), batch_size=1000,
     )  # fmt: skip
     rates = [epoch.learning_rate / 1e-12 for epoch in result.history]
     assert rates[1:] == pytest.approx([1, 1, 0.1])
@@ -182,7 +181,7 @@ def test_infinite_weights_behind_a_relu_are_seen() -> None:
 
 
 def test_patience_does_not_wait_on_ties() -> None:
-    tiny = xpnet.SGD(1e-300)
+    tiny = xpnet.SGD(1e-30)
     result = fit(model(), X, Y, epochs=50, patience=2, optimizer=tiny)
     assert (result.best_epoch, len(result.history)) == (1, 3)
 
@@ -254,3 +253,47 @@ def test_of_two_best_models_one_is_in_memory_on_the_host(fast: bool) -> None:
             on_epoch=lambda row, so_far: seen.append(weakref.ref(so_far.model)),
         )  # fmt: skip
     assert taken == ([[], [True], [True, True]] if fast else [])
+
+
+@pytest.mark.parametrize("answer", [True, np.True_])
+def test_true_of_python_or_numpy_ends_the_training(answer: object) -> None:
+    assert len(fit(model(), X, Y, epochs=3, on_epoch=lambda epoch, so_far: answer).history) == 1
+
+
+@pytest.mark.parametrize("answer", [1, "go on", 0.5, None, [True], object(), np.False_])
+def test_only_true_ends_the_training(answer: object) -> None:
+    assert len(fit(model(), X, Y, epochs=3, on_epoch=lambda epoch, so_far: answer).history) == 3
+
+
+@pytest.mark.parametrize(
+    ("min_delta", "last"),
+    [(0.0, 6), (0.05, 5), (0.15, 5), (0.5, 1)],
+)
+def test_an_improvement_is_by_more_than_min_delta(min_delta: float, last: int) -> None:
+    """Accuracies compared with the last improvement, not with the last epoch."""
+    accuracies = [0.5, 0.6, 0.625, 0.625, 0.7, 0.71]
+    history = [Epoch(i + 1, 1.0, 1 - a, a, 0.1, 1.0) for i, a in enumerate(accuracies)]
+    assert last_improvement(history, min_delta) == last
+
+
+def test_without_min_delta_a_lower_loss_of_equal_accuracy_is_an_improvement() -> None:
+    history = [Epoch(i + 1, 1.0, loss, 0.5, 0.1, 1.0) for i, loss in enumerate([1.0, 0.9, 0.95])]
+    assert last_improvement(history, 0.0) == 2
+    assert last_improvement(history, 1e-9) == 1
+
+
+def test_an_improvement_of_numbers_is_in_their_loss() -> None:
+    losses = [1.0, 0.8, 0.75, 0.65]
+    history = [Epoch(i + 1, 1.0, loss, None, 0.1, 1.0) for i, loss in enumerate(losses)]
+    assert last_improvement(history, 0.1) == 4
+    assert last_improvement(history, 0.3) == 4
+    assert last_improvement(history[:3], 0.1) == 2
+    assert last_improvement([], 0.1) == 0
+
+
+def test_patience_counts_epochs_without_such_an_improvement() -> None:
+    result = fit(model(), X, Y, epochs=50, patience=2, min_delta=2.0)
+    assert len(result.history) == 3
+    assert result.best_epoch == max(
+        result.history, key=lambda e: (e.validation_accuracy, -e.validation_loss, -e.epoch)
+    ).epoch  # fmt: skip

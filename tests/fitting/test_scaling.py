@@ -5,7 +5,7 @@ import pytest
 from helpers import Library, difference
 
 import xpnet
-from xpnet.arrays import to_numpy
+from xpnet.arrays import float_name, to_numpy
 from xpnet.data.dataset import Dataset
 from xpnet.errors import DataError
 from xpnet.fitting.scaling import in_standard_units, prepare, rescale, start_at_mean
@@ -93,3 +93,29 @@ def test_targets_too_large_for_the_type_are_refused() -> None:
     small = xpnet.mlp(3, 1, output="identity")
     with pytest.raises(DataError, match="y has numbers that float32 cannot hold"):
         prepare(small, X, np.full(50, 1e39))
+
+
+def test_large_samples_that_are_not_scaled_are_warned_of() -> None:
+    x = np.abs(X) + 250
+    layers = [xpnet.Dense(3, 4), xpnet.ReLU(), xpnet.Dense(4, 2)]
+    bare = xpnet.Model.from_layers(3, layers)
+    with pytest.warns(
+        UserWarning, match=r"numbers up to 25\d.*; put Standardize\(3\) in"
+    ) as caught:
+        xpnet.fit(bare, x, ROWS.repeat(2)[:50] % 2, epochs=1)
+    assert caught[0].filename == __file__
+    xpnet.fit(bare, x / 10, ROWS.repeat(2)[:50] % 2, epochs=1)
+    scaled = xpnet.Model.from_layers(3, [xpnet.Standardize(3), *layers])
+    xpnet.fit(scaled, x, ROWS.repeat(2)[:50] % 2, epochs=1)
+
+
+def test_a_model_that_does_not_scale_computes_in_its_own_type(xp: Library) -> None:
+    """Samples of another type are converted first: nothing becomes float64, or is refused."""
+    layers = [xpnet.Dense(3, 4), xpnet.Tanh(), xpnet.Dense(4, 2)]
+    bare = xpnet.Model.from_layers(3, layers, output="identity")
+    for dtype in ("uint8", "int32", xp.dtype):
+        x = xp.array(np.asarray([[1, 2, 3], [4, 5, 6]]), dtype)
+        assert float_name(bare(x)) == "float32"
+        assert difference(bare(x), bare(np.asarray([[1, 2, 3], [4, 5, 6.0]]))) < 1e-6
+        result = xpnet.fit(bare, x, [[0.0, 1.0], [1.0, 0.0]], validation=0, epochs=1)
+        assert float_name(result.model.theta) == "float32"

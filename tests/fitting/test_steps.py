@@ -14,7 +14,7 @@ X, Y = blobs()
 
 def test_every_sample_is_seen_once_an_epoch() -> None:
     """With a step size of nearly 0 the mean of the batches' losses is the loss of all."""
-    tiny = xpnet.SGD(learning_rate=1e-300)
+    tiny = xpnet.SGD(learning_rate=1e-30)
     for batch_size in (1, 7, 64, 200, 1000):
         result = fit(model(), X, Y, epochs=1, batch_size=batch_size, validation=0.0, optimizer=tiny)
         loss = evaluate(result.model, X, Y).loss
@@ -38,7 +38,7 @@ def test_accumulated_batches_are_one_of_their_size(dropout: float) -> None:
 
 def test_each_accumulated_batch_moves_the_running_statistics() -> None:
     """With a step size of nearly 0 it is all the same how many batches make a step."""
-    start, tiny = model(normalization="batch"), xpnet.SGD(1e-300)
+    start, tiny = model(normalization="batch"), xpnet.SGD(1e-30)
     single, several = (
         fit(start, X, Y, batch_size=50, accumulate=a, optimizer=tiny, **OPTIONS) for a in (1, 4)
     )

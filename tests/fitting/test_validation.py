@@ -10,12 +10,16 @@ import xpnet
 from xpnet.data.dataset import split
 from xpnet.fitting.evaluation import evaluate
 from xpnet.fitting.training import fit
+from xpnet.losses import Loss
 
 X, Y = blobs()
 
 
-def test_label_smoothing_is_in_training_and_not_in_validation() -> None:
-    result = fit(model(), X, Y, epochs=40, label_smoothing=0.2, batch_size=16)
+@pytest.mark.parametrize(
+    "loss", ["softmax-cross-entropy:0.2", xpnet.SoftmaxCrossEntropy(smoothing=0.2)]
+)
+def test_label_smoothing_is_in_training_and_not_in_validation(loss: str | Loss) -> None:
+    result = fit(model(), X, Y, epochs=40, loss=loss, batch_size=16)
     floor = -(1 - 0.2 * 2 / 3) * log(1 - 0.2 * 2 / 3) - 0.4 / 3 * log(0.2 / 3)
     assert result.history[-1].loss > floor
     assert result.history[-1].validation_loss < floor

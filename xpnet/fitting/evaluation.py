@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from xpnet.arrays import Array, Arrays, HostArray, namespace, on_device_of, to_numpy
+from xpnet.checks import Hinting, checked, choose
 from xpnet.data.dataset import BLOCK, Dataset
 from xpnet.fitting.scaling import prepare
 from xpnet.losses import Loss, Pinball, loss_for
@@ -20,12 +21,20 @@ from xpnet.metrics import (
     unchecked_calibration_error,
     unchecked_precision_recall_f1,
 )
-from xpnet.model import Model, infer_on_numpy, predicted_columns
+from xpnet.model import Model
 from xpnet.network import Network
+from xpnet.prediction import infer_on_numpy, predicted_columns
+
+
+class Metrics(dict[str, float]):
+    """Numbers by name; a name that is not there is answered by those that are."""
+
+    def __missing__(self, name: str) -> float:
+        return self[choose("metric", name, self)]
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class Evaluation(Hinting):
     """How good a model is on some samples.
 
     Attributes
@@ -52,8 +61,9 @@ class Evaluation:
     metrics: Mapping[str, float]
 
 
+@checked
 def evaluate(model: Model, x: Any, y: Any, loss: str | Loss | None = None) -> Evaluation:
-    """How good the model is on some samples, where x lies.
+    """Evaluate a model on samples, on the device that holds x.
 
     Parameters
     ----------
@@ -61,15 +71,16 @@ def evaluate(model: Model, x: Any, y: Any, loss: str | Loss | None = None) -> Ev
     x, y : arrays or lists
         As for `fit`.
     loss : str or Loss, optional
-        By name or an instance, as for `fit`; by default the one in `losses.OUTPUTS`:
-        cross-entropy in nats, squared error in the targets' units, or that of counts.
+        By name or an instance, as for `fit`.  By default that of `default_loss`: cross-entropy in
+        nats for classes; for a regression the loss that the model was trained with, in the units of
+        the targets.
 
     Raises
     ------
     UsageError, DataError
         x or y isn't what it should be, or the loss is for other outputs.
     """
-    loss = loss_for(model.output, loss)
+    loss = default_loss(model) if loss is None else loss_for(model.output, loss)
     data, model = prepare(model, x, y, loss)
     n = data.x.shape[0]
     with on_device_of(data.x):
@@ -84,11 +95,20 @@ def evaluate(model: Model, x: Any, y: Any, loss: str | Loss | None = None) -> Ev
         numbers = xp.stack([xp.asarray(total), *rest])
         # Here, once, the device is waited for.
         total, *rest = to_numpy(numbers).tolist()
-    values = dict(zip(measured, rest[len(hits) :], strict=True))
+    values = Metrics(zip(measured, rest[len(hits) :], strict=True))
     if not hits:
         return Evaluation(n, total / n, None, None, values)
     hit = min(round(rest[0]), n)  # above 2^24 samples float32 may have rounded up
     return Evaluation(n, total / n, hit / n, interval(hit, n), values)
+
+
+def default_loss(model: Model) -> Loss:
+    """Return the loss that a model is evaluated with, if no other is named.
+
+    Classes are evaluated with the cross-entropy of their output, so that models that were trained
+    with different losses can be compared; a regression with the loss that it was trained with.
+    """
+    return loss_for(model.output, None if model.labels or model.loss is None else model.loss)
 
 
 def _measure(model: Model, loss: Loss, z: Array, t: Array) -> dict[str, Array]:

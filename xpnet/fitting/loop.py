@@ -6,19 +6,22 @@ layers that draw go up before the first, and the sums of loss and hits come down
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from math import isfinite
 from time import perf_counter
+
+import numpy as np
 
 from xpnet.arrays import namespace, to_numpy
 from xpnet.device.gpu_errors import failures
 from xpnet.errors import DeviceFailedError, DivergedError
 from xpnet.fitting.plan import TrainingPlan
-from xpnet.fitting.results import Epoch, Result
+from xpnet.fitting.results import Epoch, History, Result
 from xpnet.fitting.state import Progress
 from xpnet.fitting.steps import run_steps, training_step, upload
 from xpnet.fitting.validation import validation
+from xpnet.model import Model
 
 OnStep = Callable[[int], None]
 OnEpoch = Callable[[Epoch, Result], bool | None]
@@ -41,29 +44,56 @@ class Training:
         self.plan, self.progress = plan, progress
         self.first = progress.steps
         self.step, self.validate = training_step(plan), validation(plan)
-        self.best, self.history, self.best_epoch = before.model, before.history, before.best_epoch
+        self.history, self.best_epoch = before.history, before.best_epoch
+        self.best: Model | None = before.model  # None while it is exchanged
+        self.between_epochs = True
         self.best_score = (WORST, WORST)
         if self.best_epoch:
             self.best_score = score(self.history[self.best_epoch - 1])
 
-    def run(self, patience: int | None, on_step: OnStep | None, on_epoch: OnEpoch | None) -> Result:
-        """Run the epochs to the end, or until a callback or patience ends them."""
-        for _ in range(self.plan.epochs):
-            epoch = self.run_epoch(on_step)
-            with self.failing(f"after epoch {epoch.epoch}", self.progress):
-                self.keep_the_best(epoch)
-                ends = on_epoch is not None and on_epoch(epoch, self.snapshot())
-            if ends or (patience is not None and epoch.epoch - self.best_epoch >= patience):
-                break
-        return self.result(self.progress)
+    def run(
+        self,
+        patience: int | None,
+        min_delta: float,
+        on_step: OnStep | None,
+        on_epoch: OnEpoch | None,
+    ) -> Result:
+        """Run the epochs to the end, or until a callback or patience ends them.
+
+        Every error, and KeyboardInterrupt, carries the result so far as its attribute `result`.
+        """
+        try:
+            for _ in range(self.plan.epochs):
+                epoch = self.run_epoch(on_step)
+                with self.failing(f"after epoch {epoch.epoch}"):
+                    self.keep_the_best(epoch)
+                    ends = on_epoch is not None and _is_true(on_epoch(epoch, self.snapshot()))
+                if ends or (patience and self.waited(min_delta) >= patience):
+                    break
+            return self.result(self.progress)
+        except BaseException as error:
+            if getattr(error, "result", None) is None:
+                result = self.result_so_far()
+                with suppress(AttributeError, TypeError):  # an exception that takes no attribute
+                    error.result = result  # type: ignore[attr-defined]
+                    error.add_note(
+                        f"The result of {len(result.history)} epochs is the attribute result of "
+                        "this error."
+                    )
+            raise
+
+    def waited(self, min_delta: float) -> int:
+        """Return the number of epochs since the last improvement."""
+        return self.progress.epochs - last_improvement(self.history, min_delta)
 
     def run_epoch(self, on_step: OnStep | None) -> Epoch:
         """Train on every sample once, and validate."""
         start, plan, progress = perf_counter(), self.plan, self.progress
+        self.between_epochs = False
         factors = plan.factors(progress.steps - self.first, self.history)
         steps = f"{progress.steps + 1} to {progress.steps + plan.steps_per_epoch}"
         where = f"in epoch {progress.epochs + 1}, steps {steps}"
-        with self.failing(where, None if self.step.in_place else progress):
+        with self.failing(where):
             tables = upload(plan, progress, factors, self.first)
             progress = run_steps(plan, self.step, progress, tables, on_step)
             state = progress.state
@@ -75,7 +105,8 @@ class Training:
         epoch = self.summary(progress.epochs, numbers, factors[-1], perf_counter() - start)
         if not all(isfinite(number) for number in numbers):
             raise DivergedError(self.diverged(epoch), self.result(None))
-        self.progress, self.history = progress, (*self.history, epoch)
+        self.progress, self.history = progress, History((*self.history, epoch))
+        self.between_epochs = True
         return epoch
 
     def summary(self, number: int, sums: Sequence[float], factor: float, seconds: float) -> Epoch:
@@ -86,19 +117,22 @@ class Training:
             loss=sums[0] / n,
             validation_loss=sums[1] / held if held else None,
             validation_accuracy=min(sums[2] / held, 1.0) if held and len(sums) > 2 else None,
-            learning_rate=self.plan.optimizer.learning_rate * factor,
+            learning_rate=self.plan.optimizer.rate * factor,
             seconds=seconds,
         )
 
     def keep_the_best(self, epoch: Epoch) -> None:
         """Keep the model of this epoch if it is better, or if there is no validation."""
         if score(epoch) > self.best_score or not len(self.plan.validation_rows):
-            if self.step.frees_first:
-                self.best = self.plan.model
-            theta, buffers = self.step.snapshot(self.progress.state.weights)
-            buffers = self.plan.all_buffers(buffers)
-            self.best = replace(self.plan.model, theta=theta, buffers=buffers)
             self.best_score, self.best_epoch = score(epoch), epoch.epoch
+            if self.step.frees_first:
+                self.best = None
+            self.best = self.latest()
+
+    def latest(self) -> Model:
+        """Return the model of the last epoch."""
+        theta, buffers = self.step.snapshot(self.progress.state.weights)
+        return replace(self.plan.model, theta=theta, buffers=self.plan.all_buffers(buffers))
 
     def snapshot(self) -> Result:
         """The result so far, which later steps do not change."""
@@ -106,17 +140,26 @@ class Training:
         return self.result(replace(self.progress, state=state))
 
     def result(self, progress: Progress | None) -> Result:
-        """The best model so far, the history, and where to go on."""
-        return Result(self.best, self.history, self.best_epoch, progress)
+        """Return the best model so far, the history, and the state to continue from."""
+        best = self.latest() if self.best is None else self.best
+        return Result(best, self.history, self.best_epoch, progress)
+
+    def result_so_far(self) -> Result:
+        """Return the result up to the last whole epoch, after an error.
+
+        In the middle of an epoch, steps in place have written over the state after the last one.
+        """
+        whole = self.between_epochs or not self.step.in_place
+        return self.result(self.progress if whole else None)
 
     @contextmanager
-    def failing(self, where: str, progress: Progress | None) -> Iterator[None]:
+    def failing(self, where: str) -> Iterator[None]:
         """Say where training stood when a GPU failed, and attach the result so far."""
         try:
             with failures("make batches smaller (--batch-size)"):
                 yield
         except DeviceFailedError as error:
-            raise DeviceFailedError(f"{where}: {error}", self.result(progress)) from error
+            raise DeviceFailedError(f"{where}: {error}", self.result_so_far()) from error
 
     def diverged(self, epoch: Epoch) -> str:
         kept = f"the model of epoch {self.best_epoch} is kept" if self.best_epoch else (
@@ -125,8 +168,29 @@ class Training:
         bad = epoch.loss if not isfinite(epoch.loss) else epoch.validation_loss or "infinite"
         return (
             f"the loss became {bad} in epoch {epoch.epoch}; {kept}. Try a smaller learning rate "
-            f"(its peak was {self.plan.optimizer.learning_rate:g})"
+            f"(its peak was {self.plan.optimizer.rate:g})"
         )
+
+
+def _is_true(answer: object) -> bool:
+    """Whether it is True, of Python or NumPy: a callback may return anything else."""
+    return answer is True or (isinstance(answer, np.bool_) and bool(answer))
+
+
+def last_improvement(history: Sequence[Epoch], min_delta: float) -> int:
+    """Return the number of the last epoch that was better than all before it, 0 if there is none.
+
+    With `min_delta`, better by more than that: in validation accuracy, or in validation loss where
+    there are no classes.
+    """
+    best, last = (WORST, WORST), 0
+    for epoch in history:
+        accuracy, loss = score(epoch)
+        classes = epoch.validation_accuracy is not None
+        gained = accuracy - best[0] if classes else loss - best[1]
+        if (gained > min_delta) if min_delta else ((accuracy, loss) > best):
+            best, last = (accuracy, loss), epoch.epoch
+    return last
 
 
 def score(epoch: Epoch) -> tuple[float, float]:

@@ -1,7 +1,9 @@
 """What training gives: `Epoch`, a row of the history, and `Result`."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from typing import Any
 
+from xpnet.checks import Hinting, choose
 from xpnet.fitting.state import Progress
 from xpnet.model import Model
 
@@ -36,22 +38,42 @@ class Epoch:
     seconds: float
 
 
-@dataclass(frozen=True)
-class Result:
-    """What `fit` gives.
+class History(tuple[Epoch, ...], Hinting):
+    """The epochs in their order; `history["loss"]` is the list of their losses."""
+
+    __slots__ = ()
+
+    def __getitem__(self, key: Any) -> Any:
+        """Return an epoch, some of them, or of all epochs the attribute of this name."""
+        if isinstance(key, str):
+            name = choose("attribute of an epoch", key, [field.name for field in fields(Epoch)])
+            return [getattr(epoch, name) for epoch in self]
+        return super().__getitem__(key)
+
+
+@dataclass(frozen=True, repr=False)
+class Result(Hinting):
+    """What `fit` returns.
 
     Attributes
     ----------
     model : Model
         The best of all epochs (`fit`), where x was; if there was none, the start with its scaling.
-    history : tuple of Epoch
+    history : History
+        An `Epoch` for each epoch; `history["loss"]` has the losses of all epochs.
     best_epoch : int
         The epoch that `model` is of; 0 if there was none.
     progress : Progress or None
-        Where it ended, for `fit(..., initial=result)`.
+        The state after the last step, for `fit(..., initial=result)`.  None after an error in the
+        middle of an epoch: then training continues from the best model, with a new state of the
+        optimizer.
     """
 
     model: Model
-    history: tuple[Epoch, ...] = ()
+    history: History = field(default_factory=History)
     best_epoch: int = 0
-    progress: Progress | None = field(default=None, repr=False)
+    progress: Progress | None = field(default=None, compare=False)
+
+    def __repr__(self) -> str:
+        epochs = f"{len(self.history)} epochs, the best is {self.best_epoch}"
+        return f"<Result: {epochs}, {self.model!r}>"

@@ -1,6 +1,8 @@
 """The scaling of a model to its training samples; before it, samples and targets are checked."""
 
+import warnings
 from dataclasses import replace
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -15,13 +17,45 @@ from xpnet.arrays import (
     to_numpy,
     without_history,
 )
-from xpnet.data.dataset import Dataset
+from xpnet.data.dataset import Dataset, as_array
 from xpnet.data.statistics import standardization
-from xpnet.data.targets import encode_targets
+from xpnet.data.targets import encode_targets, labels_in
 from xpnet.errors import DataError
 from xpnet.layers import Rescale, Standardize
 from xpnet.losses import OUTPUTS, Loss
 from xpnet.model import Model
+
+LARGE = 30.0  # standardized samples are seldom larger
+
+
+def adapted(model: Model, x: Any, y: Any) -> tuple[Model, Array]:
+    """Return the model with what `fit` finds out from the samples, and x as an array.
+
+    Samples of more than one axis are images: their shape becomes the model's `input_shape`, if that
+    is flat.  If the model's labels are the default 0, 1, 2, ... and y has others, its different
+    labels, sorted, become the model's.
+
+    Raises
+    ------
+    DataError
+        They are not as many as the model has classes.
+    """
+    x = as_array(x)
+    shape, labels = tuple(x.shape[1:]), model.labels
+    if len(model.input_shape) == 1 and len(shape) > 1 and prod(shape) == model.network.fan_in:
+        model = replace(model, input_shape=shape)
+    if not labels or model.multilabel or labels != tuple(range(len(labels))):
+        return model, x
+    found = labels_in(y)
+    if found is None or {*found} <= {*labels} or _length(y) != x.shape[0]:
+        return model, x
+    if len(found) != len(labels):
+        first = ", ".join(map(str, found[:10])) + (", ..." if len(found) > 10 else "")
+        raise DataError(
+            f"y has {len(found)} different labels ({first}) and the model {len(labels)} classes; "
+            "make a model of as many outputs, or name all classes by labels"
+        )
+    return replace(model, labels=found), x
 
 
 def prepare(model: Model, x: Any, y: Any, loss: Loss | None = None) -> tuple[Dataset, Model]:
@@ -44,11 +78,15 @@ def prepare(model: Model, x: Any, y: Any, loss: Loss | None = None) -> tuple[Dat
     x = without_history(model.flatten(x))
     n, xp = x.shape[0], namespace(x)
     require_same_device(x, y, "y")
+    if _length(y) not in (n, None) or not n:
+        raise DataError(
+            f"{n} samples in x and {_length(y)} in y; expected as many, and at least one"
+        )
     t = encode_targets(
         y, model.output, model.labels, model.network.fan_out, model.multilabel, loss.spreads
     )
-    if len(t) != n or not n:
-        raise DataError(f"{n} samples in x and {len(t)} in y; expected as many, and at least one")
+    if len(t) != n:
+        raise DataError(f"{n} samples in x and {len(t)} in y; expected as many")
     if t.dtype != np.int32 and np.max(np.abs(t)) > np.finfo(model.dtype).max:
         raise DataError(_too_large("y", model.dtype))
     if t.dtype != np.int32 and _rounded_away(t, model.dtype) and _is_identity(model, -1, Rescale):
@@ -63,10 +101,37 @@ def prepare(model: Model, x: Any, y: Any, loss: Loss | None = None) -> tuple[Dat
         return data, model.like(x)
 
 
+def _length(y: Any) -> int | None:
+    """Return the number of targets in a list or array; None for something else."""
+    shape: Any = getattr(y, "shape", None)
+    if shape is None:
+        return len(y) if hasattr(y, "__len__") else None
+    return int(shape[0]) if len(shape) else None
+
+
 def scale(model: Model, data: Dataset, rows: HostArray) -> Model:
-    """The model with all that it takes from its training samples before the first step."""
+    """Return the model with all that it takes from its training samples before the first step.
+
+    Warns
+    -----
+    UserWarning
+        The model has no `Standardize` in front, and samples are large.
+    """
+    if not model.network.standardizes:
+        _warn_of_large(data.x)
     model = rescale(standardize(model, data.x, rows), data.t, rows)
     return start_at_mean(model, data.t, rows)
+
+
+def _warn_of_large(x: Array) -> None:
+    xp = namespace(x)
+    largest = float(xp.max(xp.abs(x)))
+    if largest > LARGE:
+        warnings.warn(
+            f"x has numbers up to {largest:g} and the model does not scale them, so that it learns "
+            f"slowly; put Standardize({x.shape[1]}) in front of its layers, or scale x",
+            stacklevel=5,
+        )
 
 
 def standardize(model: Model, x: Array, rows: HostArray) -> Model:
@@ -121,7 +186,7 @@ def start_at_mean(model: Model, t: Array, rows: HostArray) -> Model:
 
 
 def in_standard_units(model: Model, data: Dataset) -> tuple[Model, Dataset]:
-    """Without a `Rescale` at its end, the model; and without its constants, the targets.
+    """Return the model without a `Rescale` at its end, and the data with targets scaled by it.
 
     Where there is none, both stay as they are.
     """

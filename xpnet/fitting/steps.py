@@ -11,7 +11,7 @@ from xpnet.arrays import Array, namespace, put
 from xpnet.data.dataset import Dataset
 from xpnet.fitting.plan import TrainingPlan
 from xpnet.fitting.state import Progress, TrainingState
-from xpnet.model import fast_paths
+from xpnet.prediction import fast_paths
 from xpnet.random import Purpose, permutation, step_keys
 from xpnet.train import gradient, train_step, update
 
@@ -57,7 +57,7 @@ def upload(plan: TrainingPlan, progress: Progress, factors: Sequence[float], fir
     first : int
         Steps that were done before this fit.
     """
-    number, x, average = progress.epochs, plan.data.x, plan.average
+    number, x = progress.epochs, plan.data.x
     order_key = step_keys(plan.seed, Purpose.PERMUTATION, 0, range(number, number + 1))[0]
     order = plan.rows[permutation(order_key, len(plan.rows))].astype(np.int32)
     steps = range(progress.steps, progress.steps + len(factors))
@@ -65,8 +65,8 @@ def upload(plan: TrainingPlan, progress: Progress, factors: Sequence[float], fir
         plan.optimizer.scalars(factor, step + 1)
         for factor, step in zip(factors, steps, strict=True)
     ]
-    if average is not None:
-        weights = [average(step + 1 - first, plan.steps, first) for step in steps]
+    if plan.average is not None:
+        weights = [plan.averaging(step + 1 - first, first) for step in steps]
         scalars = [(*row, a) for row, a in zip(scalars, weights, strict=True)]
     table = put(np.asarray(scalars, dtype=plan.model.dtype), x)
     return Tables(put(order, x), table, layer_keys(plan, steps), plan.samples_per_step)

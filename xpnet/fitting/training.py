@@ -1,6 +1,7 @@
 """`fit`: arguments checked, samples prepared, and the loop over them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -8,30 +9,32 @@ import numpy as np
 
 from xpnet.arrays import (
     HostArray,
-    device_of,
     namespace,
     on_device_of,
     put,
     require_same_device,
     to_numpy,
 )
-from xpnet.checks import at_least, check_seed, choose, construct
+from xpnet.bounds import Count, NotNegative, Positive, Seed, shown
+from xpnet.checks import checked, function_of, instance
 from xpnet.data.dataset import Dataset, split
 from xpnet.data.targets import Label, class_weights, encode_weights
-from xpnet.errors import UsageError
-from xpnet.fitting.loop import Training
-from xpnet.fitting.plan import TrainingPlan, plateau_of
+from xpnet.errors import DataError, UsageError
+from xpnet.fitting.loop import OnEpoch, OnStep, Training
+from xpnet.fitting.plan import TrainingPlan, enough_epochs, plateau_of
 from xpnet.fitting.results import Epoch, Result
-from xpnet.fitting.scaling import in_standard_units, prepare, scale
-from xpnet.fitting.state import Progress, TrainingState
-from xpnet.losses import Loss, SoftmaxCrossEntropy, loss_for
+from xpnet.fitting.resuming import begin, continued
+from xpnet.fitting.scaling import adapted, in_standard_units, prepare, scale
+from xpnet.fitting.verbose import EpochLines, Printer
+from xpnet.losses import Loss, loss_for
 from xpnet.model import Model
 from xpnet.normalization import BatchNorm
 from xpnet.optimizers import Average, Optimizer, for_steps_of
 from xpnet.registry import AVERAGES, OPTIMIZERS, SCHEDULES
-from xpnet.schedules import Schedule, Warmup
+from xpnet.schedules import Schedule
 
 
+@checked
 def fit(
     model: Model,
     x: Any,
@@ -39,208 +42,249 @@ def fit(
     *,
     sample_weight: Any = None,
     class_weight: str | Mapping[Label, float] | None = None,
-    epochs: int = 10,
-    batch_size: int = 128,
-    accumulate: int = 1,
+    epochs: Count | None = None,
+    batch_size: Count = 128,
+    accumulate: Count = 1,
     optimizer: str | Optimizer | None = None,
-    learning_rate: float | None = None,
-    weight_decay: float | None = None,
+    learning_rate: Positive | None = None,
+    weight_decay: NotNegative | None = None,
     schedule: str | Schedule = "one-cycle",
-    warmup: float = 0.0,
-    clip_norm: float | None = None,
+    clip_norm: Positive | None = None,
     average: str | Average | None = None,
     loss: str | Loss | None = None,
-    label_smoothing: float = 0.0,
-    validation: float = 1 / 6,
-    patience: int | None = None,
-    limit: int | None = None,
-    seed: int = 0,
+    validation: float | None = None,
+    validation_data: tuple[Any, Any] | None = None,
+    patience: Count | None = None,
+    min_delta: NotNegative = 0.0,
+    seed: Seed = 0,
     fast: bool = True,
     capture: bool | None = None,
     initial: Result | None = None,
+    verbose: bool | int = False,
     on_step: Callable[[int], None] | None = None,
     on_epoch: Callable[[Epoch, Result], bool | None] | None = None,
 ) -> Result:
-    """Train a model; the one passed in stays as it is.
+    """Train a model and return the trained one; the given model does not change.
 
-    Where x lies decides where it is computed: NumPy arrays and lists on the CPU, CuPy arrays on
-    their GPU, others by their library.  A scaling layer that is still the identity first gets its
-    constants from the training samples: one mean and scale for all pixels of images (samples of
-    more than one axis, or of uint8), else one for each column.  So does one for the targets of a
-    regression, which is the last layer.
+    Training runs on the device that holds `x`: NumPy arrays and lists on the CPU, CuPy arrays on
+    their GPU, other arrays by their library.  A scaling layer that is still the identity first gets
+    its constants from the training samples: one mean and scale for all pixels of images (samples of
+    more than one axis, or of uint8), else one for each column.  So does the last layer of a
+    regression, which scales the targets.
 
     Parameters
     ----------
     model : Model
-        The start.
+        The model to begin with.
     x : array or list (n, ...)
-        Samples, as they come.
+        Samples, of any numeric type and not scaled.  The shape of images, (n, rows, columns),
+        becomes the `input_shape` of a model that was made without one.
     y : array or list
-        Labels or targets (`data.targets.encode_targets`).
+        Labels or targets (`data.targets.encode_targets`).  Where the labels of the model are the
+        default 0, 1, 2, ... and y has others, as many as the model has classes, those in y, sorted,
+        become the labels of the trained model.
     sample_weight : array or list (n,), optional
-        How much each sample counts in training; scaled to a mean of one over those trained on.
+        How much each sample counts in training; scaled to a mean of one over the training samples.
     class_weight : "balanced" or mapping of label to number, optional
         How much each class counts (`data.targets.class_weights`); multiplies sample weights.
         torch's losses divide by the sum of the weights in each batch, not over all samples.
-    epochs : int, default 10
-        How often each sample is seen.
+    epochs : int, optional
+        The number of passes over the training samples; by default 10, or more to make 1,000 steps.
     batch_size : int, default 128
-        Samples per batch; an epoch's last batch may be smaller.
+        Samples per batch; the last batch of an epoch may be smaller.
     accumulate : int, default 1
-        Batches per step: their gradients are added up.  Up to rounding it is a batch of so many
-        times the size, in the memory of one; but BatchNorm sees one batch at a time.
+        Batches per step, whose gradients are added up.  Up to rounding a step is that of one batch
+        of `accumulate * batch_size` samples, in the memory of one of `batch_size`; but BatchNorm
+        uses the statistics of each batch.
     optimizer : str or Optimizer, optional
         One of `registry.OPTIMIZERS` by name, or an `Optimizer` instance; by default "nesterov" for
         classes and "adam" for numbers.
     learning_rate, weight_decay : float, optional
-        Replace the optimizer's own; that of one by name is for steps of 128 samples, and is
-        smaller for smaller ones (`optimizers.for_steps_of`).
+        Replace those of the optimizer.  A learning rate that is given nowhere is the optimizer's
+        standard one, reduced where a step has fewer than 128 samples (`optimizers.for_steps_of`).
     schedule : str or Schedule, default "one-cycle"
-        The learning rate's course, by name (`registry.SCHEDULES`) or as a function of the part
-        of the run that is over, 0 to 1, which gives the factor of the peak.
-    warmup : float, default 0.0
-        The first part of the run, in which the learning rate rises (`schedules.Warmup`).
+        The course of the learning rate: one of `registry.SCHEDULES` by name, or a function of the
+        completed part of the run, 0 to 1, that returns the factor of the peak.  `Warmup` puts a
+        rise in front.
     clip_norm : float, optional
-        Shorten longer gradients to this length.
-    average : str or callable, optional
-        Averaged weights are validated and given back (`registry.AVERAGES`): "ema" over the
-        steps, the older the less; "last" over the last part of the run.  Running statistics are
-        averaged likewise.  A function is given the number of the step in this run from 1, how
-        many there are, and how many were before, and gives a in A ← A + a (θ - A).
+        The greatest norm of the gradient: a longer gradient is shortened to it.
+    average : str or function, optional
+        Averaged weights are validated and returned (`registry.AVERAGES`): "ema" is an exponential
+        average over the steps, "last" the mean over the last part of the run.  Running statistics
+        are averaged likewise.  A function receives the number of the step in this run from 1, the
+        number of steps of the run, and the number of steps before it, and returns a in
+        A ← A + a (θ - A).
     loss : str or Loss, optional
         One of `registry.LOSSES` by name, or a `Loss` instance, that fits the model's output; by
         default the one in `losses.OUTPUTS`.
-    label_smoothing : float, default 0.0
-        For softmax with cross-entropy.
-    validation : float or int, default 1/6
-        Samples held out to choose the best epoch by: a part below 1, or a number; 0 for none.
+    validation : float or int, optional
+        Samples held out to choose the best epoch: a part below 1, or a number; 0 for none.  The
+        default is 1/6, and none is held out where `validation_data` is given.
+    validation_data : (x, y), optional
+        Samples and labels or targets to choose the best epoch by, on the device of x.
     patience : int, optional
-        Stop after this many epochs without a better one.
-    limit : int, optional
-        Train on the first so many of the training samples only.
+        Stop after this number of epochs without improvement.
+    min_delta : float, default 0.0
+        For `patience`, an epoch is an improvement if its validation accuracy is better by more than
+        this; for regression its validation loss, which is that of scaled targets (`Epoch`).
     seed : int, default 0
-        Of the split, the order of samples, and what layers draw.
+        Random seed for the split, the order of the samples, dropout and noise.
     fast : bool, default True
         Compute the steps by the fast paths (`xpnet.fast`), where there is one.  Each step is the
-        same up to rounding; what rounding does grows in a long run, by this path or any other.
+        same up to rounding, whose effect grows in a long run.
     capture : bool, optional
-        On a GPU, whether the fast path launches its steps as CUDA graphs, many together; by default
-        where they are short (`fast.cuda.step.LONG_STEP`).
+        On a GPU, whether the fast path launches many steps together as CUDA graphs; by default
+        where steps are short (`fast.cuda.step.LONG_STEP`).
     initial : Result, optional
-        Go on from where this fit ended, with its weights, optimizer state, numbers of steps and
-        epochs, history and best model; `model` has to be of its network.  The schedule, and an
-        average over the last part, run over the epochs that are added.  Scores are compared with
-        those of before: give the same data, seed, validation and loss.
-    on_step : callable, optional
-        Called with the number of steps done.
-    on_epoch : callable, optional
-        Called with the epoch's numbers and the result so far; if it gives True, training ends.
+        The result of another fit to continue from, with its weights, optimizer state, numbers of
+        steps and epochs, history and best model; `model` must have the same network.  The schedule,
+        and an average over the last part, run over the epochs that are added.  Scores are compared
+        with those of before: use the same data, seed, validation and loss.
+    verbose : bool or int, default False
+        Print the loss and the validation accuracy: on a terminal in one line that is rewritten,
+        elsewhere in a line for each epoch, or for about 20 of many.
+    on_step : function, optional
+        Called with the number of completed steps.
+    on_epoch : function, optional
+        Called with the `Epoch` and the result so far; training stops if it returns True.
 
     Returns
     -------
     Result
-        Its model is of the epoch with the best validation accuracy (the lower loss, then the
-        earlier among equals; for regression the lowest loss), or of the last epoch without
-        validation.
+        Its model is that of the epoch with the best validation accuracy (then the lower loss, then
+        the earlier epoch; for regression the lowest loss), or of the last epoch without validation.
 
     Raises
     ------
     UsageError, DataError
-        An argument isn't what it should be.
+        An argument is not what it should be.
     DivergedError
-        The loss became NaN or infinite; holds the last good result.
+        The loss became NaN or infinite.
     DeviceFailedError
-        A GPU has no memory left, or failed; holds the last good result, to go on with.  What is on
-        a GPU that failed cannot be read any more: keep what matters by `on_epoch`, as `xpnet train`
-        does.
+        A GPU has no memory left, or failed.  Arrays on a GPU that failed cannot be read any more:
+        save the model in `on_epoch`, as `xpnet train` does.
+
+    Notes
+    -----
+    Every error in the middle of training, and KeyboardInterrupt, has an attribute `result`: the
+    best model so far, and the history up to the last completed epoch, for `initial`.
     """
-    schedule, average = _choose_schedule(schedule, warmup), _choose_average(average)
-    if capture and not fast:
-        raise UsageError("capture needs the fast path: leave out fast=False (--no-fast)")
-    if clip_norm is not None and not 0 < clip_norm < float("inf"):
-        raise UsageError(f"clip_norm {clip_norm}: expected a number above 0")
-    _check_counts(
-        epochs=epochs, batch_size=batch_size, accumulate=accumulate, patience=patience, limit=limit
-    )
+    _check(fast, capture, verbose, on_step, on_epoch)
     if batch_size == 1 and any(isinstance(layer, BatchNorm) for layer in model.network.layers):
-        raise UsageError("batch normalization needs batches of 2 samples at least, not of 1")
-    check_seed(seed)
-    loss, validation_loss = _choose_losses(model.output, loss, label_smoothing)
+        raise UsageError("batch_size must be 2 or more for batch normalization, got 1")
+    schedule = instance("schedule", schedule, SCHEDULES)
+    function_of("schedule", schedule, "part of the run")
+    if average is not None:
+        average = instance("average", average, AVERAGES)
+        function_of("average", average, "step", "steps", "steps before")
+    loss = loss_for(model.output, loss)
     if initial is not None:
-        model = _continued(model, initial)
+        model = continued(model, initial)
+    model, x = adapted(model, x, y)
+    model = replace(model, loss=loss)
     data, model = prepare(model, x, y, loss)
-    rows, validation_rows = split(data.x.shape[0], validation, seed)
-    rows = rows[:limit]
+    held, rows, validation_rows = _hold_out(model, data, validation, validation_data, seed)
     if not len(validation_rows):
         _check_needs_no_validation(patience, schedule)
-    samples_per_step = min(batch_size * accumulate, len(rows))
-    optimizer = _choose_optimizer(model, optimizer, learning_rate, weight_decay, samples_per_step)
+    samples_per_step = batch_size * accumulate
+    epochs = enough_epochs(len(rows), samples_per_step) if epochs is None else epochs
+    optimizer = _choose_optimizer(
+        model, optimizer, learning_rate, weight_decay, min(samples_per_step, len(rows))
+    )
     with on_device_of(data.x), np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         data = _weigh(data, model, rows, sample_weight, class_weight)
         if initial is None or initial.progress is None:
             model = scale(model, data, rows)
-        inner, data = in_standard_units(model, data)
+        same, (inner, data) = held.t is data.t, in_standard_units(model, data)
+        held = data if same else in_standard_units(model, held)[1]
         plan = TrainingPlan(
-            model=model, network=inner.network, data=data, rows=rows,
-            validation_rows=validation_rows, loss=loss, validation_loss=validation_loss,
-            optimizer=optimizer, schedule=schedule, clip_norm=clip_norm, average=average,
-            epochs=epochs, batch_size=batch_size, accumulate=accumulate, seed=seed, fast=fast,
-            capture=capture,
+            model=model, network=inner.network, data=data, rows=rows, validation_data=held,
+            validation_rows=validation_rows, loss=loss, optimizer=optimizer, schedule=schedule,
+            clip_norm=clip_norm, average=average, epochs=epochs, batch_size=batch_size,
+            accumulate=accumulate, seed=seed, fast=fast, capture=capture,
         )  # fmt: skip
-        training = Training(plan, *_begin(plan, initial))
-        return training.run(patience, on_step, on_epoch)
+        training = Training(plan, *begin(plan, initial))
+        with _printing(training, verbose, on_step, on_epoch) as functions:
+            return training.run(patience, min_delta, *functions)
 
 
-def _check_counts(**counts: int | None) -> None:
-    for name, value in counts.items():
-        if value is not None:
-            at_least(name, value, 1)
+def _check(fast: bool, capture: bool | None, verbose: Any, on_step: Any, on_epoch: Any) -> None:
+    """Raise a UsageError where an argument is something else."""
+    if not isinstance(verbose, bool | int):
+        raise UsageError(
+            f"verbose must be True, False or a number, got {shown(verbose)}", "verbose"
+        )
+    if on_step is not None:
+        function_of("on_step", on_step, "step")
+    if on_epoch is not None:
+        function_of("on_epoch", on_epoch, "epoch", "result")
+    if capture and not fast:
+        raise UsageError("capture needs the fast path: leave out fast=False (--no-fast)")
+
+
+def _hold_out(
+    model: Model,
+    data: Dataset,
+    validation: float | None,
+    validation_data: tuple[Any, Any] | None,
+    seed: int,
+) -> tuple[Dataset, HostArray, HostArray]:
+    """Return the data to validate on, the rows to train on, and the rows to validate on."""
+    n = data.x.shape[0]
+    if validation_data is None:
+        return data, *split(n, 1 / 6 if validation is None else validation, seed)
+    if validation is not None:
+        raise UsageError("give either validation or validation_data, not both")
+    if not isinstance(validation_data, tuple | list) or len(validation_data) != 2:
+        raise UsageError(
+            f"validation_data must be a pair (x, y), got {shown(validation_data)}",
+            "validation_data",
+        )
+    try:
+        held, _ = prepare(model, *validation_data, model.loss)
+    except (UsageError, DataError) as error:
+        raise type(error)(f"validation_data: {error}") from None
+    if namespace(held.x) is not namespace(data.x):
+        raise UsageError("validation_data must be arrays of the same library as x")
+    require_same_device(data.x, held.x, "validation_data")
+    return held, np.arange(n), np.arange(held.x.shape[0])
+
+
+@contextmanager
+def _printing(
+    training: Training,
+    verbose: bool | int,
+    on_step: Callable[[int], None] | None,
+    on_epoch: Callable[[Epoch, Result], bool | None] | None,
+) -> Iterator[tuple[OnStep | None, OnEpoch | None]]:
+    """Yield the functions to call after steps and epochs; with `verbose` they print as well."""
+    if not verbose:
+        yield on_step, on_epoch
+        return
+    plan, done = training.plan, training.progress.epochs
+    unit = "images" if len(plan.model.input_shape) > 1 else "samples"
+    lines = EpochLines(done + 1, done + plan.epochs, len(plan.rows), unit)
+    printer = Printer(lines, plan.steps_per_epoch, training.progress.steps)
+
+    def after_step(step: int) -> None:
+        printer.on_step(step)
+        if on_step is not None:
+            on_step(step)
+
+    def after_epoch(epoch: Epoch, result: Result) -> bool | None:
+        printer.on_epoch(epoch)
+        return None if on_epoch is None else on_epoch(epoch, result)
+
+    try:
+        yield after_step if printer.in_place or on_step else None, after_epoch
+    finally:
+        printer.end()
 
 
 def _check_needs_no_validation(patience: int | None, schedule: Schedule) -> None:
     for name, wanted in (("patience", patience), ("schedule plateau", plateau_of(schedule))):
         if wanted is not None:
-            raise UsageError(f"{name} needs samples to validate on; expected validation above 0")
-
-
-def _begin(plan: TrainingPlan, initial: Result | None) -> tuple[Progress, Result]:
-    """Where training begins, and what there is so far."""
-    if initial is None or initial.progress is None:
-        result, theta = Result(plan.model), plan.model.theta
-        buffers = plan.model.buffers[: plan.network.buffer_size]
-        xp = namespace(theta)
-        loss = xp.zeros((), dtype=theta.dtype, device=device_of(theta))
-        state = TrainingState(loss, theta, buffers, (), plan.optimizer.init(theta))
-        progress = Progress(state, plan.optimizer)
-    else:
-        result, before = initial, initial.progress
-        if type(before.optimizer) is not type(plan.optimizer):
-            raise UsageError(
-                f"initial was trained by {before.optimizer} and now by {plan.optimizer}; expected "
-                "the same kind of optimizer"
-            )
-        state = before.state.to_library(plan.model.theta)
-        if len(state.optimizer) != len(plan.optimizer.init(state.theta)):
-            raise UsageError(f"initial has no state that {plan.optimizer} could go on with")
-        progress = replace(before, state=state, optimizer=plan.optimizer)
-    averaged = (state.theta, state.buffers)[: 2 if plan.network.refreshing else 1]
-    average = () if plan.average is None else state.average or averaged
-    return replace(progress, state=state._replace(average=average)), result
-
-
-def _continued(model: Model, initial: Result) -> Model:
-    """The model to go on with, checked."""
-    if not isinstance(initial, Result):
-        raise UsageError(f"initial is a {type(initial).__name__}; expected what fit gave, a Result")
-    if initial.model.dtype != model.dtype:
-        raise UsageError(f"initial is a fit in {initial.model.dtype} and the model {model.dtype}")
-    before, now = ((m.network, m.labels, m.output, m.multilabel) for m in (initial.model, model))
-    if before != now:
-        raise UsageError(
-            f"initial is a fit of {initial.model.network} and the model is {model.network}; "
-            "expected the same network, labels and output"
-        )
-    return initial.model
+            raise UsageError(f"{name} needs samples to validate on: validation must be above 0")
 
 
 def _weigh(
@@ -267,16 +311,6 @@ def default_optimizer(model: Model) -> str:
     return "nesterov" if model.labels else "adam"
 
 
-def _choose_schedule(schedule: str | Schedule, warmup: float) -> Schedule:
-    if isinstance(schedule, str):
-        schedule = construct("schedule", schedule, SCHEDULES)
-    return Warmup(schedule, warmup) if warmup else schedule
-
-
-def _choose_average(average: str | Average | None) -> Average | None:
-    return construct("average", average, AVERAGES) if isinstance(average, str) else average
-
-
 def _choose_optimizer(
     model: Model,
     optimizer: str | Optimizer | None,
@@ -284,27 +318,10 @@ def _choose_optimizer(
     weight_decay: float | None,
     samples_per_step: int,
 ) -> Optimizer:
-    optimizer = optimizer or default_optimizer(model)
-    if isinstance(optimizer, str):
-        optimizer = for_steps_of(
-            samples_per_step, OPTIMIZERS[choose("optimizer", optimizer, OPTIMIZERS)]()
-        )
-    if not isinstance(optimizer, Optimizer):
-        raise UsageError(f"optimizer {optimizer!r}: expected a name or an optimizer, as in Adam()")
+    name_or_instance = default_optimizer(model) if optimizer is None else optimizer
+    chosen = instance("optimizer", name_or_instance, OPTIMIZERS, Optimizer)
     if learning_rate is not None:
-        optimizer = replace(optimizer, learning_rate=float(learning_rate))
+        chosen = replace(chosen, learning_rate=learning_rate)
     if weight_decay is not None:
-        optimizer = replace(optimizer, weight_decay=float(weight_decay))
-    return optimizer
-
-
-def _choose_losses(
-    output: str, loss: str | Loss | None, label_smoothing: float
-) -> tuple[Loss, Loss]:
-    """What is minimised, and what is validated with: the same without smoothing."""
-    loss = loss_for(output, loss)
-    if not label_smoothing:
-        return loss, loss
-    if loss != SoftmaxCrossEntropy():
-        raise UsageError(f"label smoothing is for softmax-cross-entropy, and the loss is {loss}")
-    return SoftmaxCrossEntropy(label_smoothing), loss
+        chosen = replace(chosen, weight_decay=weight_decay)
+    return for_steps_of(samples_per_step, chosen)

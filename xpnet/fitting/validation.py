@@ -12,7 +12,7 @@ from xpnet.data.dataset import BLOCK, Dataset, blocks
 from xpnet.fitting.evaluation import counts_hits, logits_of, tally
 from xpnet.fitting.plan import TrainingPlan
 from xpnet.fitting.steps import Constants, Tables
-from xpnet.model import fast_paths
+from xpnet.prediction import fast_paths
 
 FEW = 32  # samples, to see whether the model gives NaN or infinity
 Sums = tuple[Array, ...]  # the sum of losses and, where there are classes, the number of hits
@@ -32,16 +32,18 @@ def validation(plan: TrainingPlan) -> Validate:
 
     Without validation samples, a few training samples show whether the model gives NaN or infinity.
     """
-    rows = plan.validation_rows if len(plan.validation_rows) else plan.rows[:FEW]
-    constants = plan.data.x, plan.data.t, None
-    fast = fast_paths() if plan.fast and not is_numpy(plan.data.x) else None
-    if fast and fast.can_fuse(constants, *plan.network.layers, plan.validation_loss):
+    data, rows = plan.validation_data, plan.validation_rows
+    if not len(rows):
+        data, rows = plan.data, plan.rows[:FEW]
+    constants = data.x, data.t, None
+    fast = fast_paths() if plan.fast and not is_numpy(data.x) else None
+    if fast and fast.can_fuse(constants, *plan.network.layers, plan.loss.measure):
         measure = partial(_measured, plan)
         unchanged = "theta", "buffers"
         step = fast.fuse(measure, constants, unchanged, capture=False, quiet=True)
         n = -(-len(rows) // BLOCK)
-        place, no_scalars = put(rows.astype(np.int32), plan.data.x), np.zeros((n, 1), np.float32)
-        tables = Tables(place, put(no_scalars, plan.data.x), None, BLOCK)
+        place, no_scalars = put(rows.astype(np.int32), data.x), np.zeros((n, 1), np.float32)
+        tables = Tables(place, put(no_scalars, data.x), None, BLOCK)
         return partial(_validate_by_steps, plan, step, tables, n)
     return partial(_validate, plan, Dataset(*constants), rows)
 
@@ -84,13 +86,13 @@ def _add_block(
 ) -> Sums:
     """Return the sums so far plus those over these rows."""
     x, t, _ = data.gather(rows)
-    more = tally(logits(x), t, None, plan.validation_loss, plan.model.multilabel)
+    more = tally(logits(x), t, None, plan.loss.measure, plan.model.multilabel)
     return tuple(a + b for a, b in zip(found, more, strict=True))
 
 
 def _zero_sums(plan: TrainingPlan, theta: Array) -> Sums:
     """Return the sums before the first block."""
     xp, device = namespace(theta), device_of(theta)
-    hits = counts_hits(plan.validation_loss, plan.data.t, plan.model.multilabel)
+    hits = counts_hits(plan.loss.measure, plan.data.t, plan.model.multilabel)
     dtypes = (theta.dtype, xp.int32) if hits else (theta.dtype,)
     return tuple(xp.zeros((), dtype=dtype, device=device) for dtype in dtypes)
