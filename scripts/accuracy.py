@@ -30,8 +30,8 @@ def main() -> None:
         model = xpnet.mlp(784, 128, 10, input_shape=(28, 28), seed=seed)
         with limited(suited(model.network, 128)):
             result = xpnet.fit(
-                model, samples.x_train, samples.y_train,
-                epochs=arguments.epochs, limit=arguments.limit, seed=seed,
+                model, samples.x_train[: arguments.limit], samples.y_train[: arguments.limit],
+                epochs=arguments.epochs, seed=seed,
             )  # fmt: skip
             seconds = perf_counter() - start
             test = xpnet.evaluate(result.model, samples.x_test, samples.y_test)

@@ -50,7 +50,7 @@ import numpy as np
 
 import xpnet
 from xpnet.data.sources import load
-from xpnet.device.selection import select
+from xpnet.device.selection import select_device
 from xpnet.errors import DeviceError
 from xpnet.tools.bench import TOGETHER, in_groups, microseconds, table, whole_graphs
 from xpnet.tools.machine_description import machine
@@ -298,7 +298,7 @@ class Xpnet:
     }
 
     def __init__(self, device: str, tf32: bool) -> None:
-        self.device, self.running = select(device, strict=True), ExitStack()
+        self.device, self.running = select_device(device, strict=True), ExitStack()
         samples = load("mnist")
         self.x, self.y = self.device.put(samples.x_train), samples.y_train
         self.about = f"xpnet {xpnet.__version__}, {self.device.why}"
@@ -314,8 +314,8 @@ class Xpnet:
 
         def train(on_step: Callable[..., None]) -> None:
             xpnet.fit(
-                model, self.x, self.y, epochs=10**9, batch_size=batch_size, validation=0,
-                limit=limit, optimizer="adam", learning_rate=RATE, schedule="constant",
+                model, self.x[:limit], self.y[:limit], epochs=10**9, batch_size=batch_size,
+                validation=0, optimizer="adam", learning_rate=RATE, schedule="constant",
                 on_step=on_step, **path,
             )  # fmt: skip
 
@@ -635,7 +635,7 @@ def arguments_of_the_command() -> argparse.Namespace:
     if arguments.logs and not Path(arguments.logs).is_dir():
         parser.error(f"--logs {arguments.logs}: there is no such folder")
     try:
-        select(arguments.device, strict=True)
+        select_device(arguments.device, strict=True)
     except DeviceError as error:
         parser.exit(2, f"gpu_bench_peers.py: {error}\n")
     if arguments.logs is None:

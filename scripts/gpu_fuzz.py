@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from xpnet.arrays import namespace
-from xpnet.device.selection import select
+from xpnet.device.selection import select_device
 from xpnet.errors import DeviceError
 from xpnet.fast.cuda.cublas import CupyProducts
 from xpnet.fast.cuda.program import Program
@@ -198,7 +198,7 @@ def main() -> None:
     if arguments.first < 0 or arguments.programs < 1:
         parser.error("expected --first of 0 or more, and --programs of 1 or more")
     try:
-        device = select("cuda", strict=True)
+        device = select_device("cuda", strict=True)
     except DeviceError as error:
         parser.exit(2, f"gpu_fuzz.py: {error}\n")
     print(device.why)

@@ -31,7 +31,7 @@ import numpy as np
 
 import xpnet
 from xpnet.arrays import to_numpy
-from xpnet.device.selection import select
+from xpnet.device.selection import select_device
 from xpnet.errors import DeviceError
 from xpnet.fast.cuda.cublas import Cublas, CublasError
 
@@ -165,7 +165,7 @@ def main() -> None:
         if name not in FAULTS:
             parser.error(f"unknown fault '{name}'; the faults are: {', '.join(FAULTS)}")
     try:
-        device = select("cuda", strict=True)
+        device = select_device("cuda", strict=True)
     except DeviceError as error:
         parser.exit(2, f"gpu_midcapture.py: {error}\n")
     if arguments.provoke:

@@ -27,7 +27,7 @@ import numpy as np
 import xpnet
 from xpnet.arrays import to_numpy
 from xpnet.data.sources import load
-from xpnet.device.selection import select
+from xpnet.device.selection import select_device
 from xpnet.errors import DeviceError, UsageError
 
 NETWORKS: dict[str, tuple[tuple[int, ...], dict[str, Any]]] = {
@@ -124,7 +124,7 @@ def main() -> None:
     if arguments.limit < 100:
         parser.error(f"--limit {arguments.limit}: expected a whole number, 100 or more")
     try:
-        device = select(arguments.device, strict=True)
+        device = select_device(arguments.device, strict=True)
     except (DeviceError, UsageError) as error:
         parser.exit(2, f"gpu_paths.py: {error}\n")
     samples = load("mnist")

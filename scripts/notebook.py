@@ -20,7 +20,7 @@ from threadpoolctl import threadpool_limits
 
 from xpnet.checks import at_least, choose
 from xpnet.data.sources import load
-from xpnet.device.selection import select
+from xpnet.device.selection import select_device
 
 
 # Outputs y (n, 10) of the logits z.
@@ -219,7 +219,7 @@ def main() -> None:
         keys = [choose("variant", key, VARIANTS) for key in given.only.split(",")]
         seeds = range(at_least("--seeds", given.seeds, 1))
         shown = [i for i in TRACE if i <= at_least("--iterations", given.iterations, 1)]
-        device, curves = select(given.device), {}
+        device, curves = select_device(given.device), {}
         if given.picture:
             draw(curves, shown, given.picture)  # what could fail fails now, not after the training
     except (ImportError, ValueError, OSError) as error:

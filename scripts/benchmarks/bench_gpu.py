@@ -37,7 +37,7 @@ from benchmark import Steps, Times, machine, microseconds, numbers, step_by_step
 
 import xpnet
 from xpnet.data.sources import load
-from xpnet.device.selection import select
+from xpnet.device.selection import select_device
 from xpnet.tools.bench import in_groups, whole_graphs
 
 NETWORKS = {"784-128-10": (128,), "784-2500-2000-1500-1000-500-10": (2500, 2000, 1500, 1000, 500)}
@@ -60,12 +60,14 @@ COUNTED = {
 def images() -> tuple[Any, Any]:
     """The training images on the device, and their labels."""
     samples = load("mnist")
-    return select("cuda", strict=True).put(samples.x_train), samples.y_train
+    return select_device("cuda", strict=True).put(samples.x_train), samples.y_train
 
 
-def train(hidden: tuple[int, ...], path: str, **options: Any) -> xpnet.Result:
-    """Train by one of the paths."""
-    x, y = images()
+def train(
+    hidden: tuple[int, ...], path: str, limit: int | None = None, **options: Any
+) -> xpnet.Result:
+    """Train on the first `limit` images by one of the paths."""
+    x, y = (a[:limit] for a in images())
     model = xpnet.mlp(784, *hidden, 10, input_shape=(28, 28))
     plain = {"optimizer": "adam", "learning_rate": RATE, "schedule": "constant"}
     return xpnet.fit(model, x, y, **plain, **PATHS[path], **options)
@@ -267,7 +269,7 @@ def main() -> None:
         if value < 1:
             parser.error(f"{value}: expected whole numbers, 1 or more")
     try:
-        device = select("cuda", strict=True)
+        device = select_device("cuda", strict=True)
     except xpnet.DeviceError as error:
         parser.exit(2, f"bench_gpu.py: {error}\n")
     if "cudaemu" in sys.modules:

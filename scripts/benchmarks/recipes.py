@@ -64,9 +64,9 @@ def main() -> None:
             model = xpnet.mlp(784, 128, 10, input_shape=(28, 28), seed=seed)
             with threadpool_limits(1):
                 result = xpnet.fit(
-                    model, samples.x_train, samples.y_train, epochs=epochs, batch_size=batch_size,
-                    optimizer=optimizer, schedule=arguments.schedule, validation=0, seed=seed,
-                    limit=arguments.limit,
+                    model, samples.x_train[: arguments.limit], samples.y_train[: arguments.limit],
+                    epochs=epochs, batch_size=batch_size, optimizer=optimizer,
+                    schedule=arguments.schedule, validation=0, seed=seed,
                 )  # fmt: skip
             found = result.model.predict(samples.x_test)
             accuracies.append(float((found == samples.y_test).mean()))

@@ -18,7 +18,7 @@ def test_the_command_prints_a_table(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("option", "message"),
     [
-        (["--threads", "0"], "threads 0: expected a whole number"),
+        (["--threads", "0"], "--threads must be a whole number"),
         (["--optimizer", "adma"], "did you mean 'adam'"),
         (["--batch-size", "60001"], "MNIST has 60,000 training samples"),
         (["--hidden", "x"], "--hidden x: expected widths"),
@@ -48,4 +48,4 @@ def test_a_step_on_the_cpu_is_compared_with_one_on_a_gpu(
     ]
     assert lines[2].count(" 1.00 ") == 2
     with pytest.raises(xpnet.UsageError, match="MNIST has 60,000"):
-        bench.compare_devices(xpnet.select("cuda"), batch_sizes=[60_001])
+        bench.compare_devices(xpnet.select_device("cuda"), batch_sizes=[60_001])

@@ -124,7 +124,7 @@ def test_wrong_input_prints_no_traceback_in_a_process_of_its_own() -> None:
 
 
 @pytest.mark.parametrize(
-    "place", ["data.sources.load", "device.selection.select", "fitting.evaluation.evaluate"]
+    "place", ["data.sources.load", "device.selection.select_device", "fitting.evaluation.evaluate"]
 )
 def test_ctrl_c_anywhere_exits_130_in_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], place: str

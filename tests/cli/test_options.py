@@ -26,5 +26,5 @@ def test_less_than_a_thread_is_refused(
     folder: Path, capsys: pytest.CaptureFixture[str], command: str, threads: str
 ) -> None:
     code = run([*command.split(), "--threads", threads])
-    refused(capsys, code, 2, f"--threads {threads}: expected a whole number, 1 or more")
+    refused(capsys, code, 2, f"--threads must be a whole number in [1, inf), got {threads}")
     assert names(folder) == ["tiny.npz"]

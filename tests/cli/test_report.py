@@ -28,18 +28,18 @@ def test_lines_of_epochs_are_some_twenty_with_the_time_that_is_left(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Here ten seconds an epoch, of 300 samples in two seconds; and the clock stands."""
-    monkeypatch.setattr("xpnet.cli.report.perf_counter", lambda: 1000.0)
+    monkeypatch.setattr("xpnet.fitting.verbose.perf_counter", lambda: 1000.0)
     report = Report(mlp(25, 2), "some", samples=300, epochs=40, quiet=False)
     history = [Epoch(i, 1e5, None, 0.5, 0.1, 2.0) for i in range(1, 41)]
     for epoch in history:
-        report.begun = 1000.0 - 10 * epoch.epoch
+        report.lines.begun = 1000.0 - 10 * epoch.epoch
         report.epoch(epoch)
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 21
     assert lines[1] == "epoch   2/40   loss 1e+05  accuracy 50.00%  150 samples/s  380 s left"
     test = Evaluation(300, -2e5, None, None, {})
     result = Result(report.model, tuple(history), 40)
-    report.end(result, test, SquaredError(), 80.0, selection.select("cpu"), Path("runs"))
+    report.end(result, test, SquaredError(), 80.0, selection.select_device("cpu"), Path("runs"))
     told = capsys.readouterr().out
     assert "test loss      -2e+05 (squared-error)\n" in told
     assert "time           80.0 s for 40 epochs, 150 samples/s, on cpu\n" in told

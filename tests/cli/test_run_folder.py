@@ -260,7 +260,7 @@ def test_manifest_comes_back(folder: Path, source: str) -> None:
     create("run", "", manifest).write_manifest("running")
     content = json.loads((folder / "run" / "run.json").read_text(encoding="utf-8"))
     assert content == manifest | {"status": "running"}
-    assert run.read_manifest(folder / "run") == run.Run(source, "label", None)
+    assert run.read_manifest(folder / "run") == run.Run(source, "label")
 
 
 def test_the_data_of_a_folder_without_a_manifest_are_unknown(folder: Path) -> None:
@@ -279,7 +279,6 @@ def test_the_data_of_a_folder_without_a_manifest_are_unknown(folder: Path) -> No
         b'{"data": 5}',
         b'{"data": {"source": 5}}',
         b'{"data": {"source": "a", "target": 5}}',
-        b'{"data": {"source": "a"}, "loss": 5}',
     ],
     ids=repr,
 )
@@ -289,16 +288,16 @@ def test_a_damaged_manifest_is_told(folder: Path, content: bytes) -> None:
         run.read_manifest(folder)
 
 
-def test_target_and_loss_are_read(folder: Path) -> None:
+def test_the_target_is_read(folder: Path) -> None:
     data = {"source": "a.csv", "target": "price"}
-    create("run", "", {"data": data, "loss": "huber:0.5"}).write_manifest("running")
-    assert run.read_manifest(folder / "run") == run.Run("a.csv", "price", "huber:0.5")
+    create("run", "", {"data": data}).write_manifest("running")
+    assert run.read_manifest(folder / "run") == run.Run("a.csv", "price")
 
 
 def test_the_hashes_of_the_data_are_read(folder: Path) -> None:
     data = {"source": "a.csv", "sha256": {"a.csv": "12"}}
     create("run", "", {"data": data}).write_manifest("running")
-    assert run.read_manifest(folder / "run") == run.Run("a.csv", "label", None, {"a.csv": "12"})
+    assert run.read_manifest(folder / "run") == run.Run("a.csv", "label", {"a.csv": "12"})
 
 
 def test_newest_is_the_model_written_last() -> None:

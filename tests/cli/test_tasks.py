@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 
-import xpnet
 from xpnet import registry
-from xpnet.cli.tasks import OUTPUTS_OF, choose_task, infer, loss_to_test
+from xpnet.cli.tasks import OUTPUTS_OF, choose_task, infer
 from xpnet.data.sources import Samples
 from xpnet.errors import DataError, UsageError
 from xpnet.losses import (
@@ -13,7 +12,6 @@ from xpnet.losses import (
     BinaryCrossEntropy,
     Hinge,
     Huber,
-    Pinball,
     Poisson,
     SoftmaxCrossEntropy,
     SquaredError,
@@ -111,13 +109,6 @@ def test_classes_that_the_data_name_keep_their_order() -> None:
 def test_what_does_not_go_together_is_refused(data, options, error, message: str) -> None:
     with pytest.raises(error, match=message):
         choose_task(data, **options)
-
-
-def test_classes_are_tested_by_cross_entropy_and_numbers_by_their_loss() -> None:
-    classes, numbers = xpnet.mlp(2, 2), xpnet.mlp(2, 2, output="identity")
-    assert loss_to_test(classes, Hinge()) == SoftmaxCrossEntropy()
-    assert loss_to_test(numbers, Pinball((0.1, 0.9))) == Pinball((0.1, 0.9))
-    assert loss_to_test(numbers, None) == loss_to_test(numbers, Poisson()) == SquaredError()
 
 
 def test_every_loss_has_its_name_and_a_default_for_its_output() -> None:

@@ -34,6 +34,7 @@ from threadpoolctl import threadpool_limits
 from xpnet.builder import mlp
 from xpnet.cli import run
 from xpnet.data import sources
+from xpnet.data.dataset import split
 from xpnet.device import selection
 from xpnet.fitting.evaluation import evaluate
 from xpnet.fitting.training import fit
@@ -190,7 +191,7 @@ TRAIN = {
     "--hidden 99999999999999999999": (2, "99999999999999999999"),
     "--activation rleu": (2, NEAR + "'relu'"),
     "--activation relu,tahn --hidden 8,8": (2, NEAR + "'tanh'"),
-    "--activation relu,tanh": (2, "2 activations for 1 hidden"),
+    "--activation relu,tanh": (2, "--activation: got 2 for 1 hidden"),
     "--optimizer adma": (2, NEAR + "'adam'"),
     "--schedule one-cylce": (2, NEAR + "'one-cycle'"),
     "--loss softmax-cross-entrpy": (2, NEAR + "'softmax-cross-entropy'"),
@@ -198,60 +199,66 @@ TRAIN = {
     "--loss hinge:3": (2, "hinge takes no number"),
     "--loss softmax-squared-error --label-smoothing 0.1": (
         2,
-        "label smoothing is for softmax-cross-entropy",
+        "--label-smoothing 0.1 is for --loss softmax-cross-entropy, and the loss is",
     ),
     "--task clasification": (2, "did you mean 'classification'"),
     "--task multilabel": (1, "a target is 2; multilabel needs 0 or 1"),
     "--normalization btach": (2, "did you mean 'batch'"),
-    "--noise -1": (2, "noise -1.0"),
-    "--max-norm -1": (2, "max_norm -1.0"),
+    "--noise -1": (2, "--noise must be a number in [0, inf), got -1.0"),
+    "--max-norm -1": (2, "--max-norm must be a number in [0, inf), got -1.0"),
     "--initializer he": (2, "unknown initializer 'he'"),
     "--initializer zeros,zeros,zeros": (2, "3 initializers for 2 dense layers"),
-    "--activation leaky-relu:2": (2, "expected 0 < slope < 1"),
-    "--accumulate 0": (2, "accumulate 0"),
-    "--warmup 1": (2, "warmup 1.0 is outside"),
-    "--clip-norm 0": (2, "clip_norm 0.0"),
+    "--activation leaky-relu:2": (2, "slope must be a number in (0, 1), got 2.0"),
+    "--accumulate 0": (2, "--accumulate must be a whole number in [1, inf), got 0"),
+    "--warmup 1": (2, "--warmup must be a number in [0, 1), got 1.0"),
+    "--clip-norm 0": (2, "--clip-norm must be a number in (0, inf), got 0.0"),
     "--average emu": (2, "did you mean 'ema'"),
-    "--average ema:1": (2, "decay 1.0 is outside"),
+    "--average ema:1": (2, "decay must be a number in [0, 1), got 1.0"),
     "--class-weight equal": (2, "class_weight 'equal'"),
     "--schedule plateau --validation 0": (2, "schedule plateau needs samples to validate on"),
+    "--loss softmax-cross-entropy:0.2 --label-smoothing 0.1": (
+        2,
+        "--label-smoothing 0.1 is for --loss softmax-cross-entropy, and the loss is",
+    ),
     "--loss binary-cross-entropy --label-smoothing 0.1": (
         2,
-        "label smoothing is for softmax-cross-entropy",
+        "--label-smoothing 0.1 is for --loss softmax-cross-entropy, and the loss is",
     ),
     "--dtype float23": (2, NEAR + "'float32'"),
     "--device cdua": (2, NEAR + "'cuda'"),
     "--device cuda:-1": (2, "cuda:-1"),
-    "--epochs 0": (2, "epochs 0"),
-    "--epochs -3": (2, "epochs -3"),
+    "--epochs 0": (2, "--epochs must be a whole number in [1, inf), got 0"),
+    "--epochs -3": (2, "--epochs must be"),
     "--epochs ten": (2, "--epochs"),
-    "--batch-size 0": (2, "batch"),
+    "--batch-size 0": (2, "--batch-size must be a whole number in [1, inf), got 0"),
     "--batch-size -1": (2, "-1"),
-    "--limit 0": (2, "limit 0"),
-    "--limit -5": (2, "limit -5"),
-    "--patience 0": (2, "patience 0"),
+    "--limit 0": (2, "--limit must be a whole number in [1, inf), got 0"),
+    "--limit -5": (2, "--limit must be"),
+    "--patience 0": (2, "--patience must be"),
     "--patience 2 --validation 0": (2, "patience"),
-    "--seed -1": (2, "seed -1"),
-    "--seed 99999999999999999999": (2, "seed 99999999999999999999"),
-    "--dropout 1": (2, "dropout 1.0"),
-    "--dropout -0.1": (2, "dropout -0.1"),
-    "--dropout nan": (2, "dropout nan"),
-    "--label-smoothing 1": (2, "label smoothing 1.0"),
-    "--learning-rate 0": (2, "learning rate 0"),
-    "--learning-rate nan": (2, "learning rate nan"),
-    "--weight-decay -1": (2, "weight decay -1"),
-    "--validation -0.1": (2, "validation -0.1"),
-    "--validation 1.5": (2, "validation 1.5"),
-    "--validation 48": (2, "validation 48"),
-    "--validation nan": (2, "validation nan"),
-    "--validation inf": (2, "validation inf"),
-    "--validation -inf": (2, "validation -inf"),
+    "--seed -1": (2, "--seed must be"),
+    "--seed 99999999999999999999": (2, "--seed must be"),
+    "--dropout 1": (2, "--dropout must be a number in [0, 0.99999], got 1.0"),
+    "--dropout -0.1": (2, "--dropout must be"),
+    "--dropout nan": (2, "--dropout must be"),
+    "--label-smoothing 1": (2, "--label-smoothing must be a number in [0, 1), got 1.0"),
+    "--learning-rate 0": (2, "--learning-rate must be a number in (0, inf), got 0.0"),
+    "--learning-rate nan": (2, "--learning-rate must be"),
+    "--learning-rate 1e39": (2, "--learning-rate must be a number in (0, inf) that float32 holds"),
+    "--schedule warm-restarts:1000000000000": (2, "cycles must be a whole number in [1, 10000]"),
+    "--weight-decay -1": (2, "--weight-decay must be"),
+    "--validation -0.1": (2, "--validation must"),
+    "--validation 1.5": (2, "--validation must"),
+    "--validation 48": (2, "--validation must"),
+    "--validation nan": (2, "--validation must"),
+    "--validation inf": (2, "--validation must"),
+    "--validation -inf": (2, "--validation must"),
     "--epohcs 3": (2, "--epochs"),
     "extra": (2, "extra"),
     "--output full": (2, "--output full"),
     "--output notes.txt": (2, "--output notes.txt"),
     "--output notes.txt/run": (1, "notes.txt"),
-    "--output new/run --epochs 0": (2, "epochs 0"),
+    "--output new/run --epochs 0": (2, "--epochs must be"),
 }
 
 
@@ -523,6 +530,23 @@ def test_a_thousand_steps_are_of_the_samples_that_are_trained_on(folder: Path) -
     options = "--batch-size 8 --accumulate 2 --limit 30 --patience 1 --output out --quiet"
     assert train(*options.split()) == 0
     assert manifest("out")["configuration"]["epochs"] == 500
+
+
+def test_a_limit_takes_the_first_training_samples_and_validates_on_all() -> None:
+    """What lies behind the limit changes nothing but the test."""
+    for name, shift in (("limited", 0.0), ("spoilt", 1e3)):
+        x = np.random.default_rng(0).normal(size=(60, 4))
+        y = (x[:, 0] > 0).astype(int)
+        rows, held = split(60, 20, 0)
+        x[rows[15:]] += shift
+        np.savez(f"{name}.npz", x_train=x, y_train=y, x_test=x[:9], y_test=y[:9])
+        options = "--limit 15 --validation 20 --epochs 3 --quiet --output"
+        assert run(["train", "--data", f"{name}.npz", *options.split(), f"out-{name}"]) == 0
+    assert load("out-limited") == load("out-spoilt")
+    result = fit(
+        mlp(4, 128, 2), x[rows[:15]], y[rows[:15]], epochs=3, validation_data=(x[held], y[held])
+    )
+    assert load("out-limited") == result.model
 
 
 def test_train_is_fit_with_the_same_seed(folder: Path) -> None:

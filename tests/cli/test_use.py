@@ -55,6 +55,35 @@ def test_evaluate_takes_a_file_and_other_data(capsys: pytest.CaptureFixture[str]
     assert json.loads(capsys.readouterr().out)["samples"] == 60
 
 
+def test_evaluate_away_from_the_run_asks_for_data(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In place of a test on MNIST, which the model may never have seen."""
+    assert train("--epochs", "1", "-q") == 0
+    Path("away.safetensors").write_bytes(Path("runs/tiny-1/model.safetensors").read_bytes())
+    code = run(["evaluate", "away.safetensors"])
+    refused(capsys, code, 2, "away.safetensors is away from its run, whose run.json names the data")
+    assert run(["evaluate", "away.safetensors", "--data", "tiny.npz", "--device", "cpu"]) == 0
+    assert "test accuracy" in capsys.readouterr().out
+
+
+def test_evaluate_takes_loss_and_target_from_the_model(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Away from the run too: its file has both."""
+    rng = np.random.default_rng(0)
+    rows = [f"{a:.3f},{b:.3f},{a + b:.3f}" for a, b in rng.normal(size=(60, 2))]
+    Path("table.csv").write_text("\n".join(["a,b,price", *rows]) + "\n")
+    options = "--data table.csv --target price --loss pinball:0.1,0.9 --epochs 3 -q"
+    assert run(["train", *options.split()]) == 0
+    Path("away.safetensors").write_bytes(Path("runs/table-1/model.safetensors").read_bytes())
+    assert load("away.safetensors").target == ("price",)
+    for model in ("runs/table-1", "away.safetensors"):
+        assert run(["evaluate", model, "--data", "table.csv", "--json", "--device", "cpu"]) == 0
+        answer = json.loads(capsys.readouterr().out)
+        assert [*answer["metrics"]] == ["below_0_0.1", "below_1_0.9"]
+
+
 def test_evaluate_finds_the_data_of_the_run_from_any_folder(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

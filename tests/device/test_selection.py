@@ -13,7 +13,7 @@ from xpnet.arrays import to_numpy
 from xpnet.cli import run
 from xpnet.device import selection
 from xpnet.device.probing import probe
-from xpnet.device.selection import Device, inventory, parse, select
+from xpnet.device.selection import Device, inventory, parse, select_device
 from xpnet.errors import DeviceError, DeviceFallbackWarning, UsageError
 
 HOST = np.arange(24).reshape(4, 6) - 3
@@ -52,28 +52,28 @@ def test_other_names_are_refused(spec: str) -> None:
 
 def test_auto_takes_the_cpu_silently_and_knows_why(problem: tuple[str, str]) -> None:
     """A warning would be an error here."""
-    chosen = select("auto")
+    chosen = select_device("auto")
     assert chosen == Device("cpu")
     assert chosen.why.startswith("auto: ")
     assert problem[0] in chosen.why
-    assert select("auto", strict=True) == Device("cpu")
+    assert select_device("auto", strict=True) == Device("cpu")
 
 
 def test_cuda_falls_back_with_one_warning(problem: tuple[str, str]) -> None:
     with pytest.warns(DeviceFallbackWarning) as caught:
-        chosen = select("cuda")
+        chosen = select_device("cuda")
     assert len(caught) == 1
     for part in ("cuda cannot be used", *problem):
         assert part in str(caught[0].message)
     assert caught[0].filename == __file__
     assert chosen == Device("cpu")
     assert problem[0] in chosen.why
-    assert select("cuda") == Device("cpu")  # in silence: warnings are errors
+    assert select_device("cuda") == Device("cpu")  # in silence: warnings are errors
 
 
 def test_strict_is_an_error_instead(problem: tuple[str, str]) -> None:
     with pytest.raises(DeviceError) as caught:
-        select("cuda:0", strict=True)
+        select_device("cuda:0", strict=True)
     for part in ("cuda:0 cannot be used", *problem):
         assert part in str(caught.value)
     assert caught.value.exit_code == 2
@@ -100,11 +100,11 @@ def test_a_device_that_works_is_taken(
 ) -> None:
     monkeypatch.setitem(sys.modules, "cupy", stand_in(count=2))
     assert probe(1) is None
-    chosen = select("auto", strict=True)
+    chosen = select_device("auto", strict=True)
     assert chosen == Device("cuda", 0)
     assert chosen.why == "auto: Stand-in, 80 GiB"
-    assert select("cuda:1").why == "asked for: Stand-in, 81 GiB"
-    assert str(select("cuda:1")) == "cuda:1"
+    assert select_device("cuda:1").why == "asked for: Stand-in, 81 GiB"
+    assert str(select_device("cuda:1")) == "cuda:1"
     monkeypatch.setenv("CUPY_CACHE_DIR", "kernels")
     monkeypatch.setenv("CUPY_TF32", "0")
     assert [(name, lines[0], problem) for name, lines, problem in inventory()][1:] == [
@@ -128,15 +128,15 @@ def test_a_number_too_high_is_answered_with_those_there_are(
 ) -> None:
     monkeypatch.setitem(sys.modules, "cupy", stand_in(count=2))
     with pytest.warns(DeviceFallbackWarning, match="there is no cuda:2; choose one of: cuda:0, c"):
-        assert select("cuda:2") == Device("cpu")
+        assert select_device("cuda:2") == Device("cpu")
     with pytest.raises(DeviceError, match="cuda:2 cannot be used: there is no cuda:2"):
-        select("cuda:2", strict=True)
+        select_device("cuda:2", strict=True)
 
 
 def test_the_cpu_is_taken_without_a_probe(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(selection, "probe", lambda index: pytest.fail("probed"))
-    assert select("cpu") == Device("cpu")
-    assert select("cpu", strict=True).why == "asked for"
+    assert select_device("cpu") == Device("cpu")
+    assert select_device("cpu", strict=True).why == "asked for"
 
 
 def test_devices_compare_by_what_they_are() -> None:
@@ -190,7 +190,7 @@ def test_train_with_a_strict_device_exits_2_and_leaves_nothing(tmp_path: Path) -
 @pytest.mark.cuda
 def test_a_real_device_is_named_and_taken() -> None:
     assert probe(0) is None
-    chosen = select("auto")
+    chosen = select_device("auto")
     assert chosen == Device("cuda")
     assert chosen.why.endswith(" GiB")
     name, lines, problem = [*inventory()][1]
@@ -206,6 +206,6 @@ def test_a_real_device_is_named_and_taken() -> None:
 @pytest.mark.cuda
 def test_a_real_device_number_too_high_falls_back() -> None:
     with pytest.warns(DeviceFallbackWarning, match="there is no cuda:99; choose one of: cuda:0"):
-        assert select("cuda:99") == Device("cpu")
+        assert select_device("cuda:99") == Device("cpu")
     with pytest.raises(DeviceError, match="there is no cuda:99"):
-        select("cuda:99", strict=True)
+        select_device("cuda:99", strict=True)

@@ -23,9 +23,9 @@ RNG = np.random.default_rng(0)
 X = RNG.integers(0, 256, size=(300, 20)).astype(np.uint8)
 Y = RNG.integers(0, 10, size=300).astype(np.int32)
 OPTIMIZERS: dict[str, Optimizer] = {
-    "sgd": xpnet.SGD(0.01, 0.5),
-    "nesterov": xpnet.SGD(0.01, 0.5, momentum=0.9, nesterov=True),
-    "adam": xpnet.Adam(0.01, 0.5),
+    "sgd": xpnet.SGD(0.01, weight_decay=0.5),
+    "nesterov": xpnet.SGD(0.01, weight_decay=0.5, momentum=0.9, nesterov=True),
+    "adam": xpnet.Adam(0.01, weight_decay=0.5),
 }
 
 

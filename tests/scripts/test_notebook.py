@@ -11,7 +11,7 @@ from helpers import SCRIPTS, difference, needed
 
 from xpnet.activations import ReLU, Sigmoid
 from xpnet.arrays import to_numpy
-from xpnet.device.selection import Device, select
+from xpnet.device.selection import Device, select_device
 from xpnet.layers import Dense
 from xpnet.losses import BinaryCrossEntropy, Loss, SoftmaxCrossEntropy, SoftmaxSquaredError
 from xpnet.network import Network
@@ -194,7 +194,7 @@ def test_the_picture_has_the_trace_as_far_as_the_curves(
 def test_300_iterations_on_cupy_are_those_on_numpy(notebook: ModuleType, key: str) -> None:
     """In float64 to 1e-8: 300 steps carry rounding of 1e-16 on, in a softmax over exponents."""
     v, weights = notebook.VARIANTS[key], {}
-    for device in (HOST, select("cuda", strict=True)):
+    for device in (HOST, select_device("cuda", strict=True)):
         (x, labels), *_ = notebook.images(v, device, "float64")
         for w in notebook.train(v, x, labels, 0, 300, device):
             weights[str(device)] = w

@@ -26,8 +26,10 @@ SMALL = {
     "benchmarks/bench_start.py": ["--quick", "--peers", "xpnet,NumPy by hand"],
     "benchmarks/bench_predict.py": ["--quick", "--peers", "products,xpnet"],
     "benchmarks/recipes.py": ["--seeds", "2", "--epochs", "1,2", "--limit", "1000"],
+    "examples/coming_from.py": ["sklearn", "xpnet"],
     "scikit_learn.py": ["--only", "regression,multilabel", "--seeds", "2"],
 }
+WITH_SKLEARN = {"examples/coming_from.py", "scikit_learn.py"}
 
 SHARED = {"benchmarks/benchmark.py", "benchmarks/by_hand.py"}  # what some of them import
 ON_A_GPU = {
@@ -51,7 +53,7 @@ def test_every_script_has_a_small_mode() -> None:
 
 @pytest.mark.parametrize("script", SMALL)
 def test_a_script_prints_a_table_with_two_rows(script: str) -> None:
-    if script == "scikit_learn.py":
+    if script in WITH_SKLEARN:
         needed("sklearn")
     command = [sys.executable, str(SCRIPTS / script), *SMALL[script]]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
@@ -63,7 +65,7 @@ def test_a_script_prints_a_table_with_two_rows(script: str) -> None:
 
 @pytest.mark.parametrize("script", SMALL)
 def test_a_script_says_what_it_is_for(script: str) -> None:
-    if script == "scikit_learn.py":
+    if script in WITH_SKLEARN:
         needed("sklearn")
     command = [sys.executable, str(SCRIPTS / script), "--help"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
@@ -213,8 +215,8 @@ def test_the_notebook_draws_its_curves(tmp_path: Path) -> None:
     ("options", "message"),
     [
         (["--only", "b,x"], "unknown variant 'x'; expected one of these: (a, b, c1"),
-        (["--seeds", "0"], "--seeds 0: expected a whole number, 1 or more"),
-        (["--iterations", "-3"], "--iterations -3: expected"),
+        (["--seeds", "0"], "--seeds must be a whole number in [1, inf), got 0"),
+        (["--iterations", "-3"], "--iterations must be a whole number in [1, inf), got -3"),
         (["--device", "cdua"], "did you mean 'cuda'"),
         (["--picture", "gone/x.png"], "--picture gone/x.png: there is no such folder"),
     ],

@@ -13,6 +13,7 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
+from inspect import signature
 from typing import Any
 
 import click
@@ -53,7 +54,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         except Exit as ended:  # after --help and --version, which click has written
             return ended.exit_code if arguments else 2
         except XpnetError as error:
-            return _fail(str(error), error.exit_code)
+            return _fail(_by_option(error, arguments), error.exit_code)
         except click.ClickException as error:
             command = f"{arguments[0]} " if arguments[0] in program.functions else ""
             return _fail(f"{error.format_message()} (xpnet {command}--help)", error.exit_code)
@@ -68,6 +69,15 @@ def run(arguments: Sequence[str] | None = None) -> int:
                 return 1
             where = f"{error.filename}: " if error.filename else ""
             return _fail(f"{where}{error.strerror or error}", 1)
+
+
+def _by_option(error: XpnetError, arguments: Sequence[str]) -> str:
+    """Return the message of an error, in which an argument of the command is its option."""
+    message, name = str(error), getattr(error, "argument", None)
+    command = COMMANDS.get(arguments[0]) if arguments else None
+    if name and command and name in signature(command).parameters and message.startswith(name):
+        return f"--{name.replace('_', '-')}{message[len(name) :]}"
+    return message
 
 
 def _end_output() -> None:

@@ -26,14 +26,14 @@ def bench_command(
         at_least(name, value, 1)
     shape = widths(hidden)
     begin("mnist", threads)
-    from xpnet.device.selection import select
+    from xpnet.device.selection import select_device
     from xpnet.tools.bench import bench, compare_devices, table
     from xpnet.tools.machine_description import machine
     from xpnet.tools.threads import limited
 
     if device is not None and not compare:
         raise UsageError(f"--device {device} has no effect without --compare")
-    gpu = select(device or "cuda", strict=True) if compare else None
+    gpu = select_device(device or "cuda", strict=True) if compare else None
     if gpu is not None and gpu.kind == "cpu":
         raise UsageError(f"--device {device}: expected a GPU to compare the CPU with")
     with limited(threads) as taken:

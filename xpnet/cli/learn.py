@@ -69,7 +69,7 @@ def gradcheck_command(
     """
     begin()
     from xpnet.builder import mlp
-    from xpnet.device.selection import select
+    from xpnet.device.selection import select_device
     from xpnet.registry import LOSSES, REFERENCES
     from xpnet.tools.comparison_report import summary, table, verdict
     from xpnet.tools.formula_file import check_file
@@ -94,7 +94,7 @@ def gradcheck_command(
             normalization=or_none(normalization), dropout=dropout, noise=noise,
             output=what.output, seed=seed, dtype="float64",
         )  # fmt: skip
-        chosen = select(device, strict_device)
+        chosen = select_device(device, strict_device)
         title = f"{model.network}, {activation}, {loss}, {samples} samples, on {chosen}"
         found = check(model, what, samples, seed, against, chosen)
         checks = iter([(f"{title}, against {against}", found)])
@@ -153,7 +153,7 @@ def explain_command(
 
     from xpnet.cli.tasks import choose_task
     from xpnet.data.sources import load as load_data
-    from xpnet.device.selection import select
+    from xpnet.device.selection import select_device
     from xpnet.fitting.scaling import prepare, scale
     from xpnet.registry import LOSSES
     from xpnet.tools.explain import explain
@@ -174,6 +174,6 @@ def explain_command(
         whole, model = prepare(model, known.x_train, known.y_train, what)
         model = scale(model, whole, rows)
         x, y = known.x_train[:samples], known.y_train[:samples]
-    chosen = select(device, strict_device)
+    chosen = select_device(device, strict_device)
     result = explain(model.to(chosen), chosen.put(x), y, what, learning_rate, seed)
     print(json.dumps(result.json()) if as_json else result.text())

@@ -12,11 +12,9 @@ from xpnet.data.sources import Samples
 from xpnet.device.selection import Device
 from xpnet.fitting.evaluation import Evaluation
 from xpnet.fitting.results import Epoch, Result
+from xpnet.fitting.verbose import EpochLines, show_loss, status
 from xpnet.losses import Loss, name_of
 from xpnet.model import Model
-
-LINES = 20  # where epochs are short
-SECONDS_BETWEEN_LINES = 5.0
 
 
 class Report:
@@ -38,7 +36,7 @@ class Report:
         self.model, self.name, self.samples = model, name, samples
         self.epochs, self.quiet = epochs, quiet
         self.unit = "images" if len(model.input_shape) > 1 else "samples"
-        self.begun = self.printed = perf_counter()
+        self.lines = EpochLines(1, epochs, samples, self.unit)
         self.status = ""
 
     def say(self, what: str, text: str) -> None:
@@ -61,7 +59,7 @@ class Report:
     @contextmanager
     def live(self, batch_size: int) -> Iterator[Callable[[int], None] | None]:
         """Shows the progress within epochs; gives the function to call after each step."""
-        self.begun = perf_counter()
+        self.lines = EpochLines(1, self.epochs, self.samples, self.unit)
         if self.quiet or sys.stdout is None or not sys.stdout.isatty():
             yield None
             return
@@ -89,20 +87,10 @@ class Report:
             yield on_step
 
     def epoch(self, epoch: Epoch) -> None:
-        """A line within 80 columns: after the first, some twenty more, and every few seconds."""
-        left = (perf_counter() - self.begun) / epoch.epoch * (self.epochs - epoch.epoch)
-        self.status = f"loss {show_loss(epoch.loss)}"
-        if epoch.validation_accuracy is not None:
-            self.status += f"  accuracy {epoch.validation_accuracy:.2%}"
-        elif epoch.validation_loss is not None:
-            self.status += f"  validation {show_loss(epoch.validation_loss)}"
-        due = epoch.epoch in (1, self.epochs) or not epoch.epoch % -(-self.epochs // LINES)
-        if not due and perf_counter() - self.printed < SECONDS_BETWEEN_LINES:
-            return
-        self.printed = perf_counter()
-        speed = f"{self.samples / epoch.seconds:,.0f} {self.unit}/s"
-        number = f"epoch {epoch.epoch:>3}/{self.epochs}"
-        self.say(number, f"{self.status}  {speed}  {left:.0f} s left")
+        """Print the line of an epoch, within 80 columns, if it is due."""
+        self.status = status(epoch)
+        if self.lines.is_due(epoch):
+            self.say(self.lines.number(epoch.epoch), self.lines.text(epoch))
 
     def end(
         self,
@@ -122,11 +110,6 @@ class Report:
         self.say("time", f"{took}, {speed:,.0f} {self.unit}/s, on {device}")
         self.say("best epoch", f"{result.best_epoch} of {epochs}")
         self.say("files", f"{folder}: {runs.MODEL}, {runs.HISTORY}, {runs.MANIFEST}")
-
-
-def show_loss(loss: float) -> str:
-    """Four decimals; four digits of a huge one."""
-    return f"{loss:.4f}" if abs(loss) < 1e4 else f"{loss:.4g}"
 
 
 def shown(model: Model, test: Evaluation, loss: Loss) -> list[tuple[str, str]]:

@@ -16,8 +16,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from xpnet.checks import expanded
-from xpnet.data.files import write_atomically
+from xpnet.data.files import expanded, write_atomically
 from xpnet.errors import DataError, DeviceFailedError, DivergedError, UsageError, XpnetError
 from xpnet.fitting.results import Epoch, Result
 from xpnet.registry import DATA
@@ -190,7 +189,6 @@ class Run:
 
     source: str
     target: str
-    loss: str | None
     hashes: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -204,7 +202,7 @@ def read_manifest(folder: Path) -> Run | None:
     """
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        data, loss = manifest["data"], manifest.get("loss")
+        data = manifest["data"]
         source, target = data["source"], data.get("target", "label")
         hashes = dict(data.get("sha256", {}))
     except OSError:
@@ -213,9 +211,9 @@ def read_manifest(folder: Path) -> Run | None:
         raise DataError(f"{folder / MANIFEST}: damaged ({error})") from None
     if not isinstance(source, str):
         raise DataError(f"{folder / MANIFEST}: damaged (its data is {source!r}); name it by --data")
-    if not isinstance(target, str) or not isinstance(loss, str | None):
-        raise DataError(f"{folder / MANIFEST}: damaged (target {target!r}, loss {loss!r})")
-    return Run(source, target, loss, hashes)
+    if not isinstance(target, str):
+        raise DataError(f"{folder / MANIFEST}: damaged (its target is {target!r})")
+    return Run(source, target, hashes)
 
 
 def newest() -> Path | None:

@@ -10,7 +10,6 @@ from xpnet.checks import choose, construct
 from xpnet.data.sources import Samples
 from xpnet.errors import DataError, UsageError
 from xpnet.losses import CLASSES, OUTPUTS, VALUES, Loss, Pinball
-from xpnet.model import Model
 from xpnet.registry import LOSSES, TASKS
 
 OUTPUTS_OF = {"classification": CLASSES, "multilabel": ("sigmoid",), "regression": VALUES}
@@ -149,14 +148,3 @@ def _check_indicators(samples: Samples) -> None:
             raise DataError(
                 f"{samples.name}: a target is {wrong[0]:g}; multilabel needs 0 or 1 for each label"
             )
-
-
-def loss_to_test(model: Model, loss: Loss | None) -> Loss:
-    """What a model is tested by.
-
-    Where there are classes, the cross-entropy of its outputs, so that models that were trained by
-    different losses can be compared; else the loss that it was trained by, if it is known.
-    """
-    if model.labels or loss is None or loss.output != model.output:
-        return OUTPUTS[model.output]()
-    return loss

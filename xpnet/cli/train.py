@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import click
 
 from xpnet import registry
+from xpnet.bounds import Interval
+from xpnet.checks import at_least
 from xpnet.cli.options import (
     DATA,
     EVERYDAY,
@@ -29,6 +31,7 @@ from xpnet.cli.options import (
     or_none,
 )
 from xpnet.cli.parser import option
+from xpnet.errors import UsageError
 from xpnet.tools import threads as blas
 
 if TYPE_CHECKING:
@@ -39,9 +42,9 @@ if TYPE_CHECKING:
     from xpnet.device.selection import Device
     from xpnet.fitting.evaluation import Evaluation
     from xpnet.fitting.results import Epoch, Result
+    from xpnet.losses import Loss
     from xpnet.model import Model
-
-FEWEST_EPOCHS, FEWEST_STEPS = 10, 1000
+    from xpnet.schedules import Schedule
 
 
 def train(
@@ -53,7 +56,7 @@ def train(
         option(
             EVERYDAY,
             "How often each sample is seen.",
-            default=f"10, or more to make {FEWEST_STEPS:,} steps",
+            default="10, or more to make 1,000 steps",
         ),
     ] = None,
     device: DeviceOption = "auto",
@@ -164,19 +167,22 @@ def train(
     from xpnet.data.dataset import split
     from xpnet.data.sources import load
     from xpnet.data.tables import names_of
-    from xpnet.device.selection import select
+    from xpnet.device.selection import select_device
+    from xpnet.fitting.plan import enough_epochs
     from xpnet.fitting.training import default_optimizer
 
-    validation = 1 / 6 if validation is None else validation
-    chosen = select(device, strict_device)
+    validation = 1 / 6 if validation is None else _part_or_number(validation)
+    _check_counts(batch_size=batch_size, accumulate=accumulate, limit=limit)
+    chosen = select_device(device, strict_device)
     samples = load(data, target, data_dir)
     found = choose_task(samples, task, loss, names_of(target) if samples.columns else ())
     model = build(
         samples, found, hidden, activation, dtype, seed, normalization=or_none(normalization),
         dropout=dropout, noise=noise, max_norm=max_norm, initializer=initializer,
+        target=tuple(names_of(target)) if samples.columns else (),
     )  # fmt: skip
     n = len(split(len(samples.x_train), validation, seed)[0][:limit])
-    epochs = _enough_epochs(n, batch_size * accumulate) if epochs is None else epochs
+    epochs = enough_epochs(n, batch_size * accumulate) if epochs is None else epochs
     report = Report(model, samples.name, n, epochs, quiet)
     report.start(samples, found, chosen)
     _advise(report, model, chosen, batch_size, fast)
@@ -185,23 +191,46 @@ def train(
     manifest = _manifest(context, configuration, samples, found, chosen)
     options = {
         "epochs": epochs, "batch_size": batch_size, "accumulate": accumulate,
-        "optimizer": optimizer, "learning_rate": learning_rate, "schedule": schedule,
-        "warmup": warmup, "weight_decay": weight_decay, "clip_norm": clip_norm,
-        "average": or_none(average), "label_smoothing": label_smoothing,
+        "optimizer": optimizer, "learning_rate": learning_rate, "weight_decay": weight_decay,
+        "schedule": _warmed_up(schedule, warmup), "loss": _smoothed(found.loss, label_smoothing),
+        "clip_norm": clip_norm, "average": or_none(average),
         "class_weight": or_none(class_weight), "validation": validation, "patience": patience,
-        "limit": limit, "seed": seed, "fast": fast, "capture": capture,
+        "seed": seed, "fast": fast, "capture": capture,
     }  # fmt: skip
     run = runs.create(output, samples.name, manifest)
-    _fit_and_test(
-        run, report, model, samples=samples, task=found, device=chosen, threads=threads,
-        options=options,
-    )  # fmt: skip
+    _fit_and_test(run, report, model, samples, limit, chosen, threads, options)
 
 
-def _enough_epochs(samples: int, samples_per_step: int) -> int:
-    """Ten, or more to make a thousand steps."""
-    steps = -(-samples // max(samples_per_step, 1))
-    return max(FEWEST_EPOCHS, -(-FEWEST_STEPS // max(steps, 1)))
+def _part_or_number(validation: float) -> float:
+    """Return what --validation gives as a number of samples where it is a whole one above 1."""
+    return int(validation) if 1 < validation < 2**63 and validation.is_integer() else validation
+
+
+def _check_counts(**counts: int | None) -> None:
+    for name, count in counts.items():
+        if count is not None:
+            at_least(name, count, 1)
+
+
+def _warmed_up(schedule: str, warmup: float) -> "str | Schedule":
+    """Return the schedule with --warmup in front of it."""
+    from xpnet.schedules import Warmup
+
+    return Warmup(schedule, Interval("[0, 1)").check("warmup", warmup)) if warmup else schedule
+
+
+def _smoothed(loss: "Loss", smoothing: float) -> "Loss":
+    """Return the loss with --label-smoothing."""
+    from xpnet.losses import SoftmaxCrossEntropy, name_of
+
+    if not smoothing:
+        return loss
+    if loss != SoftmaxCrossEntropy():
+        raise UsageError(
+            f"--label-smoothing {smoothing:g} is for --loss softmax-cross-entropy, and the loss is "
+            f"{name_of(loss)}"
+        )
+    return SoftmaxCrossEntropy(Interval("[0, 1)").check("label_smoothing", smoothing))
 
 
 def _advise(
@@ -219,16 +248,15 @@ def _fit_and_test(
     run: "RunFolder",
     report: "Report",
     model: "Model",
-    *,
     samples: "Samples",
-    task: "Task",
+    limit: int | None,
     device: "Device",
     threads: int | None,
     options: dict[str, Any],
 ) -> None:
     """Train, test the best model, and leave both in the run folder."""
-    from xpnet.cli.tasks import loss_to_test
-    from xpnet.fitting.evaluation import evaluate
+    from xpnet.data.dataset import split
+    from xpnet.fitting.evaluation import default_loss, evaluate
     from xpnet.fitting.training import fit
 
     def on_epoch(epoch: "Epoch", result: "Result") -> None:
@@ -241,16 +269,21 @@ def _fit_and_test(
         run.write_manifest("running")
         start = perf_counter()
         with report.live(batch_size * options["accumulate"]) as on_step:
+            x, y = samples.x_train, samples.y_train
+            if limit is not None:  # the samples to validate on stay those of the whole
+                rows, held = split(len(x), options["validation"], options["seed"])
+                if len(held):
+                    options["validation_data"] = device.put(x[held]), y[held]
+                    options["validation"] = None
+                x, y = x[rows[:limit]], y[rows[:limit]]
             result = fit(
-                model.to(device), device.put(samples.x_train), samples.y_train, loss=task.loss,
-                on_step=on_step, on_epoch=on_epoch, **options,
-            )  # fmt: skip
+                model.to(device), device.put(x), y, on_step=on_step, on_epoch=on_epoch, **options
+            )
         run.write()
         seconds = perf_counter() - start
-        measured = loss_to_test(result.model, task.loss)
-        test = evaluate(result.model, device.put(samples.x_test), samples.y_test, measured)
+        test = evaluate(result.model, device.put(samples.x_test), samples.y_test)
         run.manifest |= _results(result, test, seconds)
-    report.end(result, test, measured, seconds, device, run.path)
+    report.end(result, test, default_loss(result.model), seconds, device, run.path)
 
 
 def _results(result: "Result", test: "Evaluation", seconds: float) -> dict[str, Any]:

@@ -38,14 +38,12 @@ def evaluate_command(
     model: Annotated[str, option(ARGUMENTS, "A run folder or a .safetensors file.", "MODEL")],
     data: Annotated[
         str | None,
-        option(EVERYDAY, "As for train.", default="what the run was trained on, or mnist"),
+        option(EVERYDAY, "As for train.", default="the data of the run"),
     ] = None,
-    target: Annotated[
-        str | None, option(DATA, "As for train.", default="the run's, or label")
-    ] = None,
+    target: Annotated[str | None, option(DATA, "As for train.", default="the model's")] = None,
     data_dir: DataDir = None,
     loss: Annotated[
-        str | None, option(EVERYDAY, "Of a regression, as for train.", default="the run's")
+        str | None, option(EVERYDAY, "Of a regression, as for train.", default="the model's")
     ] = None,
     as_json: AsJson = False,
     device: DeviceOption = "auto",
@@ -59,14 +57,19 @@ def evaluate_command(
 
     loaded, path = load(model), Path(model)
     run = runs.read_manifest(path if path.is_dir() else path.parent)
-    source = data or (run.source if run else "mnist")
+    source = data or (run.source if run else None)
+    if source is None:
+        raise UsageError(
+            f"{model} is away from its run, whose run.json names the data; name the data to "
+            "evaluate on by --data"
+        )
     begin(source)
     from xpnet.cli.report import shown
-    from xpnet.device.selection import select
+    from xpnet.device.selection import select_device
 
     samples = _test_samples(loaded, run, source, data, target, data_dir)
-    measured = _loss_to_measure(loaded, run, loss)
-    chosen = select(device, strict_device)
+    measured = _loss_to_measure(loaded, loss)
+    chosen = select_device(device, strict_device)
     start = perf_counter()
     try:
         result = _evaluated(loaded, samples, measured, chosen, threads)
@@ -100,7 +103,7 @@ def _test_samples(
     from xpnet.cli import run_folder as runs
     from xpnet.data.sources import load
 
-    target = target or (run.target if run else "label")
+    target = target or ",".join(model.target) or (run.target if run else "label")
     own = data is None or (run is not None and runs.source_of(data) == run.source)
     try:
         samples = load(source, target, folder, model.columns, whole=not own)
@@ -117,20 +120,20 @@ def _test_samples(
     return samples
 
 
-def _loss_to_measure(model: "Model", run: "runs.Run | None", loss: str | None) -> "Loss":
-    """Return the loss that a model is tested by; refuse one that it cannot be tested by."""
-    from xpnet.cli.tasks import loss_to_test
+def _loss_to_measure(model: "Model", loss: str | None) -> "Loss":
+    """Return the loss to evaluate with; refuse one that the model cannot be evaluated with."""
+    from xpnet.fitting.evaluation import default_loss
     from xpnet.registry import LOSSES
 
-    spec = loss or (run.loss if run else None)
-    wanted = None if spec is None else construct("loss", spec, LOSSES)
-    measured = loss_to_test(model, wanted)
-    if loss is not None and measured != wanted:
-        what = f"the model's outputs are {model.output!r}"
-        if model.labels:
-            what = "a model of classes is tested by cross-entropy"
-        raise UsageError(f"--loss {loss} has no effect: {what}")
-    return measured
+    usual = default_loss(model)
+    if loss is None:
+        return usual
+    wanted = construct("loss", loss, LOSSES)
+    if model.labels and wanted != usual:
+        raise UsageError(f"--loss {loss} has no effect: classes are evaluated by cross-entropy")
+    if wanted.output != model.output:
+        raise UsageError(f"--loss {loss} has no effect: the model's outputs are {model.output!r}")
+    return wanted
 
 
 def _evaluated(
@@ -165,7 +168,7 @@ def predict(
     """The label of each sample, and how probable it is; of a regression its values."""
     begin(threads=threads)
     from xpnet.cli import run_folder as runs
-    from xpnet.device.selection import select
+    from xpnet.device.selection import select_device
     from xpnet.model import load
 
     first = files[0]
@@ -182,7 +185,7 @@ def predict(
         model = str(newest)
         print(f"xpnet: the model is {model}", file=sys.stderr)
     loaded = load(model)
-    chosen = select(device, strict_device)
+    chosen = select_device(device, strict_device)
     rows = [row for file in files for row in _predict_file(loaded, file, chosen, threads)]
     if as_json:
         print(json.dumps(rows))
@@ -207,7 +210,7 @@ def _predict_file(
 
     from xpnet.arrays import on_device_of, to_numpy
     from xpnet.data.sources import load_samples
-    from xpnet.model import predicted_columns
+    from xpnet.prediction import predicted_columns
 
     x = load_samples(file, model.columns)
     if x.shape == model.input_shape:
@@ -242,7 +245,7 @@ def _shown_answer(row: dict[str, Any], width: int) -> str:
 def devices() -> None:
     """What xpnet can compute on here; if there is no GPU, why, and what to do about it."""
     begin()
-    from xpnet.device.selection import inventory, select
+    from xpnet.device.selection import inventory, select_device
 
     for name, (description, *more), problem in inventory():
         if problem is None:
@@ -252,4 +255,4 @@ def devices() -> None:
             print(f"{'':<8} what to do: {problem.remedy}")
         for line in more:
             print(f"{'':<15} {line}")
-    print(f"{'':<8} --device auto takes {select('auto')}")
+    print(f"{'':<8} --device auto takes {select_device('auto')}")

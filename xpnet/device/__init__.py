@@ -8,7 +8,7 @@ from functools import partial
 
 from xpnet import submodule
 from xpnet.device.selection import Device as Device
-from xpnet.device.selection import select as select
+from xpnet.device.selection import select_device as select_device
 from xpnet.device.transfers import no_transfers as no_transfers
 
 __getattr__ = partial(submodule, __name__)

@@ -13,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from xpnet import __version__
+from xpnet.bounds import Truth, shown
+from xpnet.checks import explained
 from xpnet.device.description import CUPY_PACKAGES, details, gpu_name, installed_version
 from xpnet.device.forks import refuse_after_fork
 from xpnet.device.gpu_errors import failures, on_gpu
@@ -67,6 +69,8 @@ def parse(spec: str) -> tuple[str, int]:
     UsageError
         It is none of these.
     """
+    if not isinstance(spec, str):
+        raise UsageError(f"device must be a name: auto, cpu, cuda or cuda:N, got {shown(spec)}")
     kind, colon, number = spec.partition(":")
     if spec in ("auto", "cpu", "cuda"):
         return spec, 0
@@ -81,7 +85,8 @@ def parse(spec: str) -> tuple[str, int]:
 _warned = False
 
 
-def select(spec: str = "auto", strict: bool = False) -> Device:
+@explained
+def select_device(spec: str = "auto", strict: bool = False) -> Device:
     """The device that `spec` asks for, if it works; otherwise the CPU, and why.
 
     Parameters
@@ -104,6 +109,7 @@ def select(spec: str = "auto", strict: bool = False) -> Device:
         With `strict`: the GPU cannot be used.
     """
     global _warned
+    Truth().check("strict", strict)
     kind, index = parse(spec)
     if kind == "cpu":
         return Device("cpu", why="asked for")
@@ -118,7 +124,7 @@ def select(spec: str = "auto", strict: bool = False) -> Device:
     if not _warned:
         _warned = True
         warnings.warn(
-            f"{spec} cannot be used, so the CPU is: {problem}", DeviceFallbackWarning, stacklevel=2
+            f"{spec} cannot be used, so the CPU is: {problem}", DeviceFallbackWarning, stacklevel=3
         )
     return Device("cpu", why=f"{spec} cannot be used: {problem.reason}")
 

@@ -147,8 +147,8 @@ def _train(
     the processor is slow with it.
     """
     xpnet.fit(
-        model, x, y, epochs=10**9, batch_size=batch_size, optimizer=optimizer, learning_rate=1e-5,
-        schedule="constant", validation=0, limit=limit, on_step=on_step,
+        model, x[:limit, ...], y[:limit], epochs=10**9, batch_size=batch_size, optimizer=optimizer,
+        learning_rate=1e-5, schedule="constant", validation=0, on_step=on_step,
     )  # fmt: skip
 
 
@@ -168,7 +168,7 @@ def compare_devices(
     Parameters
     ----------
     device : Device
-        The GPU (`xpnet.select`).
+        The GPU (`xpnet.select_device`).
     hidden, optimizer, rounds, seconds
         As for `bench`.
     batch_sizes : sequence of int
@@ -184,7 +184,7 @@ def compare_devices(
     for batch_size in batch_sizes:
         with ExitStack() as running:
             sides: dict[str, Steps] = {}
-            for place in (xpnet.select("cpu"), device):
+            for place in (xpnet.select_device("cpu"), device):
                 x, wait = place.put(samples.x_train), place.synchronize
                 together, limit = whole_graphs(batch_size, len(samples.x_train))
                 train = partial(

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 
 from xpnet.arrays import HostArray, on_device_of, to_numpy
-from xpnet.checks import check_seed, construct
+from xpnet.bounds import Positive, Seed
+from xpnet.checks import checked, instance
 from xpnet.errors import UsageError
 from xpnet.fitting.scaling import prepare
-from xpnet.layers import Dense, Rescale
+from xpnet.layers import Dense, Layer, Rescale
 from xpnet.losses import VALUES, Loss, loss_for
 from xpnet.model import Model
 from xpnet.network import Network
@@ -93,13 +94,14 @@ class Explanation:
         return "\n".join(lines)
 
 
+@checked
 def explain(
     model: Model,
     x: Any,
     y: Any,
-    loss: Loss | None = None,
-    learning_rate: float | None = None,
-    seed: int = 0,
+    loss: str | Loss | None = None,
+    learning_rate: Positive | None = None,
+    seed: Seed = 0,
 ) -> Explanation:
     """One step of gradient descent, in numbers.
 
@@ -111,7 +113,7 @@ def explain(
         Samples, a few.
     y : array or list
         Labels or targets (`data.targets.encode_targets`).
-    loss : Loss, optional
+    loss : str or Loss, optional
         By default the one that fits the model's output.
     learning_rate : float, optional
         By default 0.5.  Where the network ends with `Rescale`, 0.5 / max(scale)²: L and its
@@ -134,7 +136,7 @@ def explain(
     if data.x.shape[0] == 1 and any(isinstance(layer, BatchNorm) for layer in network.layers):
         raise UsageError("batch normalization needs 2 samples at least, got 1 (--samples)")
     with on_device_of(data.x), np.errstate(over="ignore", invalid="ignore"):
-        step = take_step(model, loss, optimizer, data.x, data.t, check_seed(seed))
+        step = take_step(model, loss, optimizer, data.x, data.t, seed)
         if not np.isfinite(step.after):
             raise UsageError(f"after the step L is {step.after}; choose a smaller learning rate")
         quantities = step.quantities()
@@ -159,7 +161,7 @@ def _default_rate(model: Model) -> float:
 
 
 def tiny(
-    activation: str = "sigmoid", loss: str = "softmax-cross-entropy"
+    activation: str | Layer = "sigmoid", loss: str | Loss = "softmax-cross-entropy"
 ) -> tuple[Model, Any, Any]:
     """A network 3-2-2, one sample and its target, for pencil and paper.
 
@@ -168,8 +170,8 @@ def tiny(
     UsageError
         There is no such activation or loss.
     """
-    hidden = construct("activation", activation, ACTIVATIONS)
-    output = construct("loss", loss, LOSSES).output
+    hidden: Layer = instance("activation", activation, ACTIVATIONS, Layer)
+    output = instance("loss", loss, LOSSES, Loss).output
     network = Network(3, (Dense(3, 2), hidden, Dense(2, 2)))
     arrays = [
         {"W": [[0.1, 0.4], [0.5, -0.2], [-0.3, 0.2]], "b": [0.1, -0.1]},

@@ -263,7 +263,7 @@ def take_step(model: Model, loss: Loss, optimizer: SGD, x: Array, t: Array, seed
         layers.insert(0, _layer_step(network.layers[i], params[i], updated[i], *passed, dy))
         dy = layers[0].grads["x"]
     return Step(
-        network, loss, optimizer.learning_rate, to_numpy(t), float(before), float(after),
+        network, loss, optimizer.rate, to_numpy(t), float(before), float(after),
         tuple(layers), network.unpack(_host(model.theta), _host(model.buffers), keys),
     )  # fmt: skip
 

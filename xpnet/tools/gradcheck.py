@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 
 from xpnet.arrays import Arrays, on_device_of, to_numpy
-from xpnet.checks import at_least, choose
+from xpnet.bounds import Few, Seed
+from xpnet.checks import checked, choose
 from xpnet.device.selection import Device
 from xpnet.errors import DataError, UsageError
-from xpnet.losses import Loss
+from xpnet.losses import Loss, loss_for
 from xpnet.model import Model
 from xpnet.registry import REFERENCES
 from xpnet.tools.comparison import Comparison
@@ -94,11 +95,12 @@ def kinds(one: Any) -> str:
     return type(one).__name__
 
 
+@checked
 def check(
     model: Model,
-    loss: Loss,
-    samples: int = 5,
-    seed: int = 0,
+    loss: str | Loss,
+    samples: Few = 5,
+    seed: Seed = 0,
     against: str = "differences",
     device: Device | None = None,
 ) -> list[Comparison]:
@@ -108,7 +110,8 @@ def check(
     ----------
     model : Model
         The network, and weights to start from: all are moved a little, so that no bias is 0.
-    loss : Loss
+    loss : str or Loss
+        By name (`registry.LOSSES`) or an instance.
     samples : int, default 5
     seed : int, default 0
     against : {"differences", "jax", "torch"}, default "differences"
@@ -125,7 +128,7 @@ def check(
     UsageError
         An argument is not of that form, or no inputs are found where all derivatives exist.
     """
-    case = Case(model, loss, at_least("samples", samples, 1), seed)
+    case = Case(model, loss_for(model.output, loss), samples, seed)
     device = device or Device("cpu")
 
     def there(gradients: Gradients) -> Gradients:
