@@ -61,8 +61,8 @@ def minimal(session: nox.Session) -> None:
 
 @nox.session
 def backends(session: nox.Session) -> None:
-    """All cases of all tests on every strict device, PyTorch and JAX."""
-    session.install("torch==2.13.0", "jax", "-e", ".[test]")
+    """All cases of all tests on every strict device, PyTorch and JAX, and examples of peers."""
+    session.install("torch==2.13.0", "jax", "keras", "-e", ".[test]")
     session.run("pytest", "-q", "--thorough", *PROCESSES, *session.posargs)
 
 

@@ -25,6 +25,7 @@ def test_the_python_blocks_run(tmp_path, monkeypatch) -> None:
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
         exec("\n".join(blocks), {})
+    assert printed.getvalue().startswith("epoch   1/3  loss 0.")
     assert "accuracy=0.9" in printed.getvalue()
     assert printed.getvalue().endswith("]] 40\n")
     assert (tmp_path / "digits.safetensors").is_file()
@@ -68,7 +69,7 @@ def test_options_are_the_arguments_of_fit_and_mlp() -> None:
     arguments |= set(inspect.signature(xpnet.mlp).parameters)
     of_the_command_line = {
         "data", "hidden", "device", "strict_device", "threads", "output", "quiet", "target", "task",
-        "data_dir", "context",
+        "data_dir", "context", "limit", "label_smoothing", "warmup",
     }  # fmt: skip
     options = set(inspect.signature(COMMANDS["train"]).parameters)
     assert options - of_the_command_line <= arguments
