@@ -13,7 +13,7 @@ from xpnet.data.dataset import split
 from xpnet.errors import DeviceFailedError
 from xpnet.fast.host.step import HostStep
 from xpnet.fitting.evaluation import evaluate
-from xpnet.fitting.loop import last_improvement
+from xpnet.fitting.loop import Improvement
 from xpnet.fitting.results import Epoch
 from xpnet.fitting.training import fit
 from xpnet.model import Model
@@ -263,6 +263,13 @@ def test_true_of_python_or_numpy_ends_the_training(answer: object) -> None:
 @pytest.mark.parametrize("answer", [1, "go on", 0.5, None, [True], object(), np.False_])
 def test_only_true_ends_the_training(answer: object) -> None:
     assert len(fit(model(), X, Y, epochs=3, on_epoch=lambda epoch, so_far: answer).history) == 3
+
+
+def last_improvement(history: list[Epoch], min_delta: float) -> int:
+    improvement = Improvement(min_delta)
+    for epoch in history:
+        improvement.compare(epoch)
+    return improvement.last
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from helpers import blobs, model
 
 import xpnet
 from xpnet.errors import DeviceFailedError
+from xpnet.fitting.loop import Training
 from xpnet.fitting.results import Epoch, Result
 from xpnet.fitting.training import fit
 
@@ -115,29 +116,52 @@ def test_continuing_after_divergence_keeps_history_and_best_epoch() -> None:
     assert more.best_epoch >= result.best_epoch > 0
 
 
-def test_an_interrupt_while_the_best_model_is_exchanged_loses_nothing(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize("validation", [0, 20])
+@pytest.mark.parametrize("fast", [True, False])
+@pytest.mark.parametrize("place", ["latest", "keep_the_best", "snapshot", "result"])
+def test_an_interrupt_between_epochs_loses_nothing(
+    monkeypatch: pytest.MonkeyPatch, place: str, fast: bool, validation: int
 ) -> None:
-    """The old one is let go before the new one is copied; the new one is taken again."""
-    from xpnet.fitting.loop import Training
+    """The second epoch is in the history, so it has competed for the best."""
+    method, raised = getattr(Training, place), []
 
-    latest, calls = Training.latest, []
-
-    def interrupt(self: Training) -> xpnet.Model:
-        calls.append(self.progress.epochs)
-        if calls == [1, 2]:
+    def interrupt(self: Training, *arguments: Any) -> Any:
+        if self.progress.epochs == 2 and self.between_epochs and not raised:
+            raised.append(True)
             raise KeyboardInterrupt
-        return latest(self)
+        return method(self, *arguments)
 
-    monkeypatch.setattr(Training, "latest", interrupt)
-    options = OPTIONS | {"validation": 0}
+    monkeypatch.setattr(Training, place, interrupt)
+    options = OPTIONS | {"validation": validation, "fast": fast}
     with pytest.raises(KeyboardInterrupt) as caught:
-        fit(model(), X, Y, **options)
+        fit(model(), X, Y, **options, on_epoch=lambda e, r: None)
     monkeypatch.undo()
     result = caught.value.result
-    assert (result.best_epoch, len(result.history)) == (2, 2)
     expected = fit(model(), X, Y, **options, on_epoch=lambda e, r: e.epoch == 2)
+    assert (result.best_epoch, len(result.history)) == (expected.best_epoch, 2)
     assert result.model == expected.model
+    assert result.progress.epochs == 2
+
+
+def test_one_exception_of_two_fits_has_the_result_of_the_last() -> None:
+    error = OwnError("stop")
+
+    def stop(epoch: Epoch, result: Result) -> None:
+        raise error
+
+    for start in (model(), model(dropout=0.1)):
+        with pytest.raises(OwnError):
+            fit(start, X, Y, **OPTIONS, on_epoch=stop)
+        assert error.result.model.network == start.network
+
+
+def test_a_trained_model_keeps_its_labels() -> None:
+    """Other labels in y are a mistake then, not the names of its classes."""
+    first = fit(model(), X, Y, epochs=1)
+    with pytest.raises(xpnet.DataError, match="label 3 of sample"):
+        fit(first.model, X, Y + 1)
+    with pytest.raises(xpnet.DataError, match="label 3 of sample"):
+        fit(model(), X, Y + 1, initial=first)
 
 
 def test_labels_that_were_found_in_y_are_found_again() -> None:
@@ -146,5 +170,7 @@ def test_labels_that_were_found_in_y_are_found_again() -> None:
     assert first.model.labels == ("a", "b", "c")
     more = fit(model(), X, y, epochs=1, initial=first)
     assert more.model.labels == ("a", "b", "c")
-    with pytest.raises(xpnet.UsageError, match="expected the same network, labels and output"):
+    with pytest.raises(
+        xpnet.UsageError, match="must have the network, labels and output of initial"
+    ):
         fit(model(labels=("x", "y", "z")), X, y, initial=first)

@@ -241,7 +241,7 @@ def test_going_on_elsewhere_moves_what_there_is(xp: Library) -> None:
 def test_going_on_with_something_else_is_refused() -> None:
     first = fit(model(), X, Y, epochs=1)
     for other in (xpnet.mlp(2, 3, dtype="float64"), model(labels="abc"), model(output="sigmoid")):
-        with pytest.raises(xpnet.UsageError, match="expected the same network, labels and output"):
+        with pytest.raises(xpnet.UsageError, match="must have the network, labels and output"):
             fit(other, X, Y, initial=first)
     with pytest.raises(xpnet.UsageError, match="expected the same kind of optimizer"):
         fit(model(), X, Y, initial=first, optimizer="adam")
@@ -759,3 +759,14 @@ def test_a_mistake_in_a_step_is_told_without_a_warning_of_the_fast_path() -> Non
     start = xpnet.mlp(2, 4, 1, output="identity")
     with pytest.raises(xpnet.UsageError, match="2 quantiles for 1 outputs"):
         fit(start, X, X[:, 0], loss=Pinball((0.1, 0.9)))
+
+
+def test_the_rate_is_that_of_the_samples_there_are() -> None:
+    """32 samples in a batch of 128 are steps of 32."""
+    result = fit(model(), X[:32], Y[:32], epochs=1, validation=0, schedule="constant")
+    assert result.history["learning_rate"] == pytest.approx([0.12 * 32 / 128])
+
+
+def test_a_part_of_the_history_has_columns_too() -> None:
+    result = fit(model(), X, Y, epochs=3)
+    assert result.history[1:]["epoch"] == [2, 3]

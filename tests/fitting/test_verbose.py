@@ -104,6 +104,21 @@ def test_callbacks_are_called_as_well() -> None:
     assert len(result.history) == 2
 
 
+def test_verbose_copies_no_state(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a callback would get: copies of all arrays after each epoch."""
+    monkeypatch.delattr("xpnet.fitting.loop.Training.snapshot")
+    assert len(fit(model(), X, Y, epochs=2, verbose=True).history) == 2
+
+
+def test_the_line_is_rewritten_some_times_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In 80 quick steps once, and after each of two epochs."""
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr("xpnet.fitting.verbose.perf_counter", lambda: 1000.0)
+    monkeypatch.setattr(sys, "stdout", terminal := Terminal())
+    fit(model(), X, Y, epochs=2, batch_size=5, validation=0, verbose=True)
+    assert terminal.getvalue().count("\r") == 3
+
+
 def test_verbose_changes_no_number() -> None:
     assert fit(model(), X, Y, epochs=2, verbose=True).model == fit(model(), X, Y, epochs=2).model
 

@@ -10,12 +10,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from math import isfinite
 from time import perf_counter
+from typing import NamedTuple
 
 import numpy as np
 
 from xpnet.arrays import namespace, to_numpy
 from xpnet.device.gpu_errors import failures
-from xpnet.errors import DeviceFailedError, DivergedError
+from xpnet.errors import DeviceFailedError, DivergedError, XpnetError
 from xpnet.fitting.plan import TrainingPlan
 from xpnet.fitting.results import Epoch, History, Result
 from xpnet.fitting.state import Progress
@@ -26,6 +27,14 @@ from xpnet.model import Model
 OnStep = Callable[[int], None]
 OnEpoch = Callable[[Epoch, Result], bool | None]
 WORST = float("-inf")
+
+
+class Best(NamedTuple):
+    """The best epoch so far: its model (None while it is exchanged), score and number."""
+
+    model: Model | None
+    score: tuple[float, float]
+    epoch: int
 
 
 class Training:
@@ -44,12 +53,10 @@ class Training:
         self.plan, self.progress = plan, progress
         self.first = progress.steps
         self.step, self.validate = training_step(plan), validation(plan)
-        self.history, self.best_epoch = before.history, before.best_epoch
-        self.best: Model | None = before.model  # None while it is exchanged
-        self.between_epochs = True
-        self.best_score = (WORST, WORST)
-        if self.best_epoch:
-            self.best_score = score(self.history[self.best_epoch - 1])
+        self.history, number = before.history, before.best_epoch
+        worst = WORST, WORST
+        self.best = Best(before.model, score(self.history[number - 1]) if number else worst, number)
+        self.between_epochs = self.compared = True
 
     def run(
         self,
@@ -57,34 +64,41 @@ class Training:
         min_delta: float,
         on_step: OnStep | None,
         on_epoch: OnEpoch | None,
+        show: Callable[[Epoch], None] | None,
     ) -> Result:
         """Run the epochs to the end, or until a callback or patience ends them.
 
         Every error, and KeyboardInterrupt, carries the result so far as its attribute `result`.
         """
         try:
+            improvement = Improvement(min_delta)
+            for epoch in self.history:
+                improvement.compare(epoch)
             for _ in range(self.plan.epochs):
                 epoch = self.run_epoch(on_step)
+                improvement.compare(epoch)
                 with self.failing(f"after epoch {epoch.epoch}"):
                     self.keep_the_best(epoch)
+                    if show is not None:
+                        show(epoch)
                     ends = on_epoch is not None and _is_true(on_epoch(epoch, self.snapshot()))
-                if ends or (patience and self.waited(min_delta) >= patience):
+                if ends or (patience and epoch.epoch - improvement.last >= patience):
                     break
             return self.result(self.progress)
         except BaseException as error:
-            if getattr(error, "result", None) is None:
-                result = self.result_so_far()
-                with suppress(AttributeError, TypeError):  # an exception that takes no attribute
-                    error.result = result  # type: ignore[attr-defined]
-                    error.add_note(
-                        f"The result of {len(result.history)} epochs is the attribute result of "
-                        "this error."
-                    )
+            self.attach_result(error)
             raise
 
-    def waited(self, min_delta: float) -> int:
-        """Return the number of epochs since the last improvement."""
-        return self.progress.epochs - last_improvement(self.history, min_delta)
+    def attach_result(self, error: BaseException) -> None:
+        """Give an error the result so far, if it has none from this fit, and say so in a note."""
+        if isinstance(error, XpnetError) and getattr(error, "result", None) is not None:
+            return
+        result = self.result_so_far()
+        with suppress(AttributeError):  # an exception that takes no attribute
+            error.result = result  # type: ignore[attr-defined]
+            error.add_note(
+                f"The result of {len(result.history)} epochs is the attribute result of this error."
+            )
 
     def run_epoch(self, on_step: OnStep | None) -> Epoch:
         """Train on every sample once, and validate."""
@@ -105,6 +119,7 @@ class Training:
         epoch = self.summary(progress.epochs, numbers, factors[-1], perf_counter() - start)
         if not all(isfinite(number) for number in numbers):
             raise DivergedError(self.diverged(epoch), self.result(None))
+        self.compared = False
         self.progress, self.history = progress, History((*self.history, epoch))
         self.between_epochs = True
         return epoch
@@ -123,11 +138,12 @@ class Training:
 
     def keep_the_best(self, epoch: Epoch) -> None:
         """Keep the model of this epoch if it is better, or if there is no validation."""
-        if score(epoch) > self.best_score or not len(self.plan.validation_rows):
-            self.best_score, self.best_epoch = score(epoch), epoch.epoch
+        new, number = score(epoch), epoch.epoch
+        if new > self.best.score or not len(self.plan.validation_rows):
             if self.step.frees_first:
-                self.best = None
-            self.best = self.latest()
+                self.best = Best(None, new, number)
+            self.best = Best(self.latest(), new, number)
+        self.compared = True
 
     def latest(self) -> Model:
         """Return the model of the last epoch."""
@@ -141,14 +157,17 @@ class Training:
 
     def result(self, progress: Progress | None) -> Result:
         """Return the best model so far, the history, and the state to continue from."""
-        best = self.latest() if self.best is None else self.best
-        return Result(best, self.history, self.best_epoch, progress)
+        model = self.latest() if self.best.model is None else self.best.model
+        return Result(model, self.history, self.best.epoch, progress)
 
     def result_so_far(self) -> Result:
         """Return the result up to the last whole epoch, after an error.
 
         In the middle of an epoch, steps in place have written over the state after the last one.
         """
+        if self.between_epochs and not self.compared:
+            with suppress(Exception):  # of a device that failed; then the best is one before it
+                self.keep_the_best(self.history[-1])
         whole = self.between_epochs or not self.step.in_place
         return self.result(self.progress if whole else None)
 
@@ -162,7 +181,7 @@ class Training:
             raise DeviceFailedError(f"{where}: {error}", self.result_so_far()) from error
 
     def diverged(self, epoch: Epoch) -> str:
-        kept = f"the model of epoch {self.best_epoch} is kept" if self.best_epoch else (
+        kept = f"the model of epoch {self.best.epoch} is kept" if self.best.epoch else (
             "no epoch was good, so there is no model"
         )  # fmt: skip
         bad = epoch.loss if not isfinite(epoch.loss) else epoch.validation_loss or "infinite"
@@ -177,20 +196,29 @@ def _is_true(answer: object) -> bool:
     return answer is True or (isinstance(answer, np.bool_) and bool(answer))
 
 
-def last_improvement(history: Sequence[Epoch], min_delta: float) -> int:
-    """Return the number of the last epoch that was better than all before it, 0 if there is none.
+class Improvement:
+    """The last epoch that was better than all before it, for patience.
 
-    With `min_delta`, better by more than that: in validation accuracy, or in validation loss where
-    there are no classes.
+    With `min_delta`, better by more than that than the last such epoch: in validation accuracy, or
+    in validation loss where there are no classes.  Without it, of equal accuracies the one with the
+    lower loss is better.
+
+    Attributes
+    ----------
+    last : int
+        Its number, 0 if there is none.
     """
-    best, last = (WORST, WORST), 0
-    for epoch in history:
-        accuracy, loss = score(epoch)
-        classes = epoch.validation_accuracy is not None
-        gained = accuracy - best[0] if classes else loss - best[1]
-        if (gained > min_delta) if min_delta else ((accuracy, loss) > best):
-            best, last = (accuracy, loss), epoch.epoch
-    return last
+
+    def __init__(self, min_delta: float) -> None:
+        self.min_delta, self.best, self.last = min_delta, (WORST, WORST), 0
+
+    def compare(self, epoch: Epoch) -> None:
+        """Take the epoch, if it is better."""
+        new = score(epoch)
+        place = 0 if epoch.validation_accuracy is not None else 1
+        gained = new[place] - self.best[place]
+        if (gained > self.min_delta) if self.min_delta else (new > self.best):
+            self.best, self.last = new, epoch.epoch
 
 
 def score(epoch: Epoch) -> tuple[float, float]:

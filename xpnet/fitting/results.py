@@ -48,7 +48,8 @@ class History(tuple[Epoch, ...], Hinting):
         if isinstance(key, str):
             name = choose("attribute of an epoch", key, [field.name for field in fields(Epoch)])
             return [getattr(epoch, name) for epoch in self]
-        return super().__getitem__(key)
+        found = super().__getitem__(key)
+        return History(found) if isinstance(key, slice) else found
 
 
 @dataclass(frozen=True, repr=False)

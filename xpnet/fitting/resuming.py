@@ -18,8 +18,8 @@ def continued(model: Model, initial: Result) -> Model:
     default = model.labels == tuple(range(len(model.labels)))  # others may have been found in y
     if before != now or (model.labels != initial.model.labels and not default):
         raise UsageError(
-            f"initial is a fit of {initial.model.network} and the model is {model.network}; "
-            "expected the same network, labels and output"
+            "model must have the network, labels and output of initial, which is a fit of "
+            f"{initial.model!r}, got {model!r}"
         )
     return initial.model
 

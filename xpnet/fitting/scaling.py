@@ -33,7 +33,7 @@ def adapted(model: Model, x: Any, y: Any) -> tuple[Model, Array]:
 
     Samples of more than one axis are images: their shape becomes the model's `input_shape`, if that
     is flat.  If the model's labels are the default 0, 1, 2, ... and y has others, its different
-    labels, sorted, become the model's.
+    labels, sorted, become the model's.  A model that was trained stays as it is.
 
     Raises
     ------
@@ -41,6 +41,8 @@ def adapted(model: Model, x: Any, y: Any) -> tuple[Model, Array]:
         They are not as many as the model has classes.
     """
     x = as_array(x)
+    if model.loss is not None:
+        return model, x
     shape, labels = tuple(x.shape[1:]), model.labels
     if len(model.input_shape) == 1 and len(shape) > 1 and prod(shape) == model.network.fan_in:
         model = replace(model, input_shape=shape)

@@ -20,7 +20,7 @@ from xpnet.checks import checked, function_of, instance
 from xpnet.data.dataset import Dataset, split
 from xpnet.data.targets import Label, class_weights, encode_weights
 from xpnet.errors import DataError, UsageError
-from xpnet.fitting.loop import OnEpoch, OnStep, Training
+from xpnet.fitting.loop import OnStep, Training
 from xpnet.fitting.plan import TrainingPlan, enough_epochs, plateau_of
 from xpnet.fitting.results import Epoch, Result
 from xpnet.fitting.resuming import begin, continued
@@ -123,10 +123,11 @@ def fit(
     validation_data : (x, y), optional
         Samples and labels or targets to choose the best epoch by, on the device of x.
     patience : int, optional
-        Stop after this number of epochs without improvement.
+        Stop after this number of epochs without improvement, those before `initial` included.
     min_delta : float, default 0.0
         For `patience`, an epoch is an improvement if its validation accuracy is better by more than
-        this; for regression its validation loss, which is that of scaled targets (`Epoch`).
+        this; for regression its validation loss, which is that of scaled targets (`Epoch`).  At 0
+        an epoch of equal accuracy and a lower loss is an improvement, too.
     seed : int, default 0
         Random seed for the split, the order of the samples, dropout and noise.
     fast : bool, default True
@@ -204,8 +205,8 @@ def fit(
             accumulate=accumulate, seed=seed, fast=fast, capture=capture,
         )  # fmt: skip
         training = Training(plan, *begin(plan, initial))
-        with _printing(training, verbose, on_step, on_epoch) as functions:
-            return training.run(patience, min_delta, *functions)
+        with _printing(training, verbose, on_step) as (after_step, show):
+            return training.run(patience, min_delta, after_step, on_epoch, show)
 
 
 def _check(fast: bool, capture: bool | None, verbose: Any, on_step: Any, on_epoch: Any) -> None:
@@ -252,14 +253,11 @@ def _hold_out(
 
 @contextmanager
 def _printing(
-    training: Training,
-    verbose: bool | int,
-    on_step: Callable[[int], None] | None,
-    on_epoch: Callable[[Epoch, Result], bool | None] | None,
-) -> Iterator[tuple[OnStep | None, OnEpoch | None]]:
-    """Yield the functions to call after steps and epochs; with `verbose` they print as well."""
+    training: Training, verbose: bool | int, on_step: OnStep | None
+) -> Iterator[tuple[OnStep | None, Callable[[Epoch], None] | None]]:
+    """Yield the functions to call after each step and each epoch, which print with `verbose`."""
     if not verbose:
-        yield on_step, on_epoch
+        yield on_step, None
         return
     plan, done = training.plan, training.progress.epochs
     unit = "images" if len(plan.model.input_shape) > 1 else "samples"
@@ -271,12 +269,8 @@ def _printing(
         if on_step is not None:
             on_step(step)
 
-    def after_epoch(epoch: Epoch, result: Result) -> bool | None:
-        printer.on_epoch(epoch)
-        return None if on_epoch is None else on_epoch(epoch, result)
-
     try:
-        yield after_step if printer.in_place or on_step else None, after_epoch
+        yield after_step if printer.in_place else on_step, printer.on_epoch
     finally:
         printer.end()
 
