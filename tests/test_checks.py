@@ -1,11 +1,15 @@
 """Names and parameters of the command line, and their errors."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
 from xpnet.activations import LeakyReLU, Tanh
+from xpnet.builder import mlp
 from xpnet.checks import at_least, construct
 from xpnet.errors import UsageError
+from xpnet.fitting.training import fit
 from xpnet.losses import Huber, Pinball
 from xpnet.registry import ACTIVATIONS, LOSSES, SCHEDULES
 from xpnet.schedules import WarmRestarts
@@ -51,3 +55,16 @@ def test_a_whole_number_is_one_of_any_type() -> None:
 def test_anything_else_than_a_whole_number_is_answered(value: object) -> None:
     with pytest.raises(UsageError, match=r"^epochs must be a whole number in \[1, inf\), got "):
         at_least("epochs", value, 1)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: Huber(0.1, delta=0.2),
+        lambda: fit(mlp(2, 2), [[1, 2]], [0], model=mlp(2, 2)),
+        lambda: mlp(2, 2).predict([[1, 2]], x=[[1, 2]]),
+    ],
+)
+def test_an_argument_that_is_given_twice_is_named(call: Callable[[], object]) -> None:
+    with pytest.raises(UsageError, match=r"is given (delta|model|x) twice"):
+        call()

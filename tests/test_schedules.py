@@ -186,3 +186,8 @@ def test_parameters_outside_are_refused(wrong) -> None:
 def test_a_warmup_outside_is_refused(warmup: float) -> None:
     with pytest.raises(UsageError, match=r"^warmup must be a number in \[0, 1\), got "):
         OneCycle(warmup=warmup)
+
+
+def test_a_warm_up_of_a_warm_up_is_refused() -> None:
+    with pytest.raises(UsageError, match="must not be a Warmup itself"):
+        Warmup(Warmup("plateau", 0.1), 0.1)

@@ -88,9 +88,6 @@ class Hinting(metaclass=_Explaining):
     def __getitem__(self, key: Any) -> Any:
         raise UsageError(f"{type(self).__name__} has no items{self._hints.get('[]', '')}")
 
-    def __iter__(self) -> Any:
-        raise UsageError(f"{type(self).__name__} is no sequence{self._hints.get('[]', '')}")
-
 
 @dataclass(frozen=True)
 class Settings(Hinting):
@@ -157,9 +154,10 @@ def _explain(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[
             raise UsageError(f"{name} {order}, and is given more{others}") from None
         from xpnet.habits import INSTEAD_OF
 
-        missing = next(
-            p for p in parameters if p.default is p.empty and f"'{p.name}'" in str(error)
-        )
+        named_in_error = [p for p in parameters if f"'{p.name}'" in str(error)]
+        missing = named_in_error[0]
+        if "multiple values" in str(error):
+            raise UsageError(f"{name} is given {missing.name} twice") from None
         hint = INSTEAD_OF.get(missing.name) or _listed(placed)
         raise UsageError(f"{name} needs {missing.name}{hint}") from None
 

@@ -13,6 +13,7 @@ from typing import Annotated, Protocol
 
 from xpnet.bounds import Count, Few, Fraction, Growth, Interval, Positive, Share, Unit
 from xpnet.checks import Settings, instance
+from xpnet.errors import UsageError
 from xpnet.registry import SCHEDULES
 
 
@@ -268,6 +269,8 @@ class Warmup(Settings):
     part: Fraction
 
     def __init__(self, schedule: str | Schedule, part: float) -> None:
+        if isinstance(schedule, Warmup):
+            raise UsageError("schedule of a Warmup must not be a Warmup itself", "schedule")
         object.__setattr__(self, "schedule", instance("schedule", schedule, SCHEDULES))
         object.__setattr__(self, "part", part)
         self.__post_init__()

@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 from helpers import Library, needed
 
-from xpnet.data.targets import class_weights, encode_labels, encode_targets, encode_weights
+from xpnet.data.targets import (
+    class_weights,
+    encode_labels,
+    encode_targets,
+    encode_weights,
+    labels_in,
+)
 from xpnet.errors import DataError
 
 
@@ -140,3 +146,15 @@ def test_balance_is_scikit_learns() -> None:
     t = np.asarray([0, 0, 0, 2, 2, 1], dtype=np.int32)
     expected = utils.compute_sample_weight("balanced", t)
     assert class_weights("balanced", t, (5, 6, 7), np.arange(6)).tolist() == expected.tolist()
+
+
+@pytest.mark.parametrize("y", [np.asarray(["2020-01-01"] * 2, "M8[D]"), np.asarray([1j, 2j])])
+def test_labels_of_other_types_are_refused(y: np.ndarray) -> None:
+    with pytest.raises(DataError, match="labels must be whole numbers or names, y is"):
+        encode_labels(y, (0, 1))
+
+
+def test_names_of_numpys_own_strings_are_taken() -> None:
+    y = np.asarray(["b", "a"], dtype=np.dtypes.StringDType())
+    assert encode_labels(y, ("a", "b")).tolist() == [1, 0]
+    assert labels_in(y) == ("a", "b")

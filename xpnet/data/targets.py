@@ -69,7 +69,7 @@ def labels_in(y: Any) -> tuple[Label, ...] | None:
     y = y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
     if y.ndim != 1 or not len(y):
         return None
-    if y.dtype.kind in "OS":
+    if y.dtype.kind in "OST":
         y = _plain_labels(y)
     if y.dtype.kind == "f" and not (np.all(np.isfinite(y)) and np.all(y == np.floor(y))):
         return None
@@ -91,6 +91,10 @@ def _plain_labels(y: HostArray) -> HostArray:
                     break
         odd = next((label for label in y if not isinstance(label, int | str)), y[0])
         raise DataError(f"labels must all be whole numbers or all be names, y has {shown(odd)}")
+    if y.dtype.kind == "T":  # NumPy's strings of any length
+        return np.asarray(y.tolist())
+    if y.dtype.kind not in "biufUS":
+        raise DataError(f"labels must be whole numbers or names, y is {y.dtype}")
     return np.char.decode(y, "utf-8", "replace") if y.dtype.kind == "S" else y
 
 
