@@ -72,7 +72,7 @@ def main() -> None:
             accuracies.append(float((found == samples.y_test).mean()))
         reached = sum(accuracy >= arguments.bar for accuracy in accuracies)
         print(
-            f"| {epochs} | {batch_size} | {name} | {optimizer.learning_rate:g} "
+            f"| {epochs} | {batch_size} | {name} | {optimizer.rate:g} "
             f"| {optimizer.weight_decay:g} | {mean(accuracies):.2%} | {stdev(accuracies):.2%} "
             f"| {min(accuracies):.2%} | {reached} of {len(accuracies)} "
             f"| {(perf_counter() - start) / len(accuracies):.2f} |",
