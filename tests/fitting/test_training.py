@@ -14,6 +14,7 @@ from xpnet.data.dataset import split
 from xpnet.data.targets import class_weights
 from xpnet.fast.steps import leaves
 from xpnet.fitting.evaluation import evaluate
+from xpnet.fitting.plan import enough_epochs
 from xpnet.fitting.results import Result
 from xpnet.fitting.training import fit
 from xpnet.losses import OUTPUTS, BinaryCrossEntropy, Pinball, SoftmaxCrossEntropy
@@ -671,16 +672,20 @@ def test_samples_to_validate_on_are_of_the_library_of_x() -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "epochs"),
-    [
-        ({}, 500),  # 167 samples are two steps an epoch
-        ({"validation": 0, "batch_size": 201}, 1000),
-        ({"batch_size": 10, "accumulate": 2}, 112),  # nine steps an epoch
-        ({"batch_size": 1}, 10),
-        ({"validation_data": (X, Y), "batch_size": 100}, 500),
-    ],
+    ("samples", "samples_per_step", "epochs"),
+    [(167, 128, 500), (200, 201, 1000), (167, 20, 112), (167, 1, 10), (50_000, 128, 10)],
 )
-def test_epochs_are_ten_or_more_to_make_a_thousand_steps(options: dict, epochs: int) -> None:
+def test_epochs_are_ten_or_more_to_make_a_thousand_steps(
+    samples: int, samples_per_step: int, epochs: int
+) -> None:
+    assert enough_epochs(samples, samples_per_step) == epochs
+
+
+@pytest.mark.parametrize(
+    ("options", "epochs"), [({"batch_size": 10, "accumulate": 2}, 112), ({"batch_size": 1}, 10)]
+)
+def test_these_are_the_default(options: dict, epochs: int) -> None:
+    """Of the 167 samples that are trained on."""
     assert len(fit(model(), X, Y, **options).history) == epochs
 
 
