@@ -1,4 +1,4 @@
-"""Habits of Keras, PyTorch, optax and scikit-learn: each works, or is told what to write here."""
+"""Habits of Keras, PyTorch, optax and scikit-learn: each works, or an error says what to write."""
 
 import copy
 import pickle

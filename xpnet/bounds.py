@@ -229,7 +229,7 @@ def within(name: str, value: Any, bounds: Bounds) -> Any:
         return accepted.check(name, value, kind)
     if getattr(value, "ndim", None) == 1 and hasattr(value, "tolist"):
         value = value.tolist()
-    several = value if isinstance(value, list | tuple) else [value]
-    if not several:
+    numbers = value if isinstance(value, list | tuple) else [value]
+    if not numbers:
         raise UsageError(f"{name} must have one number at least, got none", name)
-    return tuple(accepted.check(name, number) for number in several)
+    return tuple(accepted.check(name, number) for number in numbers)

@@ -108,8 +108,11 @@ def checked(function: Callable[P, T]) -> Callable[P, T]:
 
     @wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> T:
-        _explain(function, args, kwargs)
-        bound = signature_of(function).bind(*args, **kwargs)
+        try:
+            bound = signature_of(function).bind(*args, **kwargs)
+        except TypeError:
+            _explain(function, args, kwargs)
+            raise
         for name, bounds in bounds_of(function).items():
             if name in bound.arguments:
                 bound.arguments[name] = within(name, bound.arguments[name], bounds)
@@ -152,14 +155,13 @@ def _explain(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[
             order = f"takes {', '.join(placed) or 'no argument'} by position"
             others = f"; write the others by name{_listed(named)}" if named else ""
             raise UsageError(f"{name} {order}, and is given more{others}") from None
+        argument = next(p.name for p in parameters if f"'{p.name}'" in str(error))
+        if "multiple values" in str(error):
+            raise UsageError(f"{name} is given {argument} twice") from None
         from xpnet.habits import INSTEAD_OF
 
-        named_in_error = [p for p in parameters if f"'{p.name}'" in str(error)]
-        missing = named_in_error[0]
-        if "multiple values" in str(error):
-            raise UsageError(f"{name} is given {missing.name} twice") from None
-        hint = INSTEAD_OF.get(missing.name) or _listed(placed)
-        raise UsageError(f"{name} needs {missing.name}{hint}") from None
+        hint = INSTEAD_OF.get(argument) or _listed(placed)
+        raise UsageError(f"{name} needs {argument}{hint}") from None
 
 
 def _listed(names: Sequence[str]) -> str:

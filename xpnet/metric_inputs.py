@@ -7,27 +7,14 @@ if a value is not accepted.  They read values, and wait for the device; `compara
 
 from collections.abc import Sequence
 from math import sqrt
-from numbers import Integral, Real
+from numbers import Integral
 from typing import Any
 
 from xpnet.arrays import Array, device_of, float_name, is_numpy, namespace, put, to_numpy
+from xpnet.bounds import Interval
 from xpnet.errors import DataError, UsageError
 
 Label = int | str
-
-
-def require_whole(name: str, value: Any, high: int) -> None:
-    """Raise a UsageError if `value` is not a whole number from 1 to `high`."""
-    whole = isinstance(value, Integral) and not isinstance(value, bool)
-    if not whole or not 1 <= int(value) <= high:
-        raise UsageError(f"{name} must be a whole number in [1, {high}], got {value!r}")
-
-
-def fraction(name: str, value: Any) -> float:
-    """Return `value` as a float, or raise a UsageError if it is not a number from 0 to 1."""
-    if not isinstance(value, Real) or not 0 <= float(value) <= 1:
-        raise UsageError(f"{name} must be a number in [0, 1], got {value!r}")
-    return float(value)
 
 
 def require_distributions(p: Array) -> None:
@@ -209,8 +196,7 @@ def _require_values(x: Array, accepted: Array, name: str, expected: str) -> None
 def _accepted(labels: Any) -> list[Label]:
     """Return the label of each column."""
     if isinstance(labels, Integral):
-        require_whole("labels", labels, 1_000_000)
-        return [*range(int(labels))]
+        return [*range(Interval("[1, 1000000]").check("labels", labels, int))]
     given = _labels(labels, "labels")
     if len(given.shape) != 1:
         raise UsageError(f"labels has shape {_shape(given)}; expected one label for each column")

@@ -25,6 +25,7 @@ from typing import Any
 
 from xpnet import metric_inputs as inputs
 from xpnet.arrays import Array, device_of, namespace
+from xpnet.bounds import Interval
 from xpnet.errors import UsageError
 from xpnet.special import one_hot
 
@@ -152,7 +153,7 @@ def top_k_accuracy(t: Any, z: Any, k: int, labels: Columns | None = None) -> Arr
     """
     t, z = inputs.columns_and_scores(t, z, labels)
     xp, m = namespace(z), z.shape[1]
-    inputs.require_whole("k", k, m)
+    k = Interval(f"[1, {m}]").check("k", k, int)
     label, column = xp.reshape(t, (-1, 1)), xp.arange(m, dtype=xp.int32, device=device_of(z))
     chosen = xp.sum(xp.where(column == label, z, xp.zeros_like(z)), axis=1, keepdims=True)
     not_above = (z < chosen) | ((z == chosen) & (column <= label))  # among them the label
@@ -265,7 +266,7 @@ def calibration_error(t: Any, p: Any, bins: int = BINS, labels: Columns | None =
     ----------
     Guo, Pleiss, Sun & Weinberger (2017), *On calibration of modern neural networks*, equation 3.
     """
-    inputs.require_whole("bins", bins, 10_000)
+    bins = Interval("[1, 10000]").check("bins", bins, int)
     return unchecked_calibration_error(*inputs.columns_and_probabilities(t, p, labels), bins)
 
 
@@ -283,8 +284,7 @@ def unchecked_calibration_error(t: Array, p: Array, bins: int = BINS) -> Array:
 def mean_absolute_error(t: Any, y: Any) -> Array:
     """Return the mean of |t - y|: scikit-learn's `mean_absolute_error(t, y)`."""
     t, y = inputs.numbers(t, y)
-    xp = namespace(t)
-    return xp.mean(xp.abs(t - y))
+    return namespace(t).mean(namespace(t).abs(t - y))
 
 
 def mean_squared_error(t: Any, y: Any) -> Array:
@@ -303,7 +303,7 @@ def pinball_loss(t: Any, y: Any, quantile: float) -> Array:
     ----------
     Koenker & Bassett (1978), *Regression quantiles*.
     """
-    q, (t, y) = inputs.fraction("quantile", quantile), inputs.numbers(t, y)
+    q, (t, y) = Interval("[0, 1]").check("quantile", quantile), inputs.numbers(t, y)
     xp, d = namespace(t), t - y
     return xp.mean(xp.maximum(q * d, (q - 1) * d))
 

@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from xpnet import __version__
-from xpnet.bounds import Truth, shown
-from xpnet.checks import explained
+from xpnet.bounds import shown
+from xpnet.checks import checked
 from xpnet.device.description import CUPY_PACKAGES, details, gpu_name, installed_version
 from xpnet.device.forks import refuse_after_fork
 from xpnet.device.gpu_errors import failures, on_gpu
@@ -85,7 +85,7 @@ def parse(spec: str) -> tuple[str, int]:
 _warned = False
 
 
-@explained
+@checked
 def select_device(spec: str = "auto", strict: bool = False) -> Device:
     """The device that `spec` asks for, if it works; otherwise the CPU, and why.
 
@@ -109,7 +109,6 @@ def select_device(spec: str = "auto", strict: bool = False) -> Device:
         With `strict`: the GPU cannot be used.
     """
     global _warned
-    Truth().check("strict", strict)
     kind, index = parse(spec)
     if kind == "cpu":
         return Device("cpu", why="asked for")

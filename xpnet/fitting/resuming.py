@@ -27,9 +27,7 @@ def continued(model: Model, initial: Result) -> Model:
 def begin(plan: TrainingPlan, initial: Result | None) -> tuple[Progress, Result]:
     """Return the state to begin with, and the result before it."""
     if initial is None or initial.progress is None:
-        result = Result(plan.model)
-        if initial is not None:
-            result = replace(initial, model=plan.model)
+        result = Result(plan.model) if initial is None else replace(initial, model=plan.model)
         theta, buffers = plan.model.theta, plan.model.buffers[: plan.network.buffer_size]
         xp = namespace(theta)
         loss = xp.zeros((), dtype=theta.dtype, device=device_of(theta))
