@@ -197,24 +197,28 @@ def test_fit_holds_the_weights_twice_the_gradient_and_the_state(
 ) -> None:
     """Twice: those in training and the latest; a smaller last batch takes no more.
 
-    What a first fit imports is not counted.
+    The lesser peak of two fits: what Python keeps for itself, such as the table of its strings,
+    grows by up to a megabyte at moments of its own.
     """
     model = xpnet.mlp(784, 300, 1500, 1000, 10)
     x = RNG.integers(0, 256, size=(200, 784)).astype(np.uint8)
-    xpnet.fit(xpnet.mlp(2, 2), [[1.0, 2.0]] * 4, [0, 1] * 2, optimizer=optimizer, epochs=1)
+    y = RNG.integers(0, 10, 200)
 
     def on_step(steps: int) -> None:
         if steps == 8:  # the first epoch is over, and what it began with
             tracemalloc.reset_peak()
 
-    tracemalloc.start()
-    xpnet.fit(
-        model, x, RNG.integers(0, 10, 200), optimizer=optimizer, learning_rate=1e-3, epochs=3,
-        batch_size=32, validation=0, on_step=on_step,
-    )  # fmt: skip
-    _, peak = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    assert peak < (3 + states + 0.8) * 4 * model.network.size
+    def peak() -> int:
+        tracemalloc.start()
+        xpnet.fit(
+            model, x, y, optimizer=optimizer, learning_rate=1e-3, epochs=3, batch_size=32,
+            validation=0, on_step=on_step,
+        )  # fmt: skip
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return most
+
+    assert min(peak(), peak()) < (3 + states + 0.8) * 4 * model.network.size
 
 
 # Falling back
