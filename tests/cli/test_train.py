@@ -537,7 +537,7 @@ def test_a_limit_takes_the_first_training_samples_and_validates_on_all() -> None
     for name, shift in (("limited", 0.0), ("spoilt", 1e3)):
         x = np.random.default_rng(0).normal(size=(60, 4))
         y = (x[:, 0] > 0).astype(int)
-        rows, held = split(60, 20, 0)
+        rows, held = split(60, 20, 0, y)
         x[rows[15:]] += shift
         np.savez(f"{name}.npz", x_train=x, y_train=y, x_test=x[:9], y_test=y[:9])
         options = "--limit 15 --validation 20 --epochs 3 --quiet --output"

@@ -1,11 +1,13 @@
 """Samples as training takes them: rows, blocks, and the split."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from helpers import Library
 
 from xpnet.arrays import to_numpy
-from xpnet.data.dataset import BLOCK, Dataset, as_array, blocks, split
+from xpnet.data.dataset import BLOCK, Dataset, as_array, blocks, quotas, split
 from xpnet.errors import UsageError
 
 RNG = np.random.default_rng(0)
@@ -68,6 +70,50 @@ def test_split_depends_on_the_seed_alone() -> None:
 def test_split_is_another_one_for_more_samples_held_out_of_the_same_order() -> None:
     few, many = (set(split(100, held, 0)[1].tolist()) for held in (5, 20))
     assert few < many
+
+
+@pytest.mark.parametrize(("n", "held"), [(9, 0), (10, 2), (60, 10)])
+def test_a_sixth_is_held_out_of_ten_samples_or_more(n: int, held: int) -> None:
+    assert len(split(n, None, 0)[1]) == held
+    assert len(split(n, 1 / 6, 0)[1]) == round(n / 6)
+
+
+@pytest.mark.parametrize(
+    ("counts", "held", "expected"),
+    [
+        ([60, 30, 10], 20, [12, 6, 2]),
+        ([970, 30], 100, [97, 3]),
+        ([5, 5, 5], 4, [2, 1, 1]),  # equal remainders: the first
+        ([7, 6, 1, 2, 0], 4, [2, 2, 0, 0, 0]),  # a sample or two are not divided
+        ([3, 3], 5, [2, 2]),  # one of each stays
+        ([1, 2, 1], 2, [0, 0, 0]),
+        ([10**9, 10**9], 10**9, [5 * 10**8, 5 * 10**8]),
+    ],
+)
+def test_each_class_has_its_part_of_what_is_held_out(counts, held: int, expected) -> None:
+    assert quotas(np.asarray(counts), held).tolist() == expected
+
+
+def test_a_split_of_classes_is_in_proportion() -> None:
+    classes = (np.arange(1000) % 50 == 0).astype(int) + 2 * (np.arange(1000) == 7)
+    train, validate = split(1000, 0.25, 3, classes)
+    assert np.bincount(classes[validate], minlength=3).tolist() == [245, 5, 0]
+    assert sorted([*train, *validate]) == list(range(1000))
+    assert train.tolist() == sorted(train)
+    assert validate.tolist() == sorted(validate)
+    # Of each class the first rows of one random order, as without classes.
+    ranks = {row: i for i, row in enumerate(random_order(1000, 3))}
+    for label in (0, 1):
+        held = max(ranks[row] for row in validate if classes[row] == label)
+        assert all(ranks[row] > held for row in train if classes[row] == label)
+    assert validate.tolist() != split(1000, 0.25, 4, classes)[1].tolist()
+
+
+def random_order(n: int, seed: int) -> list[int]:
+    """Rows by how small a part of the samples is needed to hold them out."""
+    held = [set(split(n, k, seed)[1].tolist()) for k in range(n)]
+    first = [next(iter(more - less)) for less, more in pairwise(held)]
+    return [*first, *({*range(n)} - {*first})]
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ def test_the_history_is_of_the_model_at_that_moment() -> None:
         model(), X, Y, epochs=3, batch_size=1000, validation=0.25, schedule="constant",
         optimizer="sgd", on_epoch=lambda epoch, so_far: seen.append(epoch),
     )  # fmt: skip
-    rows, held = split(200, 0.25, 0)
+    rows, held = split(200, 0.25, 0, Y)
     assert tuple(seen) == result.history
     assert [epoch.epoch for epoch in seen] == [1, 2, 3]
     loss = evaluate(replace(model(), buffers=result.model.buffers), X[rows], Y[rows]).loss

@@ -113,7 +113,7 @@ def test_scaling_does_not_look_at_held_out_samples() -> None:
     rows, buffers = [], []
     for shift in (0, 1e6):
         x = X.copy()
-        train, held = split(len(x), 0.25, 0)
+        train, held = split(len(x), 0.25, 0, Y)
         x[held] += shift
         rows.append(train)
         buffers.append(fit(model(), x, Y, epochs=1, validation=0.25).model.buffers)
@@ -326,7 +326,7 @@ def test_balance_is_of_the_samples_that_are_trained_on() -> None:
     assert class_weights("balanced", t, (5, 6, 7), np.arange(4))[:4].tolist() == expected
     options = {"validation": 0.9, "epochs": 1, "optimizer": xpnet.SGD(1e-30)}
     result = fit(model(), X, Y, class_weight="balanced", **options)
-    rows = split(200, 0.9, 0)[0]
+    rows = split(200, 0.9, 0, Y)[0]
     losses = -np.log(result.model.predict_proba(X[rows])[np.arange(20), Y[rows]])
     by_class = np.mean([np.mean(losses[Y[rows] == c]) for c in np.unique(Y[rows])])
     assert result.history[0].loss == pytest.approx(by_class, rel=1e-12)
@@ -636,7 +636,7 @@ def test_classes_are_found_in_arrays_of_every_library(xp: Library) -> None:
 def test_other_samples_may_be_validated_on(xp: Library) -> None:
     """As if they had been held out; none of x is."""
     xp.needs_argmax()
-    rows, held = split(200, 0.25, 0)
+    rows, held = split(200, 0.25, 0, Y)
     x = X.astype(xp.dtype)
     options = {"epochs": 3, "batch_size": 16, "fast": False}
     pair = xp.array(x[held]), Y[held]

@@ -141,6 +141,13 @@ def _classes(samples: Samples, hint: str) -> tuple[int | str, ...]:
     return samples.labels or tuple(classes.tolist())
 
 
+def classes_in(samples: Samples, task: Task) -> HostArray | None:
+    """Return the number of the class of each training sample; None if there are no classes."""
+    if task.name != "classification":
+        return None
+    return np.unique(samples.y_train, return_inverse=True, return_counts=True)[1]
+
+
 def _check_indicators(samples: Samples) -> None:
     for y in (samples.y_train, samples.y_test):
         wrong = y[(y != 0) & (y != 1)]

@@ -10,12 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from xpnet.arrays import Array, HostArray, namespace, put
+from xpnet.arrays import Array, HostArray, namespace, put, to_numpy
 from xpnet.bounds import plain, shown
 from xpnet.errors import UsageError
 from xpnet.random import Purpose, permutation, step_keys
 
 BLOCK = 1024  # rows that are evaluated, or looked through, at a time
+FEWEST = 10  # samples of which some are held out unless it is asked for
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,11 @@ class Dataset:
         xp = namespace(self.x)
         x, t = xp.take(self.x, rows, axis=0), xp.take(self.t, rows, axis=0)
         return x, t, None if self.w is None else xp.take(self.w, rows, axis=0)
+
+
+def classes_of(data: Dataset) -> HostArray | None:
+    """Return the class of each sample on the host; None if the targets are no classes."""
+    return to_numpy(data.t) if len(data.t.shape) == 1 else None
 
 
 def as_array(x: Any, name: str = "x") -> Array:
@@ -77,23 +83,28 @@ def as_array(x: Any, name: str = "x") -> Array:
     return x
 
 
-def split(n: int, validation: float, seed: int) -> tuple[HostArray, HostArray]:
+def split(
+    n: int, validation: float | None, seed: int, classes: HostArray | None = None
+) -> tuple[HostArray, HostArray]:
     """The rows to train on and the rows to validate on, each in ascending order.
 
     Parameters
     ----------
     n : int
         Number of samples.
-    validation : float or int
-        Below 1 the part of the samples, else their number, taken from a random order.
+    validation : float, int or None
+        Below 1 the part of the samples, else their number, taken from a random order; for None a
+        sixth, or nothing of fewer than 10 samples.
     seed : int
+    classes : integer array (n,), optional
+        The class of each sample, from 0: the rows to validate on are `stratified`.
 
     Raises
     ------
     UsageError
         It leaves nothing to train on, or is negative.
     """
-    number = plain(validation)
+    number = plain(part_of(n, 6) if validation is None else validation)
     real = isinstance(number, int | float) and not isinstance(number, bool)
     if not real or not 0 <= number < inf or (isinstance(number, float) and number >= 1):
         raise UsageError(
@@ -107,7 +118,51 @@ def split(n: int, validation: float, seed: int) -> tuple[HostArray, HostArray]:
             "validation",
         )
     order = permutation(step_keys(seed, Purpose.SPLIT, 0, range(1))[0], n)
-    return np.sort(order[held:]), np.sort(order[:held])
+    return divided(order, held, classes)
+
+
+def part_of(n: int, parts: int) -> float:
+    """Return 1 / parts, what is held out by default; 0 where there are fewer than 10 samples."""
+    return 1 / parts if n >= FEWEST else 0.0
+
+
+def divided(
+    order: HostArray, held: int, classes: HostArray | None = None
+) -> tuple[HostArray, HostArray]:
+    """Return all other rows and the first `held` of this order, each in ascending order.
+
+    Parameters
+    ----------
+    order : integer array (n,)
+        A permutation of the rows.
+    held : int
+    classes : integer array (n,), optional
+        The class of each row, from 0.  Each class has its part of the rows that are held out
+        (`quotas`): the first of its rows in this order.
+    """
+    if classes is None:
+        return np.sort(order[held:]), np.sort(order[:held])
+    given = classes[order]
+    counts = np.bincount(given)
+    by_class = np.argsort(given, stable=True)
+    place = np.empty_like(by_class)  # of each row in the order of its class
+    place[by_class] = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts)
+    chosen = place < quotas(counts, held)[given]
+    return np.sort(order[~chosen]), np.sort(order[chosen])
+
+
+def quotas(counts: HostArray, held: int) -> HostArray:
+    """Return how many rows of each class to hold out, `held` in all or a few less.
+
+    Parts are in proportion to the counts, rounded by the largest remainders.  A class of one or
+    two rows is not divided, and of others at least one row is left.
+    """
+    divisible = np.where(counts > 2, counts, 0).astype(np.int64)
+    total = max(int(divisible.sum()), 1)
+    found, remainders = np.divmod(divisible * held, total)
+    largest_first = np.argsort(-remainders, stable=True)
+    found[largest_first[: held - int(found.sum())]] += 1
+    return np.minimum(found, np.maximum(divisible - 1, 0))
 
 
 def blocks(rows: HostArray, like: Array) -> Iterator[Array]:

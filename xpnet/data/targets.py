@@ -138,8 +138,12 @@ def encode_targets(
     y = _on_host(y, "y")
     if y.ndim == 2 and y.shape[1] == 1:
         y = y[:, 0]
-    if output in CLASSES and not multilabel and y.ndim == 1:
-        return encode_labels(y, labels)
+    if output in CLASSES and not multilabel:
+        if y.ndim == 1:
+            return encode_labels(y, labels)
+        if y.ndim == 2 and y.shape[1] == fan_out and is_one_hot(y):
+            columns: HostArray = np.argmax(y, axis=1).astype(np.int32)
+            return columns
     if y.ndim == 1 and (fan_out == 1 or spreads):
         y = np.repeat(y[:, None], fan_out, axis=1)
     if y.ndim != 2 or y.shape[1] != fan_out:
@@ -164,6 +168,13 @@ def encode_targets(
     if output == "exp" and np.any(targets < 0):
         raise DataError(f"y holds {targets.min():g}, which is no count; expected numbers >= 0")
     return targets
+
+
+def is_one_hot(y: HostArray) -> bool:
+    """Return whether each row of y (n, k) is one 1 and else 0."""
+    if y.dtype.kind not in "biuf" or y.ndim != 2:
+        return False
+    return bool(np.all((y == 0) | (y == 1)) and np.all(np.sum(y == 1, axis=1) == 1))
 
 
 def class_weights(

@@ -17,7 +17,7 @@ from xpnet.arrays import (
 )
 from xpnet.bounds import Count, NotNegative, Positive, Seed, shown
 from xpnet.checks import checked, function_of, instance
-from xpnet.data.dataset import Dataset, split
+from xpnet.data.dataset import Dataset, classes_of, split
 from xpnet.data.targets import Label, class_weights, encode_weights
 from xpnet.errors import DataError, UsageError
 from xpnet.fitting.loop import OnStep, Training
@@ -119,7 +119,9 @@ def fit(
         default the one in `losses.OUTPUTS`.
     validation : float or int, optional
         Samples held out to choose the best epoch: a part below 1, or a number; 0 for none.  The
-        default is 1/6, and none is held out where `validation_data` is given.
+        default is 1/6; none is held out of fewer than 10 samples, or where `validation_data` is
+        given.  Where there are classes, the same part of each, but for classes of one or two
+        samples, which stay in training.
     validation_data : (x, y), optional
         Samples and labels or targets to choose the best epoch by, on the device of x.
     patience : int, optional
@@ -233,7 +235,7 @@ def _hold_out(
     """Return the data to validate on, the rows to train on, and the rows to validate on."""
     n = data.x.shape[0]
     if validation_data is None:
-        return data, *split(n, 1 / 6 if validation is None else validation, seed)
+        return data, *split(n, validation, seed, classes_of(data))
     if validation is not None:
         raise UsageError("give either validation or validation_data, not both")
     if not isinstance(validation_data, tuple | list) or len(validation_data) != 2:

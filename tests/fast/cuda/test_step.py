@@ -858,7 +858,7 @@ def test_without_the_fast_paths_there_is_the_plain_one(cupy: Any, tmp_path: Path
     assert "cuda:0" in done.stdout
     data = load_data("mnist")
     model = mlp(784, 128, 10, input_shape=(28, 28))
-    rows, held = split(len(data.x_train), 100, 0)
+    rows, held = split(len(data.x_train), 100, 0, data.y_train)
     samples, validation_data = (
         (cupy.asarray(data.x_train[chosen]), data.y_train[chosen]) for chosen in (rows[:512], held)
     )
