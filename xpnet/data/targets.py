@@ -14,6 +14,7 @@ from xpnet.errors import DataError, UsageError
 from xpnet.losses import CLASSES, OUTPUTS, VALUES
 
 Label = int | str
+_WEIGHTS = "weights of samples: expected finite numbers, 0 or more, not all 0"
 
 
 def encode_labels(y: Any, labels: Sequence[Label]) -> HostArray:
@@ -238,17 +239,29 @@ def encode_weights(sample_weight: Any, n: int, rows: HostArray) -> HostArray:
     DataError
         They are not n finite numbers, 0 or more, with one above 0 among these rows.
     """
+    w = weights_on_host(sample_weight, n)
+    if not np.any(w[rows]):
+        raise DataError(f"{_WEIGHTS} where it is trained")
+    w = w / np.max(w[rows])  # first, so that the sum cannot overflow
+    scaled: HostArray = w / np.mean(w[rows])
+    return scaled
+
+
+def weights_on_host(sample_weight: Any, n: int) -> HostArray:
+    """Return n sample weights as a float64 array.
+
+    Raises
+    ------
+    DataError
+        They are not n finite numbers, 0 or more, with one above 0.
+    """
     w = _on_host(sample_weight, "sample_weight")
     if w.shape != (n,) or w.dtype.kind not in "biuf":
         raise DataError(f"sample_weight has shape {w.shape}; expected {n} numbers")
     w = w.astype(np.float64)
-    if not np.all(np.isfinite(w)) or np.any(w < 0) or not np.any(w[rows] > 0):
-        raise DataError(
-            "weights of samples: expected finite numbers, 0 or more, not all 0 where it is trained"
-        )
-    w = w / np.max(w[rows])  # first, so that the sum cannot overflow
-    scaled: HostArray = w / np.mean(w[rows])
-    return scaled
+    if not np.all(np.isfinite(w)) or np.any(w < 0) or not np.any(w):
+        raise DataError(_WEIGHTS)
+    return w
 
 
 def _on_host(given: Any, name: str) -> HostArray:

@@ -17,7 +17,7 @@ from xpnet.arrays import (
     to_numpy,
     without_history,
 )
-from xpnet.data.dataset import Dataset, as_array
+from xpnet.data.dataset import Dataset, as_array, length
 from xpnet.data.statistics import standardization
 from xpnet.data.targets import encode_targets, labels_in
 from xpnet.errors import DataError
@@ -49,7 +49,7 @@ def adapted(model: Model, x: Any, y: Any) -> tuple[Model, Array]:
     if not labels or model.multilabel or labels != tuple(range(len(labels))):
         return model, x
     found = labels_in(y)
-    if found is None or {*found} <= {*labels} or _length(y) != x.shape[0]:
+    if found is None or {*found} <= {*labels} or length(y) != x.shape[0]:
         return model, x
     if len(found) != len(labels):
         first = ", ".join(map(str, found[:10])) + (", ..." if len(found) > 10 else "")
@@ -80,9 +80,9 @@ def prepare(model: Model, x: Any, y: Any, loss: Loss | None = None) -> tuple[Dat
     x = without_history(model.flatten(x))
     n, xp = x.shape[0], namespace(x)
     require_same_device(x, y, "y")
-    if _length(y) not in (n, None) or not n:
+    if length(y) not in (n, None) or not n:
         raise DataError(
-            f"{n} samples in x and {_length(y)} in y; expected as many, and at least one"
+            f"{n} samples in x and {length(y)} in y; expected as many, and at least one"
         )
     t = encode_targets(
         y, model.output, model.labels, model.network.fan_out, model.multilabel, loss.spreads
@@ -101,14 +101,6 @@ def prepare(model: Model, x: Any, y: Any, loss: Loss | None = None) -> tuple[Dat
             raise DataError("x holds NaN or infinite numbers; expected finite ones")
         data = Dataset(x, put(t if t.dtype == np.int32 else t.astype(model.dtype), x))
         return data, model.like(x)
-
-
-def _length(y: Any) -> int | None:
-    """Return the number of targets in a list or array; None for something else."""
-    shape: Any = getattr(y, "shape", None)
-    if shape is None:
-        return len(y) if hasattr(y, "__len__") else None
-    return int(shape[0]) if len(shape) else None
 
 
 def scale(model: Model, data: Dataset, rows: HostArray) -> Model:
