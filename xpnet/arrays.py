@@ -156,7 +156,7 @@ def frozen_copy(x: Array) -> Array:
 
 def require_same_device(x: Array, other: Array, name: str) -> None:
     """Raise a UsageError where `other`, an array of x's library, lies on another device than x."""
-    if isinstance(x, np.ndarray) or type(other) is not type(x):
+    if isinstance(x, np.ndarray | list | tuple) or type(other) is not type(x):
         return
     here, there = device_of(x), device_of(other)
     if here is not None and there is not None and here != there:

@@ -270,8 +270,9 @@ class Rescale(Layer):
     """The last layer of a regression: y_ij = mean_j + scale_j x_ij.
 
     The constants are buffers: the mean and the standard deviation of each column of the targets
-    over the training samples (`data.statistics`); before, mean 0 and scale 1 make it the identity.
-    So the layers before it compute in units of standard deviations, whatever those of the targets.
+    over the training samples, or for robust losses median and quartiles (`data.statistics`);
+    before, mean 0 and scale 1 make it the identity.  So the layers before it compute in units of
+    standard deviations, whatever those of the targets.
 
         ∂y_ij/∂x_ij = scale_j         dx_ij = dy_ij scale_j
 

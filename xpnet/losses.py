@@ -48,11 +48,15 @@ class Loss(Settings):
         p, L and dz = ∂L/∂z in a line each, without weights of samples: what `xpnet explain` shows.
     spreads : bool
         Whether one target per sample serves every output.
+    robust : bool
+        Whether a few targets far away change little: then targets are scaled by their median and
+        quartiles, which they do not change either (`data.statistics`).
     """
 
     output: ClassVar[str]
     formulas: ClassVar[Mapping[str, str]] = {}
     spreads: ClassVar[bool] = False
+    robust: ClassVar[bool] = False
 
     @abstractmethod
     def forward(self, z: Array, t: Array, w: Array | None = None) -> tuple[Array, Any]:
@@ -324,6 +328,7 @@ class AbsoluteError(Loss):
     """
 
     output: ClassVar[str] = "identity"
+    robust: ClassVar[bool] = True
     formulas: ClassVar[Mapping[str, str]] = {
         "p": "z",
         "L": "(1/nm) Σ_ij |z_ij - t_ij|",
@@ -359,8 +364,8 @@ class Huber(Loss):
     Parameters
     ----------
     delta : float, default 1.0
-        δ, above 0; in standard deviations of the targets where `fit` scales them
-        (`layers.Rescale`).
+        δ, above 0; where `fit` scales the targets, in units of that scale
+        (`statistics.robust_standardization`).
 
     Raises
     ------
@@ -371,6 +376,7 @@ class Huber(Loss):
     delta: Positive = 1.0
 
     output: ClassVar[str] = "identity"
+    robust: ClassVar[bool] = True
     formulas: ClassVar[Mapping[str, str]] = {
         "p": "z",
         "L": "(1/nm) Σ_ij c (d - ½ c),  d = z - t,  c = min(max(d, -δ), δ)",
@@ -422,6 +428,7 @@ class Pinball(Loss):
 
     output: ClassVar[str] = "identity"
     spreads: ClassVar[bool] = True
+    robust: ClassVar[bool] = True
     formulas: ClassVar[Mapping[str, str]] = {
         "p": "z",
         "L": "(1/nm) Σ_ij (q [d > 0] + (q - 1) [d <= 0]) d,  d = t - z",

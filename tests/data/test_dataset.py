@@ -14,9 +14,8 @@ from xpnet.data.dataset import (
     blocks,
     quotas,
     split,
-    without_weightless,
 )
-from xpnet.errors import DataError, UsageError
+from xpnet.errors import UsageError
 
 RNG = np.random.default_rng(0)
 
@@ -47,41 +46,11 @@ def test_gather_takes_rows_of_all_three(xp: Library) -> None:
         np.testing.assert_allclose(to_numpy(taken), whole[rows], rtol=1e-6)
 
 
-def test_rows_of_weight_0_are_removed_whatever_they_hold(xp: Library) -> None:
-    """From arrays where they are; from lists also where these rows make no array."""
-    x, w = RNG.normal(size=(5, 2)), [0.5, 0, 2, 0, 1]
-    x[1], x[3] = np.nan, np.inf
-    y = np.asarray([4, 3, 2, 1, 0])
-    for given in (w, xp.array(w)):
-        found = without_weightless(xp.array(x), xp.array(y), given)
-        assert type(found[0]) is type(xp.array(x))
-        for array, right in zip(found, (x[[0, 2, 4]], [4, 2, 0], [0.5, 2, 1]), strict=True):
-            np.testing.assert_allclose(to_numpy(array), right, rtol=1e-6)
-    lists = [[1, 2], None, [3, 4], ["a"], [5, 6]], ("b", None, "a", 7, "b")
-    assert without_weightless(*lists, w)[:2] == ([[1, 2], [3, 4], [5, 6]], ["b", "a", "b"])
-
-
-def test_samples_without_a_weight_of_0_are_returned_as_they_are() -> None:
-    x, y = RNG.normal(size=(5, 2)), RNG.normal(size=5)
-    assert without_weightless(x, y, None)[2] is None
-    found = without_weightless(x, y, [1, 2, 3, 4, 5])
-    assert found[0] is x
-    assert found[1] is y
-
-
-@pytest.mark.parametrize(
-    ("w", "rows", "message"),
-    [
-        ([1, 0, 1], 5, r"sample_weight has shape \(3,\); expected 5 numbers"),
-        ([0] * 5, 5, "expected finite numbers, 0 or more, not all 0"),
-        ([1, -1, 1, 1, 1], 5, "0 or more"),
-        ([1, np.nan, 1, 1, 1], 5, "finite"),
-        ([1, 0, 1, 1, 1], 4, "5 samples in x and 4 in y"),
-    ],
-)
-def test_weights_by_which_rows_are_removed_are_checked(w, rows: int, message: str) -> None:
-    with pytest.raises(DataError, match=message):
-        without_weightless(np.zeros((5, 2)), np.zeros(rows), w)
+def test_some_rows_alone(xp: Library) -> None:
+    data = Dataset(xp.array([[1.0], [2.0], [3.0]]), xp.array([4, 5, 6]), xp.array([0.5, 1.0, 1.5]))
+    some = data.of_rows(np.asarray([0, 2]))
+    found = [to_numpy(a).tolist() for a in (some.x, some.t, some.w)]
+    assert found == [[[1.0], [3.0]], [4, 6], [0.5, 1.5]]
 
 
 def test_blocks_are_all_rows_in_order(xp: Library) -> None:

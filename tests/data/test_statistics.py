@@ -5,7 +5,7 @@ import pytest
 from helpers import Library, difference
 
 from xpnet.data.dataset import BLOCK
-from xpnet.data.statistics import standardization
+from xpnet.data.statistics import robust_standardization, standardization
 
 RNG = np.random.default_rng(0)
 
@@ -59,3 +59,56 @@ def test_only_the_constant_column_is_divided_by_one() -> None:
     _, scale = standardization(x, np.arange(N), pixels=False)
     assert scale[0] == 1
     assert scale[1] == pytest.approx(x[:, 1].std(), rel=1e-12)
+
+
+@pytest.mark.parametrize("pixels", [False, True])
+@pytest.mark.parametrize("dtype", [None, "uint8"])
+def test_a_weight_of_k_is_k_rows(xp: Library, dtype: str | None, pixels: bool) -> None:
+    x = RNG.integers(0, 256, size=(N, 2)) * np.asarray([1.0, 0.5])
+    x = x.astype(dtype or xp.dtype)
+    k = RNG.integers(1, 4, size=N)
+    weighed = standardization(xp.array(x, dtype), ROWS, pixels, k.astype(float))
+    repeated = standardization(x, np.repeat(ROWS, k[ROWS]), pixels)
+    for ours, theirs in zip(weighed, repeated, strict=True):
+        assert difference(ours, theirs) < 1e-13
+    large = standardization(xp.array(x, dtype), ROWS, pixels, 1e307 * k)
+    assert difference(large, weighed) < 1e-13
+
+
+def test_equal_weights_are_as_good_as_none() -> None:
+    x = 1e9 + RNG.normal(size=(N, 2))
+    found = standardization(x, ROWS, False, np.full(N, 0.3))
+    assert difference(found, standardization(x, ROWS, False)) < 1e-12
+
+
+# Robust constants
+
+
+def test_median_and_quartiles_by_hand() -> None:
+    t = np.asarray([[1.0, 5], [2, 5], [3, 5], [4, 5], [5, 5], [6, 5], [7, 5], [1e9, 5]])
+    median, spread = robust_standardization(t, np.arange(8))
+    assert median.tolist() == [4, 5]
+    assert spread.tolist() == [pytest.approx((6 - 2) / 1.3489795), 1]
+
+
+def test_robust_constants_of_normal_numbers_are_mean_and_deviation() -> None:
+    t = RNG.normal(3, 2, size=(20_000, 1))
+    median, spread = robust_standardization(t, np.arange(20_000))
+    assert median == pytest.approx(3, abs=0.06)
+    assert spread == pytest.approx(2, abs=0.06)
+
+
+def test_where_half_of_the_numbers_are_equal_the_mean_distance_is_taken() -> None:
+    t = np.asarray([[0.0]] * 6 + [[1.0], [3.0]])
+    _, spread = robust_standardization(t, np.arange(8))
+    assert spread == pytest.approx([4 / 8 * np.sqrt(np.pi / 2)])
+
+
+def test_robust_constants_are_of_the_rows_that_are_trained_on_by_weight() -> None:
+    t, k = RNG.normal(size=(50, 3)), RNG.integers(1, 5, size=50)
+    t[:, 2] = np.where(t[:, 2] < 1, 0, t[:, 2])  # most are equal
+    rows = np.arange(40)
+    weighed = robust_standardization(t, rows, k.astype(float))
+    repeated = robust_standardization(np.repeat(t[:40], k[:40], axis=0), np.arange(k[:40].sum()))
+    assert np.array_equal(weighed[0], repeated[0])
+    assert difference(weighed[1], repeated[1]) < 1e-15

@@ -2,13 +2,11 @@
 
 import numpy as np
 import pytest
-from helpers import Library, needed
+from helpers import Library
 
 from xpnet.data.targets import (
-    class_weights,
     encode_labels,
     encode_targets,
-    encode_weights,
     labels_in,
 )
 from xpnet.errors import DataError
@@ -105,47 +103,10 @@ def test_targets_of_every_library_are_read(xp: Library) -> None:
     assert encode_targets(xp.array([1, 0, 1]), "softmax", (0, 1), 2).tolist() == [1, 0, 1]
 
 
-def test_weights_get_a_mean_of_one() -> None:
-    w = encode_weights([1, 0, 5], 3, np.arange(3))
-    np.testing.assert_allclose(w, [0.5, 0, 2.5], rtol=1e-15)
-
-
-def test_weights_have_their_mean_of_one_where_it_is_trained() -> None:
-    w = encode_weights([1, 3, 1e3], 3, np.asarray([0, 1]))
-    np.testing.assert_allclose(w, [0.5, 1.5, 500], rtol=1e-15)
-    assert encode_weights([1e308] * 3, 3, np.arange(3)).tolist() == [1, 1, 1]
-    with pytest.raises(DataError, match="not all 0 where it is trained"):
-        encode_weights([0, 0, 1], 3, np.asarray([0, 1]))
-
-
-@pytest.mark.parametrize(
-    ("weights", "message"),
-    [
-        ([1, 1], "expected 3 numbers"),
-        ([[1, 1, 1]], "expected 3 numbers"),
-        (["a", "b", "c"], "expected 3 numbers"),
-        ([1, -1, 1], "0 or more"),
-        ([0, 0, 0], "not all 0"),
-        ([1, np.nan, 1], "finite numbers"),
-        ([1, np.inf, 1], "finite numbers"),
-    ],
-)
-def test_weights_that_are_none_are_refused(weights, message: str) -> None:
-    with pytest.raises(DataError, match=message):
-        encode_weights(weights, 3, np.arange(3))
-
-
 def test_probabilities_outside_0_to_1_are_refused() -> None:
     with pytest.raises(DataError, match="no probability"):
         encode_targets([[5.0, -3.0]], "sigmoid", (0, 1), 2)
     assert encode_targets([[0.5, 1.0]], "sigmoid", (0, 1), 2).tolist() == [[0.5, 1.0]]
-
-
-def test_balance_is_scikit_learns() -> None:
-    utils = needed("sklearn.utils.class_weight")
-    t = np.asarray([0, 0, 0, 2, 2, 1], dtype=np.int32)
-    expected = utils.compute_sample_weight("balanced", t)
-    assert class_weights("balanced", t, (5, 6, 7), np.arange(6)).tolist() == expected.tolist()
 
 
 @pytest.mark.parametrize("y", [np.asarray(["2020-01-01"] * 2, "M8[D]"), np.asarray([1j, 2j])])

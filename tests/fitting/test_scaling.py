@@ -1,5 +1,7 @@
 """Scaling of samples and targets, and what is refused."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from helpers import Library, difference
@@ -9,7 +11,7 @@ from xpnet.arrays import float_name, to_numpy
 from xpnet.data.dataset import Dataset
 from xpnet.errors import DataError
 from xpnet.fitting.scaling import in_standard_units, prepare, rescale, start_at_mean
-from xpnet.losses import Pinball
+from xpnet.losses import AbsoluteError, Huber, Loss, Pinball, SquaredError
 
 RNG = np.random.default_rng(0)
 X, T = RNG.normal(size=(50, 3)), 100 + 7 * RNG.normal(size=(50, 2))
@@ -30,6 +32,17 @@ def test_targets_are_scaled_by_the_training_samples() -> None:
     assert np.max(np.abs(data.t[:40].mean(axis=0))) < 1e-13
     assert inner.network.layers == scaled.network.layers[:-1]
     assert difference(scaled(X), p["mean"] + p["scale"] * inner(X)) < 1e-14
+
+
+@pytest.mark.parametrize("loss", [AbsoluteError(), Huber(), Pinball((0.5,))])
+def test_targets_of_robust_losses_are_scaled_by_median_and_quartiles(loss: Loss) -> None:
+    scaled = rescale(replace(model(), loss=loss), np.where(T > 110, 1e6, T), ROWS)
+    low, median, high = np.sort(T[:40], axis=0)[[9, 19, 29]]
+    p = scaled.params[-1]
+    assert difference(p["mean"], median) < 1e-14
+    assert difference(p["scale"], (high - low) / 1.3489795) < 1e-7
+    plain = rescale(replace(model(), loss=SquaredError()), T, ROWS)
+    assert difference(plain.params[-1]["mean"], T[:40].mean(axis=0)) < 1e-14
 
 
 def test_constants_are_found_once() -> None:
@@ -55,6 +68,9 @@ def test_counts_begin_at_their_mean() -> None:
     assert difference(begun.predict(X), np.tile(counts[:40].mean(axis=0), (50, 1))) < 1e-13
     assert start_at_mean(begun, 2 * counts, ROWS) is begun
     assert np.all(np.isfinite(start_at_mean(start, 0 * counts, ROWS).theta))
+    weighed = start_at_mean(start, counts, ROWS, 1 + np.arange(50) % 2.0)
+    expected = np.average(counts[:40], axis=0, weights=1 + np.arange(40) % 2)
+    assert difference(weighed.predict(X[:1]), [expected]) < 1e-13
     classes = xpnet.mlp(3, 4, 2)
     assert start_at_mean(classes, counts, ROWS) is classes
 

@@ -11,7 +11,6 @@ import xpnet
 from xpnet.activations import LeakyReLU, ReLU
 from xpnet.arrays import namespace, to_numpy
 from xpnet.data.dataset import split
-from xpnet.data.targets import class_weights
 from xpnet.fast.steps import leaves
 from xpnet.fitting.evaluation import evaluate
 from xpnet.fitting.plan import enough_epochs
@@ -319,15 +318,25 @@ def test_balanced_classes_weigh_the_same() -> None:
     assert difference(both.model.theta, single.model.theta) < 1e-13
 
 
-def test_balance_is_of_the_samples_that_are_trained_on() -> None:
-    """A class that is only elsewhere counts for nothing; a step size of nearly 0 shows the loss."""
-    t = np.asarray([0, 0, 0, 2, 1, 1], dtype=np.int32)
-    expected = [4 / (2 * 3)] * 3 + [4 / 2]
-    assert class_weights("balanced", t, (5, 6, 7), np.arange(4))[:4].tolist() == expected
+@pytest.mark.parametrize("loss", ["huber", "absolute-error", "pinball"])
+def test_outliers_do_not_spoil_a_robust_loss(loss: str) -> None:
+    """Ten of 1,000 targets are 1,000; scaled by their deviation the rest was lost (R² -13.7)."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(1000, 3))
+    t = 2 * x[:, 0] + x[:, 1] ** 2
+    y = np.where(np.arange(1000) % 100 == 5, 1000.0, t)
+    start = xpnet.mlp(3, 32, 1, output="identity")
+    result = fit(start, x, y, loss=loss, epochs=60, validation=0, learning_rate=0.01)
+    usual = y != 1000
+    assert xpnet.metrics.r2(t[usual], result.model.predict(x[usual])) > 0.9
+
+
+def test_balance_is_in_the_loss_of_the_samples_that_are_trained_on() -> None:
+    """A step size of nearly 0 shows the loss."""
     options = {"validation": 0.9, "epochs": 1, "optimizer": xpnet.SGD(1e-30)}
     result = fit(model(), X, Y, class_weight="balanced", **options)
     rows = split(200, 0.9, 0, Y)[0]
-    losses = -np.log(result.model.predict_proba(X[rows])[np.arange(20), Y[rows]])
+    losses = -np.log(result.model.predict_proba(X[rows])[np.arange(len(rows)), Y[rows]])
     by_class = np.mean([np.mean(losses[Y[rows] == c]) for c in np.unique(Y[rows])])
     assert result.history[0].loss == pytest.approx(by_class, rel=1e-12)
 
@@ -451,7 +460,7 @@ def test_one_sample_one_feature() -> None:
         ({"class_weight": {0: -1.0}}, "class_weight {0: -1.0}: expected finite numbers, 0 or more"),
         ({"class_weight": {0: float("nan")}}, "class_weight {0: nan}: expected finite"),
         ({"class_weight": {0: "rare"}}, "class_weight {0: 'rare'}: expected finite"),
-        ({"class_weight": {0: 0, 1: 0, 2: 0}}, "weights of samples: .* not all 0"),
+        ({"class_weight": {0: 0, 1: 0, 2: 0}}, "class_weight is 0 for every sample"),
         ({"class_weight": 3}, 'expected "balanced", or a weight by label'),
         ({"schedule": "plateau", "validation": 0}, "schedule plateau needs samples"),
         ({"seed": -1}, "seed must be"),
@@ -482,7 +491,8 @@ def test_one_sample_one_feature() -> None:
         ({"on_step": [print]}, "on_step must be a function"),
         ({"initial": model()}, "initial must be a Result"),
         ({"validation_data": X}, r"validation_data must be a pair \(x, y\)"),
-        ({"validation_data": (X, Y, Y)}, r"validation_data must be a pair \(x, y\)"),
+        ({"validation_data": (X, Y, Y, Y)}, r"pair \(x, y\) or \(x, y, sample_weight\)"),
+        ({"validation_data": (X, Y, Y - 1)}, "validation_data: weights of samples: .* 0 or more"),
         ({"validation_data": (X, Y), "validation": 0.1}, "either validation or validation_data"),
         ({"validation_data": (X, Y[:9])}, "validation_data: 200 samples in x and 9 in y"),
         ({"validation_data": (X, Y + 1)}, "validation_data: label 3 of sample"),

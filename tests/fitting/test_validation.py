@@ -25,12 +25,29 @@ def test_label_smoothing_is_in_training_and_not_in_validation(loss: str | Loss) 
     assert result.history[-1].validation_loss < floor
 
 
-def test_validation_has_no_weights() -> None:
-    w = np.linspace(0.1, 5, 200)
-    result = fit(model(), X, Y, sample_weight=w, epochs=1, validation=0.25)
+@pytest.mark.parametrize("fast", [True, False])
+def test_validation_has_the_weights_of_training(fast: bool) -> None:
+    """By hand: weighted means of the samples' losses and hits."""
+    w, by_class = np.linspace(0.1, 5, 200), {0: 3.0, 1: 0.5}
+    options = {"sample_weight": w, "class_weight": by_class, "epochs": 1, "fast": fast}
+    result = fit(model(), X, Y, validation=0.25, optimizer=xpnet.SGD(0.01), **options)
     _, held = split(200, 0.25, 0, Y)
-    expected = evaluate(result.model, X[held], Y[held]).loss
-    assert result.history[0].validation_loss == pytest.approx(expected, rel=1e-12)
+    x, y = X[held], Y[held]
+    w = w[held] * np.asarray([3.0, 0.5, 1.0])[y]
+    losses = -np.log(result.model.predict_proba(x)[np.arange(len(y)), y])
+    epoch = result.history[0]
+    assert epoch.validation_loss == pytest.approx(np.average(losses, weights=w), rel=1e-12)
+    right = result.model.predict(x) == y
+    assert 0 < np.mean(right) < 1
+    assert epoch.validation_accuracy == pytest.approx(np.average(right, weights=w), rel=1e-12)
+    x, y = np.concat([x, x[:5] + np.nan]), np.concat([y, y[:5]])
+    again = fit(
+        model(), X, Y, validation_data=(x, y, np.append(w, [0] * 5)), epochs=1,
+        optimizer=xpnet.SGD(1e-30),
+    )  # fmt: skip
+    losses = -np.log(again.model.predict_proba(X[held])[np.arange(50), Y[held]])
+    found = again.history[0].validation_loss
+    assert found == pytest.approx(np.average(losses, weights=w), rel=1e-12)
 
 
 def test_several_yes_or_no_targets_have_no_accuracy() -> None:

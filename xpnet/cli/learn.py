@@ -1,6 +1,7 @@
 """`xpnet gradcheck` and `explain`."""
 
 import json
+from dataclasses import replace
 from typing import Annotated
 
 import click
@@ -172,7 +173,7 @@ def explain_command(
             normalization=or_none(normalization), dropout=dropout, noise=noise,
         )  # fmt: skip
         whole, model = prepare(model, known.x_train, known.y_train, what)
-        model = scale(model, whole, rows)
+        model = scale(replace(model, loss=what), whole, rows)
         x, y = known.x_train[:samples], known.y_train[:samples]
     chosen = select_device(device, strict_device)
     result = explain(model.to(chosen), chosen.put(x), y, what, learning_rate, seed)

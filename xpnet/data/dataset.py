@@ -10,10 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from xpnet.arrays import Array, HostArray, namespace, on_device_of, put, to_numpy
+from xpnet.arrays import Array, HostArray, namespace, put, to_numpy
 from xpnet.bounds import plain, shown
-from xpnet.data.targets import weights_on_host
-from xpnet.errors import DataError, UsageError
+from xpnet.errors import UsageError
 from xpnet.random import Purpose, permutation, step_keys
 
 BLOCK = 1024  # rows that are evaluated, or looked through, at a time
@@ -42,6 +41,10 @@ class Dataset:
         xp = namespace(self.x)
         x, t = xp.take(self.x, rows, axis=0), xp.take(self.t, rows, axis=0)
         return x, t, None if self.w is None else xp.take(self.w, rows, axis=0)
+
+    def of_rows(self, rows: HostArray) -> "Dataset":
+        """The samples of these rows alone."""
+        return Dataset(*self.gather(put(rows.astype(np.int32), self.x)))
 
 
 def classes_of(data: Dataset) -> HostArray | None:
@@ -82,62 +85,6 @@ def as_array(x: Any, name: str = "x") -> Array:
             "sample is x[None, ...]"
         )
     return x
-
-
-def without_weightless(x: Any, y: Any, sample_weight: Any) -> tuple[Any, Any, HostArray | None]:
-    """Return x, y and the weights without the rows of weight 0, whatever these rows hold.
-
-    Parameters
-    ----------
-    x, y : arrays or lists
-        Samples and targets, not checked yet.  If no weight is 0 they are returned as they are;
-        rows of lists and of NumPy arrays are removed on the host, others on their device.
-    sample_weight : array or list (n,), or None
-        For None all three are returned as they are.
-
-    Returns
-    -------
-    x, y : as given
-    sample_weight : float64 array on the host, or None
-
-    Raises
-    ------
-    DataError
-        `sample_weight` is not a finite number, 0 or more, for each row of x, or all are 0; or y has
-        not as many rows.
-    """
-    n, targets = length(x), length(y)
-    if sample_weight is None or not n or targets is None:
-        return x, y, sample_weight
-    w = weights_on_host(sample_weight, n)
-    if targets != n:
-        raise DataError(f"{n} samples in x and {targets} in y; expected as many, and at least one")
-    kept = np.flatnonzero(w)
-    if len(kept) == n:
-        return x, y, w
-    return _rows_of(x, kept), _rows_of(y, kept), w[kept]
-
-
-def length(y: Any) -> int | None:
-    """Return the number of rows of a list or array; None for something else."""
-    shape: Any = getattr(y, "shape", None)
-    if shape is None:
-        return len(y) if hasattr(y, "__len__") else None
-    return int(shape[0]) if len(shape) else None
-
-
-def _rows_of(x: Any, rows: HostArray) -> Any:
-    """Return these rows of a list, of an array, or of what converts to an array."""
-    if isinstance(x, list | tuple):
-        return [x[i] for i in rows]
-    if isinstance(x, np.ndarray):
-        return x[rows]
-    try:
-        xp = namespace(x)
-    except UsageError:
-        return to_numpy(x)[rows]
-    with on_device_of(x):
-        return xp.take(x, put(rows.astype(np.int32), x), axis=0)
 
 
 def split(

@@ -1,18 +1,29 @@
-"""The constants of scaling: mean and standard deviation of the columns of the training samples."""
+"""The constants of scaling: where the columns of the training samples lie and how far they spread.
+
+With weights of samples they are the same for a weight of k and for k equal rows.
+"""
+
+from math import pi, sqrt
 
 import numpy as np
 
 from xpnet.arrays import Array, HostArray, namespace, to_numpy
 from xpnet.data.dataset import blocks
 
+QUARTILES = 0.25, 0.5, 0.75
+NORMAL_RANGE = 1.3489795003921634  # from the first to the third quartile, in deviations
+NORMAL_MEAN = sqrt(2 / pi)  # of the absolute value, in deviations
 EXACT = 256  # rows of bytes of which sums and sums of squares are exact in float32
 
 
-def standardization(x: Array, rows: HostArray, pixels: bool) -> tuple[HostArray, HostArray]:
+def standardization(
+    x: Array, rows: HostArray, pixels: bool, w: HostArray | None = None
+) -> tuple[HostArray, HostArray]:
     """Mean and standard deviation of the columns of x (n, width), in float64 on the host.
 
     Blocks of rows are merged by the update of Chan, Golub & LeVeque (1979): with n, m, S the
-    number, mean and sum of squared deviations so far, and n', m', S' the block's,
+    number (or sum of weights), mean and sum of squared deviations so far, and n', m', S' the
+    block's,
 
         S ← S + S' + (m' - m)² n n' / (n + n')        m ← m + (m' - m) n' / (n + n')
 
@@ -24,6 +35,8 @@ def standardization(x: Array, rows: HostArray, pixels: bool) -> tuple[HostArray,
         The training samples.
     pixels : bool
         Whether the columns are pixels of an image, which share one mean and one deviation.
+    w : float64 array (n,), optional
+        Weights above 0.
 
     Returns
     -------
@@ -31,38 +44,93 @@ def standardization(x: Array, rows: HostArray, pixels: bool) -> tuple[HostArray,
         A column that is constant has deviation 1.
     """
     xp, width = namespace(x), x.shape[1]
-    n, mean, squares = 0, np.zeros(width), np.zeros(width)
+    weights = None if w is None else w[rows] / np.max(w[rows])
+    n, mean, squares, done = 0.0, np.zeros(width), np.zeros(width), 0
     for index in blocks(rows, x):
         gathered = to_numpy(xp.take(x, index, axis=0))
         for start in range(0, len(gathered), EXACT):
             block = gathered[start : start + EXACT]
-            block_mean, block_squares = _mean_and_squares(block)
-            step, part = block_mean - mean, len(block) / (n + len(block))
+            some = None if weights is None else weights[done : done + len(block)]
+            block_n, block_mean, block_squares = _mean_and_squares(block, some)
+            step, part = block_mean - mean, block_n / (n + block_n)
             squares += block_squares + step**2 * n * part
             mean += step * part
-            n += len(block)
+            n += block_n
+            done += len(block)
     variance = squares / n
     if pixels:
         variance[:] = np.mean(variance + (mean - mean.mean()) ** 2)
         mean[:] = mean.mean()
-    deviation = np.sqrt(variance)
-    constant = deviation <= 1e-12 * np.abs(mean)  # what is left is rounding
-    return mean, np.where(constant, 1.0, deviation)
+    return mean, _or_1(np.sqrt(variance), mean)
 
 
-def _mean_and_squares(block: HostArray) -> tuple[HostArray, HostArray]:
-    """The mean m of each column, and the sum of the squared deviations from it, in float64.
+def robust_standardization(
+    t: HostArray, rows: HostArray, w: HostArray | None = None
+) -> tuple[HostArray, HostArray]:
+    """Median and spread of the columns of t (n, width), which a few outliers do not change.
 
-    Of bytes, which take a third of the time, it is  Σ (x - m)² = Σ x² - (Σ x)² / n:  both sums of
-    `EXACT` rows are whole numbers below 2^24, so float32 has them exactly, in whatever order.
+    The spread is the distance between the quartiles, divided by what it is of a normal
+    distribution of deviation 1.  Where that is 0, as half of the numbers are equal, it is the mean
+    absolute distance from the median, divided likewise.
+
+    Source: Huber (1981), *Robust statistics*, sections 1.2 and 5.1.
+
+    Parameters
+    ----------
+    t : floating-point array (n, width)
+    rows : integer array
+        The training samples.
+    w : float64 array (n,), optional
+        Weights above 0.
+
+    Returns
+    -------
+    (float64 array (width,), float64 array (width,))
+        A column that is constant has spread 1.
     """
+    t = t[rows].astype(np.float64)
+    weights = np.ones(len(rows)) if w is None else w[rows]
+    low, median, high = np.quantile(
+        t, QUARTILES, axis=0, weights=weights, method="inverted_cdf"
+    )  # fmt: skip
+    spread = (high - low) / NORMAL_RANGE
+    distance = np.average(np.abs(t - median), axis=0, weights=weights) / NORMAL_MEAN
+    return median, _or_1(np.where(_is_constant(spread, median), distance, spread), median)
+
+
+def _is_constant(deviation: HostArray, centre: HostArray) -> HostArray:
+    """Return for each column whether the deviation is nothing but rounding."""
+    constant: HostArray = deviation <= 1e-12 * np.abs(centre)
+    return constant
+
+
+def _or_1(deviation: HostArray, centre: HostArray) -> HostArray:
+    """Return the deviations, but 1 of a column that is constant."""
+    return np.where(_is_constant(deviation, centre), 1.0, deviation)
+
+
+def _mean_and_squares(block: HostArray, w: HostArray | None) -> tuple[float, HostArray, HostArray]:
+    """The number of rows, the mean m of each column, and the sum of squared deviations from it.
+
+    In float64; with weights w, the sum of these, and weighted mean and sum.
+
+    Of bytes without weights, which take a third of the time, it is
+    Σ (x - m)² = Σ x² - (Σ x)² / n:  both sums of `EXACT` rows are whole numbers below 2^24, so
+    float32 has them exactly, in whatever order.
+    """
+    n = len(block)
+    if w is not None:
+        x, total = block.astype(np.float64), float(np.sum(w))
+        mean = w @ x / total
+        x -= mean
+        return total, mean, w @ (x * x)
     if block.dtype != np.uint8:
         x = block.astype(np.float64)
         mean = x.mean(axis=0)
         x -= mean
-        return mean, np.einsum("ij,ij->j", x, x)
-    n, x = len(block), block.astype(np.float32)
+        return n, mean, np.einsum("ij,ij->j", x, x)
+    x = block.astype(np.float32)
     ones = np.ones(n, dtype=np.float32)
     sums = (ones @ x).astype(np.float64)
     x *= x
-    return sums / n, (ones @ x).astype(np.float64) - sums**2 / n
+    return n, sums / n, (ones @ x).astype(np.float64) - sums**2 / n

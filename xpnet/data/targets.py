@@ -1,6 +1,6 @@
-"""Labels and targets as losses take them, and the weights of samples and classes."""
+"""Labels and targets as losses take them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from numbers import Real
 from typing import Any
@@ -14,7 +14,6 @@ from xpnet.errors import DataError, UsageError
 from xpnet.losses import CLASSES, OUTPUTS, VALUES
 
 Label = int | str
-_WEIGHTS = "weights of samples: expected finite numbers, 0 or more, not all 0"
 
 
 def encode_labels(y: Any, labels: Sequence[Label]) -> HostArray:
@@ -66,7 +65,7 @@ def labels_in(y: Any) -> tuple[Label, ...] | None:
 
     Whole numbers may come as floats.
     """
-    y = _on_host(y, "y")
+    y = on_host(y, "y")
     y = y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
     if y.ndim != 1 or not len(y):
         return None
@@ -136,7 +135,7 @@ def encode_targets(
     DataError
         y is of another shape, not finite, or not in range.
     """
-    y = _on_host(y, "y")
+    y = on_host(y, "y")
     if y.ndim == 2 and y.shape[1] == 1:
         y = y[:, 0]
     if output in CLASSES and not multilabel:
@@ -178,93 +177,15 @@ def is_one_hot(y: HostArray) -> bool:
     return bool(np.all((y == 0) | (y == 1)) and np.all(np.sum(y == 1, axis=1) == 1))
 
 
-def class_weights(
-    class_weight: str | Mapping[Label, float],
-    t: HostArray,
-    labels: Sequence[Label],
-    rows: HostArray,
-) -> HostArray:
-    """The weight of each sample that its class brings.
-
-    "balanced" gives every class the same sum: n / (k n_c) for each of n_c samples of a class, where
-    n samples of k classes are trained on (King & Zeng (2001), *Logistic regression in rare events
-    data*; scikit-learn's "balanced").
-
-    Parameters
-    ----------
-    class_weight : "balanced", or mapping of label to number
-        A label that is not named weighs 1.
-    t : int32 array (n,)
-        The column of each sample's label (`encode_targets`).
-    labels : sequence of int or str
-        The label of each column.
-    rows : integer array
-        The training samples.
-
-    Returns
-    -------
-    float64 array (n,)
-
-    Raises
-    ------
-    UsageError
-        It is neither, names a label that there isn't or a weight that is none, or a sample has not
-        just one label.
-    """
-    if t.ndim != 1 or not labels:
-        raise UsageError("class_weight is for samples of one label each")
-    if isinstance(class_weight, str):
-        choose("class_weight", class_weight, ["balanced"])
-        counts = np.bincount(t[rows], minlength=len(labels))
-        weights = len(rows) / (np.count_nonzero(counts) * np.maximum(counts, 1))
-        return np.asarray(weights, dtype=np.float64)[t]
-    if not isinstance(class_weight, Mapping):
-        raise UsageError(
-            f'class_weight {shown(class_weight)}: expected "balanced", or a weight by label'
-        )
-    unknown = [label for label in class_weight if label not in labels]
-    if unknown:
-        raise UsageError(f"class_weight: {shown(unknown[0])} is none of the model's labels")
-    weights = np.asarray([class_weight.get(label, 1.0) for label in labels])
-    if weights.dtype.kind not in "biuf" or not np.all((weights >= 0) & np.isfinite(weights)):
-        raise UsageError(f"class_weight {shown(class_weight)}: expected finite numbers, 0 or more")
-    return weights.astype(np.float64)[t]
+def length(y: Any) -> int | None:
+    """Return the number of rows of a list or array; None for something else."""
+    shape: Any = getattr(y, "shape", None)
+    if shape is None:
+        return len(y) if hasattr(y, "__len__") else None
+    return int(shape[0]) if len(shape) else None
 
 
-def encode_weights(sample_weight: Any, n: int, rows: HostArray) -> HostArray:
-    """Sample weights, scaled to a mean of one over the rows that are trained on.
-
-    Raises
-    ------
-    DataError
-        They are not n finite numbers, 0 or more, with one above 0 among these rows.
-    """
-    w = weights_on_host(sample_weight, n)
-    if not np.any(w[rows]):
-        raise DataError(f"{_WEIGHTS} where it is trained")
-    w = w / np.max(w[rows])  # first, so that the sum cannot overflow
-    scaled: HostArray = w / np.mean(w[rows])
-    return scaled
-
-
-def weights_on_host(sample_weight: Any, n: int) -> HostArray:
-    """Return n sample weights as a float64 array.
-
-    Raises
-    ------
-    DataError
-        They are not n finite numbers, 0 or more, with one above 0.
-    """
-    w = _on_host(sample_weight, "sample_weight")
-    if w.shape != (n,) or w.dtype.kind not in "biuf":
-        raise DataError(f"sample_weight has shape {w.shape}; expected {n} numbers")
-    w = w.astype(np.float64)
-    if not np.all(np.isfinite(w)) or np.any(w < 0) or not np.any(w):
-        raise DataError(_WEIGHTS)
-    return w
-
-
-def _on_host(given: Any, name: str) -> HostArray:
+def on_host(given: Any, name: str) -> HostArray:
     """An array or a list as an array of NumPy; a DataError where a list makes none."""
     try:
         return np.asarray(given) if isinstance(given, list | tuple) else to_numpy(given)

@@ -13,7 +13,6 @@ from xpnet.data.dataset import BLOCK, Dataset
 from xpnet.fitting.scaling import prepare
 from xpnet.losses import Loss, Pinball, loss_for
 from xpnet.metrics import (
-    correct,
     interval,
     mean_absolute_error,
     r2,
@@ -185,8 +184,11 @@ def tally(z: Array, t: Array, w: Array | None, loss: Loss, multilabel: bool) -> 
     predicted = predicted_columns(z, multilabel)
     if multilabel:
         right = xp.all(predicted == xp.astype(t > 0.5, xp.int32), axis=1)
-        return total, xp.sum(xp.astype(right, xp.int32), dtype=xp.int32)
-    return total, correct(t if _are_labels(t) else xp.argmax(t, axis=1), predicted)
+    else:
+        right = predicted == (t if _are_labels(t) else xp.argmax(t, axis=1))
+    if w is not None:
+        return total, xp.sum(xp.astype(right, w.dtype) * w)
+    return total, xp.sum(xp.astype(right, xp.int32), dtype=xp.int32)
 
 
 def counts_hits(loss: Loss, t: Array, multilabel: bool) -> bool:

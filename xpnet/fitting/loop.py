@@ -126,7 +126,7 @@ class Training:
 
     def summary(self, number: int, sums: Sequence[float], factor: float, seconds: float) -> Epoch:
         """The epoch's means, from the sums over training and validation samples."""
-        n, held = len(self.plan.rows), len(self.plan.validation_rows)
+        n, held = len(self.plan.rows), self.plan.validation_weight
         return Epoch(
             epoch=number,
             loss=sums[0] / n,

@@ -36,6 +36,8 @@ class TrainingPlan:
         The samples to validate on are among these: `data` itself, or other samples.
     validation_rows : integer array
         The samples to validate on.
+    validation_weight : float
+        The sum of their weights: their number if they have none.
     loss : Loss
         `loss.measure` is the one to validate with.
     """
@@ -46,6 +48,7 @@ class TrainingPlan:
     rows: HostArray
     validation_data: Dataset
     validation_rows: HostArray
+    validation_weight: float
     loss: Loss
     optimizer: Optimizer
     schedule: Schedule

@@ -17,15 +17,16 @@ from xpnet.arrays import (
     to_numpy,
     without_history,
 )
-from xpnet.data.dataset import Dataset, as_array, length
-from xpnet.data.statistics import standardization
-from xpnet.data.targets import encode_targets, labels_in
+from xpnet.data.dataset import Dataset, as_array
+from xpnet.data.statistics import robust_standardization, standardization
+from xpnet.data.targets import encode_targets, labels_in, length
 from xpnet.errors import DataError
 from xpnet.layers import Rescale, Standardize
 from xpnet.losses import OUTPUTS, Loss
 from xpnet.model import Model
 
 LARGE = 30.0  # standardized samples are seldom larger
+LEAST_COUNT = 1e-6  # the mean to begin with where no training sample has a count
 
 
 def adapted(model: Model, x: Any, y: Any) -> tuple[Model, Array]:
@@ -103,8 +104,17 @@ def prepare(model: Model, x: Any, y: Any, loss: Loss | None = None) -> tuple[Dat
         return data, model.like(x)
 
 
-def scale(model: Model, data: Dataset, rows: HostArray) -> Model:
+def scale(model: Model, data: Dataset, rows: HostArray, w: HostArray | None = None) -> Model:
     """Return the model with all that it takes from its training samples before the first step.
+
+    Parameters
+    ----------
+    model : Model
+    data : Dataset
+    rows : integer array
+        The training samples.
+    w : float64 array (n,), optional
+        Weights of the samples, above 0: a weight of k is as good as k equal samples.
 
     Warns
     -----
@@ -113,8 +123,8 @@ def scale(model: Model, data: Dataset, rows: HostArray) -> Model:
     """
     if not model.network.standardizes:
         _warn_of_large(data.x)
-    model = rescale(standardize(model, data.x, rows), data.t, rows)
-    return start_at_mean(model, data.t, rows)
+    model = rescale(standardize(model, data.x, rows, w), data.t, rows, w)
+    return start_at_mean(model, data.t, rows, w)
 
 
 def _warn_of_large(x: Array) -> None:
@@ -128,7 +138,7 @@ def _warn_of_large(x: Array) -> None:
         )
 
 
-def standardize(model: Model, x: Array, rows: HostArray) -> Model:
+def standardize(model: Model, x: Array, rows: HostArray, w: HostArray | None = None) -> Model:
     """The model with the constants of x in its scaling layer, if that is still the identity.
 
     Pixels share one mean and one scale: x is taken for pixels if the model's samples have more
@@ -138,31 +148,37 @@ def standardize(model: Model, x: Array, rows: HostArray) -> Model:
     ----------
     model : Model
     x : numeric array (n, width)
-    rows : integer array
-        The training samples.
+    rows, w
+        As for `scale`.
     """
     if not _is_identity(model, 0, Standardize):
         return model
     pixels = len(model.input_shape) > 1 or x.dtype == namespace(x).uint8
-    return _with_constants(model, 0, "x", *standardization(x, rows, pixels))
+    return _with_constants(model, 0, "x", *standardization(x, rows, pixels, w))
 
 
-def rescale(model: Model, t: Array, rows: HostArray) -> Model:
+def rescale(model: Model, t: Array, rows: HostArray, w: HostArray | None = None) -> Model:
     """The model with the constants of targets t in its last layer, if that is an idle `Rescale`.
+
+    They are mean and deviation or, if the model's loss is `robust`, median and quartiles.
 
     Parameters
     ----------
     model : Model
     t : floating-point array (n, outputs)
-    rows : integer array
-        The training samples.
+    rows, w
+        As for `scale`.
     """
     if not _is_identity(model, -1, Rescale):
         return model
-    return _with_constants(model, -1, "y", *standardization(t, rows, pixels=False))
+    if model.loss is not None and model.loss.robust:
+        constants = robust_standardization(to_numpy(t), rows, w)
+    else:
+        constants = standardization(t, rows, pixels=False, w=w)
+    return _with_constants(model, -1, "y", *constants)
 
 
-def start_at_mean(model: Model, t: Array, rows: HostArray) -> Model:
+def start_at_mean(model: Model, t: Array, rows: HostArray, w: HostArray | None = None) -> Model:
     """A model of counts, with the logarithms of the means as its last biases, if these are 0.
 
     So its first outputs are the mean counts, whatever their unit, and not 1.
@@ -172,9 +188,8 @@ def start_at_mean(model: Model, t: Array, rows: HostArray) -> Model:
     params = [*model.params]
     if np.any(to_numpy(params[-1]["b"]) != 0):
         return model
-    mean, _ = standardization(t, rows, pixels=False)
-    tiny = 1e-3 / len(rows)  # where no training sample has a count
-    b = np.log(np.maximum(mean, tiny)).astype(model.dtype)
+    mean, _ = standardization(t, rows, pixels=False, w=w)
+    b = np.log(np.maximum(mean, LEAST_COUNT)).astype(model.dtype)
     params[-1] = {**params[-1], "b": put(b, model.theta)}
     return replace(model, theta=model.network.pack(params))
 

@@ -8,23 +8,18 @@ from typing import Any
 import numpy as np
 
 from xpnet.arrays import (
-    HostArray,
-    namespace,
     on_device_of,
-    put,
-    require_same_device,
-    to_numpy,
 )
 from xpnet.bounds import Count, NotNegative, Positive, Seed, shown
 from xpnet.checks import checked, function_of, instance
-from xpnet.data.dataset import Dataset, classes_of, split
-from xpnet.data.targets import Label, class_weights, encode_weights
-from xpnet.errors import DataError, UsageError
+from xpnet.data.targets import Label
+from xpnet.errors import UsageError
 from xpnet.fitting.loop import OnStep, Training
 from xpnet.fitting.plan import TrainingPlan, enough_epochs, plateau_of
 from xpnet.fitting.results import Epoch, Result
 from xpnet.fitting.resuming import begin, continued
-from xpnet.fitting.scaling import adapted, in_standard_units, prepare, scale
+from xpnet.fitting.samples import samples_of
+from xpnet.fitting.scaling import scale
 from xpnet.fitting.verbose import EpochLines, Printer
 from xpnet.losses import Loss, loss_for
 from xpnet.model import Model
@@ -53,7 +48,7 @@ def fit(
     average: str | Average | None = None,
     loss: str | Loss | None = None,
     validation: float | None = None,
-    validation_data: tuple[Any, Any] | None = None,
+    validation_data: tuple[Any, ...] | None = None,
     patience: Count | None = None,
     min_delta: NotNegative = 0.0,
     seed: Seed = 0,
@@ -84,9 +79,10 @@ def fit(
         default 0, 1, 2, ... and y has others, as many as the model has classes, those in y, sorted,
         become the labels of the trained model.
     sample_weight : array or list (n,), optional
-        How much each sample counts in training; scaled to a mean of one over the training samples.
+        How much each sample counts, in training, validation and scaling: a weight of k as much as k
+        equal samples, and a sample of weight 0 as if it were not there, whatever it holds.
     class_weight : "balanced" or mapping of label to number, optional
-        How much each class counts (`data.targets.class_weights`); multiplies sample weights.
+        How much each class counts (`data.weights.class_weights`); multiplies sample weights.
         torch's losses divide by the sum of the weights in each batch, not over all samples.
     epochs : int, optional
         The number of passes over the training samples; by default 10, or more to make 1,000 steps.
@@ -122,8 +118,8 @@ def fit(
         default is 1/6; none is held out of fewer than 10 samples, or where `validation_data` is
         given.  Where there are classes, the same part of each, but for classes of one or two
         samples, which stay in training.
-    validation_data : (x, y), optional
-        Samples and labels or targets to choose the best epoch by, on the device of x.
+    validation_data : (x, y) or (x, y, sample_weight), optional
+        Samples, labels or targets, and weights to choose the best epoch by, on the device of x.
     patience : int, optional
         Stop after this number of epochs without improvement, those before `initial` included.
     min_delta : float, default 0.0
@@ -183,28 +179,27 @@ def fit(
     loss = loss_for(model.output, loss)
     if initial is not None:
         model = continued(model, initial)
-    model, x = adapted(model, x, y)
-    model = replace(model, loss=loss)
-    data, model = prepare(model, x, y, loss)
-    held, rows, validation_rows = _hold_out(model, data, validation, validation_data, seed)
-    if not len(validation_rows):
+    samples, model = samples_of(
+        model, x, y, loss, sample_weight, class_weight, validation, validation_data, seed
+    )
+    if not len(samples.validation_rows):
         _check_needs_no_validation(patience, schedule)
     samples_per_step = batch_size * accumulate
-    epochs = enough_epochs(len(rows), samples_per_step) if epochs is None else epochs
+    n, x = len(samples.rows), samples.data.x
+    epochs = enough_epochs(n, samples_per_step) if epochs is None else epochs
     optimizer = _choose_optimizer(
-        model, optimizer, learning_rate, weight_decay, min(samples_per_step, len(rows))
+        model, optimizer, learning_rate, weight_decay, min(samples_per_step, n)
     )
-    with on_device_of(data.x), np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        data = _weigh(data, model, rows, sample_weight, class_weight)
+    with on_device_of(x), np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         if initial is None or initial.progress is None:
-            model = scale(model, data, rows)
-        same, (inner, data) = held.t is data.t, in_standard_units(model, data)
-        held = data if same else in_standard_units(model, held)[1]
+            model = scale(model, samples.data, samples.rows, samples.weights)
+        network, samples = samples.in_standard_units(model)
         plan = TrainingPlan(
-            model=model, network=inner.network, data=data, rows=rows, validation_data=held,
-            validation_rows=validation_rows, loss=loss, optimizer=optimizer, schedule=schedule,
-            clip_norm=clip_norm, average=average, epochs=epochs, batch_size=batch_size,
-            accumulate=accumulate, seed=seed, fast=fast, capture=capture,
+            model=model, network=network, data=samples.data, rows=samples.rows,
+            validation_data=samples.validation_data, validation_rows=samples.validation_rows,
+            validation_weight=samples.validation_weight, loss=loss, optimizer=optimizer,
+            schedule=schedule, clip_norm=clip_norm, average=average, epochs=epochs,
+            batch_size=batch_size, accumulate=accumulate, seed=seed, fast=fast, capture=capture,
         )  # fmt: skip
         training = Training(plan, *begin(plan, initial))
         with _printing(training, verbose, on_step) as (after_step, show):
@@ -223,34 +218,6 @@ def _check(fast: bool, capture: bool | None, verbose: Any, on_step: Any, on_epoc
         function_of("on_epoch", on_epoch, "epoch", "result")
     if capture and not fast:
         raise UsageError("capture needs the fast path: leave out fast=False (--no-fast)")
-
-
-def _hold_out(
-    model: Model,
-    data: Dataset,
-    validation: float | None,
-    validation_data: tuple[Any, Any] | None,
-    seed: int,
-) -> tuple[Dataset, HostArray, HostArray]:
-    """Return the data to validate on, the rows to train on, and the rows to validate on."""
-    n = data.x.shape[0]
-    if validation_data is None:
-        return data, *split(n, validation, seed, classes_of(data))
-    if validation is not None:
-        raise UsageError("give either validation or validation_data, not both")
-    if not isinstance(validation_data, tuple | list) or len(validation_data) != 2:
-        raise UsageError(
-            f"validation_data must be a pair (x, y), got {shown(validation_data)}",
-            "validation_data",
-        )
-    try:
-        held, _ = prepare(model, *validation_data, model.loss)
-    except (UsageError, DataError) as error:
-        raise type(error)(f"validation_data: {error}") from None
-    if namespace(held.x) is not namespace(data.x):
-        raise UsageError("validation_data must be arrays of the same library as x")
-    require_same_device(data.x, held.x, "validation_data")
-    return held, np.arange(n), np.arange(held.x.shape[0])
 
 
 @contextmanager
@@ -281,25 +248,6 @@ def _check_needs_no_validation(patience: int | None, schedule: Schedule) -> None
     for name, wanted in (("patience", patience), ("schedule plateau", plateau_of(schedule))):
         if wanted is not None:
             raise UsageError(f"{name} needs samples to validate on: validation must be above 0")
-
-
-def _weigh(
-    data: Dataset,
-    model: Model,
-    rows: HostArray,
-    sample_weight: Any,
-    class_weight: str | Mapping[Label, float] | None,
-) -> Dataset:
-    """The data with the weight of each sample, if any is given."""
-    if sample_weight is None and class_weight is None:
-        return data
-    n = data.x.shape[0]
-    require_same_device(data.x, sample_weight, "sample_weight")
-    w = np.ones(n) if sample_weight is None else encode_weights(sample_weight, n, rows)
-    if class_weight is not None:
-        by_class = class_weights(class_weight, to_numpy(data.t), model.labels, rows)
-        w = encode_weights(w * by_class, n, rows)
-    return replace(data, w=put(w.astype(model.dtype), data.x))
 
 
 def default_optimizer(model: Model) -> str:

@@ -1,4 +1,4 @@
-"""Validation after each epoch: the sum of losses and the number of hits over what is held out."""
+"""Validation after each epoch: the sums of losses and hits over what is held out, by weight."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,7 +15,7 @@ from xpnet.fitting.steps import Constants, Tables
 from xpnet.prediction import fast_paths
 
 FEW = 32  # samples, to see whether the model gives NaN or infinity
-Sums = tuple[Array, ...]  # the sum of losses and, where there are classes, the number of hits
+Sums = tuple[Array, ...]  # the sum of losses and, where there are classes, of hits
 Validate = Callable[[Array, Array], Sums]
 
 
@@ -35,7 +35,7 @@ def validation(plan: TrainingPlan) -> Validate:
     data, rows = plan.validation_data, plan.validation_rows
     if not len(rows):
         data, rows = plan.data, plan.rows[:FEW]
-    constants = data.x, data.t, None
+    constants = data.x, data.t, data.w
     fast = fast_paths() if plan.fast and not is_numpy(data.x) else None
     if fast and fast.can_fuse(constants, *plan.network.layers, plan.loss.measure):
         measure = partial(_measured, plan)
@@ -85,8 +85,8 @@ def _add_block(
     plan: TrainingPlan, found: Sums, data: Dataset, logits: Callable[[Array], Array], rows: Array
 ) -> Sums:
     """Return the sums so far plus those over these rows."""
-    x, t, _ = data.gather(rows)
-    more = tally(logits(x), t, None, plan.loss.measure, plan.model.multilabel)
+    x, t, w = data.gather(rows)
+    more = tally(logits(x), t, w, plan.loss.measure, plan.model.multilabel)
     return tuple(a + b for a, b in zip(found, more, strict=True))
 
 
@@ -94,5 +94,6 @@ def _zero_sums(plan: TrainingPlan, theta: Array) -> Sums:
     """Return the sums before the first block."""
     xp, device = namespace(theta), device_of(theta)
     hits = counts_hits(plan.loss.measure, plan.data.t, plan.model.multilabel)
-    dtypes = (theta.dtype, xp.int32) if hits else (theta.dtype,)
+    counted = xp.int32 if plan.validation_data.w is None else theta.dtype
+    dtypes = (theta.dtype, counted) if hits else (theta.dtype,)
     return tuple(xp.zeros((), dtype=dtype, device=device) for dtype in dtypes)

@@ -1,0 +1,140 @@
+"""The weights of samples and of classes, on the host."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from xpnet.arrays import HostArray, namespace, on_device_of, put, to_numpy
+from xpnet.bounds import shown
+from xpnet.checks import choose
+from xpnet.data.targets import Label, length, on_host
+from xpnet.errors import DataError, UsageError
+
+
+def without_weightless(x: Any, y: Any, sample_weight: Any) -> tuple[Any, Any, HostArray | None]:
+    """Return x, y and the weights without the rows of weight 0, whatever these rows hold.
+
+    Parameters
+    ----------
+    x, y : arrays or lists
+        Samples and targets, not checked yet.  If no weight is 0 they are returned as they are;
+        rows of lists and of NumPy arrays are removed on the host, others on their device.
+    sample_weight : array or list (n,), or None
+        For None all three are returned as they are.
+
+    Returns
+    -------
+    x, y : as given
+    sample_weight : float64 array on the host, or None
+
+    Raises
+    ------
+    DataError
+        `sample_weight` is not a finite number, 0 or more, for each row of x, or all are 0; or y has
+        not as many rows.
+    """
+    n, targets = length(x), length(y)
+    if sample_weight is None or not n or targets is None:
+        return x, y, sample_weight
+    w = weights_on_host(sample_weight, n)
+    if targets != n:
+        raise DataError(f"{n} samples in x and {targets} in y; expected as many, and at least one")
+    kept = np.flatnonzero(w)
+    if len(kept) == n:
+        return x, y, w
+    return _rows_of(x, kept), _rows_of(y, kept), w[kept]
+
+
+def weights_on_host(sample_weight: Any, n: int) -> HostArray:
+    """Return n sample weights as a float64 array.
+
+    Raises
+    ------
+    DataError
+        They are not n finite numbers, 0 or more, with one above 0.
+    """
+    w = on_host(sample_weight, "sample_weight")
+    if w.shape != (n,) or w.dtype.kind not in "biuf":
+        raise DataError(f"sample_weight has shape {w.shape}; expected {n} numbers")
+    w = w.astype(np.float64)
+    if not np.all(np.isfinite(w)) or np.any(w < 0) or not np.any(w):
+        raise DataError("weights of samples: expected finite numbers, 0 or more, not all 0")
+    return w
+
+
+def class_weights(
+    class_weight: str | Mapping[Label, float],
+    t: HostArray | None,
+    labels: Sequence[Label],
+    rows: HostArray,
+    w: HostArray | None = None,
+) -> HostArray:
+    """The weight of each label.
+
+    "balanced" gives every class the same sum: n / (k n_c) for a class of n_c samples, where n
+    samples of k classes are trained on (King & Zeng (2001), *Logistic regression in rare events
+    data*; scikit-learn's "balanced").  With sample weights, n_c and n are their sums.
+
+    Parameters
+    ----------
+    class_weight : "balanced", or mapping of label to number
+        A label that is not named weighs 1.
+    t : int32 array (n,) or None
+        The column of each sample's label (`targets.encode_targets`), if it has one.
+    labels : sequence of int or str
+        The label of each column.
+    rows : integer array
+        The training samples.
+    w : float64 array (n,), optional
+        Their weights.
+
+    Returns
+    -------
+    float64 array (len(labels),)
+
+    Raises
+    ------
+    UsageError
+        It is neither, names a label that there isn't or a weight that is none, or a sample has not
+        just one label.
+    """
+    if t is None or not labels:
+        raise UsageError("class_weight is for samples of one label each")
+    if isinstance(class_weight, str):
+        choose("class_weight", class_weight, ["balanced"])
+        sums = np.bincount(t[rows], None if w is None else w[rows], minlength=len(labels))
+        balanced: HostArray = np.sum(sums) / (np.count_nonzero(sums) * np.where(sums, sums, 1))
+        return balanced
+    if not isinstance(class_weight, Mapping):
+        raise UsageError(
+            f'class_weight {shown(class_weight)}: expected "balanced", or a weight by label'
+        )
+    unknown = [label for label in class_weight if label not in labels]
+    if unknown:
+        raise UsageError(f"class_weight: {shown(unknown[0])} is none of the model's labels")
+    weights = np.asarray([class_weight.get(label, 1.0) for label in labels])
+    if weights.dtype.kind not in "biuf" or not np.all((weights >= 0) & np.isfinite(weights)):
+        raise UsageError(f"class_weight {shown(class_weight)}: expected finite numbers, 0 or more")
+    return weights.astype(np.float64)
+
+
+def with_mean_1(w: HostArray, rows: HostArray) -> HostArray:
+    """Return the weights w (n,), divided by their mean over these rows."""
+    w = w / np.max(w[rows])  # first, so that the sum cannot overflow
+    scaled: HostArray = w / np.mean(w[rows])
+    return scaled
+
+
+def _rows_of(x: Any, rows: HostArray) -> Any:
+    """Return these rows of a list, of an array, or of what converts to an array."""
+    if isinstance(x, list | tuple):
+        return [x[i] for i in rows]
+    if isinstance(x, np.ndarray):
+        return x[rows]
+    try:
+        xp = namespace(x)
+    except UsageError:
+        return to_numpy(x)[rows]
+    with on_device_of(x):
+        return xp.take(x, put(rows.astype(np.int32), x), axis=0)
