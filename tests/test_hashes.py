@@ -25,7 +25,7 @@ HASHES = {
     ),
     f"{MNIST} --optimizer adagrad --noise 0.1 --max-norm 2": "28cc98b1ad26d4c1",
     "--data regression.npz --epochs 20 --loss pinball:0.1,0.5,0.9 --normalization layer "
-    "--average ema": "a26b7bc08701d874",
+    "--average ema": "e7414a497b1407fc",
     "--data labels.npz --epochs 20 --loss binary-focal --accumulate 2 --average last": (
         "fcce72361c529bcc"
     ),
