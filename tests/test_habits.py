@@ -73,7 +73,7 @@ model.optimizer => xpnet.fit takes loss, optimizer and schedule
 model.build((None, 4)) => use xpnet.mlp(..., seed=0), which has initial weights
 model.train_on_batch(x, y) => use xpnet.train_step
 fit(model, x, y, validation_split=0.1) => use validation
-fit(model, x, y, validation_data=x_val) => validation_data must be a pair (x, y) or (x, y, sample_weight), got
+fit(model, x, y, validation_data=x_val) => validation_data must be a pair (x, y) or
 fit(model, x, y, verbose=None) => verbose must be True, False or a number, got None
 fit(model, x, y, callbacks=[1]) => use on_epoch, a function of the epoch's numbers and the result
 fit(model, x, y, class_weight=[1.0, 2.0, 3.0]) => class_weight [1.0, 2.0, 3.0]: expected

@@ -9,14 +9,19 @@ import pytest
 from helpers import Library, library, needed, unpaired
 
 from xpnet.arrays import device_of, namespace, to_numpy
+from xpnet.errors import DataError, UsageError
 from xpnet.metrics import (
+    average_precision,
     calibration_error,
     confusion_matrix,
-    correct,
     interval,
     log_loss,
+    mean_absolute_error,
+    mean_squared_error,
+    pinball_loss,
     precision_recall_f1,
     r2,
+    roc_auc,
     subset_accuracy,
     top_k_accuracy,
 )
@@ -53,6 +58,14 @@ EXACT: dict[str, list[tuple[tuple[Any, ...], Any]]] = {
         ((T, PREDICTED), 4 / 7),
         (([1], [0]), 0),
         ((ANY, ANY_PREDICTED), 3 / 5),
+    ],
+    "average_precision": [
+        # At 0.8 one of one is right, at 0.5 two of four: the two equal ones count together.
+        (([1, 0, 1, 0, 0], [0.8, 0.5, 0.5, 0.5, 0.125]), (1 / 1 + 2 / 4) / 2),
+        (([1, 0, 1, 0], [[0.75, 0.25], [0.5, 0.5], [0.5, 0.5], [1.0, 0.0]]), (2 / 3 + 1 / 2) / 2),
+        ((["no", "yes"], [[-math.inf], [math.inf]], ("no", "yes")), 1),
+        (([1, 1], [0.5, 0.25]), 1),
+        (([0, 0], [0.5, 0.25]), math.nan),
     ],
     "balanced_accuracy": [
         ((ANY, ANY_PREDICTED), (1 / 2 + 1 + 1 / 2) / 3),
@@ -121,12 +134,27 @@ EXACT: dict[str, list[tuple[tuple[Any, ...], Any]]] = {
         ((*COLUMNS, "micro"), (1 / 3, 1 / 4, 2 / 7)),
         ((*COLUMNS, "weighted"), (3 / 4, 3 * 1 / 3 / 4, 3 * 2 / 4 / 4)),
         *(((*NOTHING, average), (0, 0, 0)) for average in ("macro", "micro", "weighted")),
+        (
+            (*FIVE, None),
+            ([1, 1 / 3, 0, 0, 0], [1 / 3, 1, 0, 0, 0], [2 / 4, 2 / 4, 0, 0, 0], [3, 1, 1, 0, 0]),
+        ),
     ],
     "r2": [
         (([1.0, 3.0], [1.0, 2.0]), 1 - 1 / 2),
         ((TARGETS, OUTPUTS), (1 + (1 - 4 / 2) + 0 + 1) / 4),
         (([3.0], [1.0]), math.nan),
         (([3.0], [3.0]), math.nan),
+    ],
+    "roc_auc": [
+        # Of six pairs the higher score is the positive one's in four, and two are equal.
+        (([1, 0, 1, 0, 0], [0.8, 0.5, 0.5, 0.5, 0.125]), (4 + 2 / 2) / 6),
+        (([1, 0, 1, 0], [[0.75, 0.25], [0.5, 0.5], [0.5, 0.5], [1.0, 0.0]]), (2 + 1 / 2) / 4),
+        (([1, 0, 1, 0], [[0.25], [0.5], [0.5], [0.0]]), (2 + 1 / 2) / 4),
+        ((["no", "yes"], [math.inf, -math.inf], ("no", "yes")), 0),
+        ((["no", "yes"], [1.0, 1.0], ("no", "yes")), 1 / 2),
+        ((["no", "yes"], [1.0, 2.0], ("yes", "no")), 0),
+        (([1, 1], [0.5, 0.25]), math.nan),
+        (([0, 0], [0.5, 0.25]), math.nan),
     ],
     "subset_accuracy": [
         (([[1, 0], [1, 1], [0, 0]], [[1, 0], [1, 0], [0, 0]]), 2 / 3),
@@ -149,6 +177,11 @@ DTYPES = {
 }  # fmt: skip
 
 
+OF_COLUMNS = (
+    "average_precision", "calibration_error", "log_loss", "roc_auc", "top_k_accuracy",
+)  # fmt: skip
+
+
 def test_every_metric_has_exact_values() -> None:
     assert unpaired(EXACT, METRICS) == ""
 
@@ -166,18 +199,17 @@ def test_metrics_give_exact_values(xp: Library, name: str) -> None:
         xp.needs_argmax()
     for dtype in {"float32", xp.dtype}:
         for given, expected in EXACT[name]:
-            arguments = [array(xp, a, dtype) if isinstance(a, list) else a for a in given]
+            arguments = [
+                array(xp, a, dtype) if isinstance(a, list) and not isinstance(a[0], str) else a
+                for a in given
+            ]
             value = METRICS[name](*arguments)
             found = [to_numpy(a) for a in (value if isinstance(value, tuple) else (value,))]
-            assert {str(a.dtype) for a in found} == {DTYPES.get(name, dtype)}
+            kinds = {str(a.dtype) for a in found[:3]}
+            assert kinds == {DTYPES.get(name, dtype)}
             expected = expected if isinstance(expected, tuple) else (expected,)
             eps = np.finfo(dtype if name not in DTYPES else "float32").eps
             np.testing.assert_allclose(np.stack(found), expected, rtol=8 * eps, atol=eps)
-
-
-def test_correct_counts_equal_labels(xp: Library) -> None:
-    count = to_numpy(correct(xp.array(np.asarray(T)), xp.array(np.asarray(PREDICTED))))
-    assert (int(count), str(count.dtype)) == (4, "int32")
 
 
 def test_log_loss_clips_probabilities_0_and_1_by_eps_of_their_type(xp: Library) -> None:
@@ -262,7 +294,9 @@ def test_t_may_be_a_list_or_an_array_of_another_library(xp: Library, name: str) 
     for (t, predicted, *rest), expected in EXACT[name]:
         here, there = array(xp, predicted, xp.dtype), np.asarray(predicted)
         cases = [(t, here, here), (np.asarray(t), here, here)]
-        columns = name in ("calibration_error", "log_loss", "top_k_accuracy")
+        if isinstance(t[0], str):
+            continue
+        columns = name in OF_COLUMNS
         cases.append((array(xp, t, xp.dtype), there, there if columns else here))
         if xp.name.startswith("strict"):
             cases.append((array(library("strict-device1"), t, xp.dtype), here, here))
@@ -294,6 +328,7 @@ NUMBERS = (
 )
 P = np.exp(SCORES[0]) / np.sum(np.exp(SCORES[0]), axis=1, keepdims=True)
 AVERAGES = ("macro", "micro", "weighted")
+WEIGHTS = RNG.uniform(0.1, 3, 80)
 # Probabilities that are clipped: of each of five labels, and of the second of two.
 CERTAIN = np.eye(5)[RNG.integers(0, 5, 80)]
 SINGLE = RNG.choice([0.0, 1.0, 0.25, 1e-20], 80)
@@ -318,11 +353,12 @@ for labels in (range(5), LABELS, LABELS[[3, 0, 4, 2, 1]], NAMES, NAMES[::-1]):
     t, found = np.asarray(labels)[MANY], np.asarray(labels)[FOUND]
     options: dict[str, Any] = {"labels": np.asarray(labels)}
     SKLEARN.append(("confusion_matrix", (t, found, labels), "confusion_matrix", options))
-for average in ("macro", "micro", "weighted"):
+for average in ("macro", "micro", "weighted", None):
     options = {"average": average, "zero_division": 0}
     function = "precision_recall_fscore_support"
     for given in ((MANY, FOUND), INDICATORS, (NAMES[MANY], NAMES[FOUND])):
         SKLEARN.append(("precision_recall_f1", (*given, None, average), function, options))
+    options = options if average else {**options, "labels": range(5)}
     SKLEARN.append(("precision_recall_f1", (MANY, FOUND, 5, average), function, options))
 for labels in (range(5), LABELS, NAMES):
     t, options = np.asarray(labels)[MANY], {"labels": labels}
@@ -336,6 +372,12 @@ for labels in (range(2), LABELS[:2], NAMES[:2]):
     t, options = np.asarray(labels)[np.minimum(MANY, 1)], {"labels": labels}
     for p in (SINGLE, SINGLE[:, None], SINGLE.astype(np.float32)):
         SKLEARN.append(("log_loss", (t, p, labels), "log_loss", options))
+for scores in (P[:, 0], np.round(P[:, 0], 1), SCORES[0][:, 0], np.round(P[:, :1], 1)):
+    t = np.asarray(LABELS)[np.minimum(MANY, 1)]
+    SKLEARN.append(("roc_auc", (t, scores, LABELS[:2]), "roc_auc_score", {}))
+    options = {"pos_label": LABELS[1]}
+    given = (t, scores, LABELS[:2])
+    SKLEARN.append(("average_precision", given, "average_precision_score", options))
 for t, y in NUMBERS:
     SKLEARN.append(("r2", (t, y), "r2_score", {}))
     SKLEARN += [(name, (t, y), name, {}) for name in ("mean_absolute_error", "mean_squared_error")]
@@ -348,11 +390,16 @@ for t, y in NUMBERS:
 def test_metrics_are_scikit_learns(name: str) -> None:
     sklearn = needed("sklearn.metrics")
     for _, given, function, options in (case for case in SKLEARN if case[0] == name):
-        expected = getattr(sklearn, function)(*given[:2], **options)
-        expected = expected[:3] if isinstance(expected, tuple) else expected  # without the support
         narrow = name in DTYPES or given[1].dtype == np.float32
         tolerance = 1e-6 if narrow else 1e-12
-        np.testing.assert_allclose(METRICS[name](*given), expected, rtol=tolerance)
+        w = WEIGHTS[: len(given[0])]
+        for weights in ({}, {"sample_weight": w}, {"sample_weight": w * 1e30}):
+            expected = getattr(sklearn, function)(*given[:2], **options, **weights)
+            found = METRICS[name](*given, **weights)
+            if isinstance(expected, tuple):
+                expected = np.stack(expected[: len(found)])  # only None gives the support
+                found = np.stack(found)
+            np.testing.assert_allclose(found, expected, rtol=tolerance)
 
 
 def test_calibration_error_is_that_of_scikit_learns_curve() -> None:
@@ -364,3 +411,84 @@ def test_calibration_error_is_that_of_scikit_learns_curve() -> None:
     counts, _ = np.histogram(c, np.linspace(0, 1, 16))
     expected = np.sum(counts[counts > 0] / len(t) * np.abs(accuracy - confidence))
     assert calibration_error(t, p) == pytest.approx(expected, rel=1e-12)
+
+
+REPEATS = np.asarray([2, 0, 1, 3, 0, 1, 2, 1])
+
+
+@pytest.mark.parametrize("name", EXACT)
+def test_a_whole_weight_is_a_number_of_equal_samples(xp: Library, name: str) -> None:
+    """Also in float32, and in whatever unit; an array on the device or a list."""
+    if name == "calibration_error":
+        xp.needs_argmax()
+    for given, _ in EXACT[name]:
+        arguments = [np.asarray(a) if isinstance(a, list) else a for a in given]
+        n = len(arguments[0])
+        k = np.resize(REPEATS, n) if n > 1 else np.asarray([2])
+        if name in ("r2", "roc_auc", "average_precision") and n < 3:
+            k = k + 1
+        rows = np.repeat(np.arange(n), k)
+        more = arguments[2:]
+        expected = parts(name, [*(a[rows] for a in arguments[:2]), *more])
+        here = [a if a.dtype.kind == "U" else array(xp, a, xp.dtype) for a in arguments[:2]]
+        for w in (k.tolist(), xp.array(k.astype("float32"))):
+            value = METRICS[name](*here, *more, sample_weight=w)
+            found = np.stack(
+                [to_numpy(a) for a in (value if isinstance(value, tuple) else (value,))]
+            )
+            np.testing.assert_allclose(found, np.stack(expected), rtol=2e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", EXACT)
+def test_a_sample_of_weight_0_is_not_looked_at(name: str) -> None:
+    """Neither its label nor its number is one."""
+    (t, predicted, *more), _ = EXACT[name][0]
+    odd = ([99], [np.full_like(np.asarray(predicted[0], float), np.nan)])
+    if name in ("accuracy", "balanced_accuracy", "confusion_matrix", "precision_recall_f1"):
+        odd = ([99], [98])
+    elif name == "subset_accuracy":
+        odd = ([[7, 7]], [[7, 7]])
+    elif np.ndim(t) == 1 and name in ("r2", *(n for n in EXACT if n.endswith(("error", "loss")))):
+        odd = ([np.nan], odd[1]) if name not in OF_COLUMNS else odd
+    n = len(t)
+    expected = METRICS[name](t, predicted, *more, sample_weight=[0.1] * n)
+    w = [0.1] * n + [0]
+    found = METRICS[name](t + odd[0], [*predicted, *odd[1]], *more, sample_weight=w)
+    np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("unit", [1e-30, 1e-24, 1e18, 1e30])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_scores_of_numbers_do_not_depend_on_their_unit(
+    xp: Library, unit: float, dtype: str
+) -> None:
+    """Squares of such numbers are 0 or infinite in float32."""
+    if dtype == "float64" and xp.dtype == "float32":
+        pytest.skip("it has no float64")
+    t, y = np.asarray(TARGETS)[:, :2] - 2, np.asarray(OUTPUTS)[:, :2] - 2
+    there = [xp.array(unit * a, dtype) for a in (t, y)]
+    value = float(to_numpy(r2(*there)))
+    assert value == pytest.approx((1 + (1 - 4 / 2)) / 2, abs=1e-6)
+    assert float(to_numpy(mean_absolute_error(*there))) == pytest.approx(unit * 2 / 6, rel=1e-6)
+    assert float(to_numpy(pinball_loss(*there, 0.5))) == pytest.approx(unit / 6, rel=1e-6)
+    assert float(to_numpy(r2(*there, sample_weight=[1, 1, 1]))) == pytest.approx(value, abs=1e-6)
+
+
+def test_a_mean_is_finite_where_the_sum_is_not(xp: Library) -> None:
+    t, y = xp.array(np.full(20, 1e38), "float32"), xp.array(np.zeros(20), "float32")
+    assert float(to_numpy(mean_absolute_error(t, y))) == pytest.approx(1e38, rel=1e-6)
+    t = xp.array(np.full(20, 1.5e19), "float32")
+    assert float(to_numpy(mean_squared_error(t, y))) == pytest.approx(2.25e38, rel=1e-6)
+    assert float(to_numpy(mean_squared_error(t, t))) == 0
+
+
+def test_probabilities_of_two_labels_are_checked() -> None:
+    for metric in (roc_auc, average_precision):
+        with pytest.raises(DataError, match=r"p\[0, 0\] is -1.0; expected a probability"):
+            metric([0, 1], [[-1.0, 2.0], [0.5, 0.5]])  # logits: which column counts?
+        with pytest.raises(DataError, match=r"p\[1\] is nan; expected a number"):
+            metric([0, 1], [0.5, math.nan])
+        with pytest.raises(UsageError, match=r"\(n,\), \(n, 1\) or \(n, 2\)"):
+            metric([0, 1], np.ones((2, 3)) / 3)
+        with pytest.raises(UsageError, match="3 labels for 2 columns"):
+            metric([0, 1], [0.5, 0.25], (0, 1, 2))

@@ -26,10 +26,7 @@ from xpnet.optimizers import Optimizer
 from xpnet.registry import Parts
 
 ADDING = (SCRIPTS / "ADDING.md").read_text(encoding="utf-8")
-NOT_METRICS = {
-    "correct", "interval", "unchecked_balanced_accuracy", "unchecked_calibration_error",
-    "unchecked_precision_recall_f1",
-}  # fmt: skip
+NOT_METRICS = {"interval"}
 KINDS = {name: table for name, table in vars(registry).items() if isinstance(table, Parts)}
 
 

@@ -26,9 +26,11 @@ from xpnet import prediction as prediction
 from xpnet import random as random
 from xpnet import registry as registry
 from xpnet import schedules as schedules
+from xpnet import scores as scores
 from xpnet import special as special
 from xpnet import tools as tools
 from xpnet import train as train
+from xpnet import weights as weights
 from xpnet.activations import ELU as ELU
 from xpnet.activations import GELU as GELU
 from xpnet.activations import SELU as SELU

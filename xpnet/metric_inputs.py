@@ -5,14 +5,23 @@ if a value is not accepted.  They read values, and wait for the device; `compara
 `numbers` do so only if the libraries, devices or types of their arguments differ.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import sqrt
 from numbers import Integral
 from typing import Any
 
-from xpnet.arrays import Array, device_of, float_name, is_numpy, namespace, put, to_numpy
+from xpnet.arrays import (
+    Array,
+    device_of,
+    float_name,
+    is_numpy,
+    namespace,
+    put,
+    to_numpy,
+)
 from xpnet.bounds import Interval
 from xpnet.errors import DataError, UsageError
+from xpnet.weights import length, power_of_two, weights_on_host, without_weightless
 
 Label = int | str
 
@@ -104,6 +113,50 @@ def columns_and_probabilities(
     p = xp.reshape(p, (-1, 1)) if len(p.shape) == 1 else p
     p = xp.concat([1 - p, p], axis=1) if p.shape[1] == 1 else p
     return _columns_of(t, p, labels), p
+
+
+def second_label_and_scores(t: Any, p: Any, labels: Sequence[Label] | None) -> tuple[Array, Array]:
+    """Return which labels t (n,) are the second of two, and its scores (n,), on the device of p.
+
+    p is (n,) or (n, 1), or (n, 2) of the probabilities of both labels.
+    """
+    t, p = _labels(t, "t"), _real(p, "p")
+    fits = _shape(t) == _shape(p)[:1] and (len(p.shape) == 1 or _shape(p)[1:] in ((1,), (2,)))
+    _require_shapes(fits, t, p, "p", "(n,) and (n,), (n, 1) or (n, 2)")
+    p = _floating(p, p)
+    _require_values(p, ~namespace(p).isnan(p), "p", "a number")
+    if _shape(p)[1:] == (2,):
+        _require_values(p, (p >= 0) & (p <= 1), "p", "a probability, from 0 to 1")
+        require_distributions(p)
+    accepted = _accepted(2 if labels is None else labels)
+    _require_one_each(accepted, 2)
+    positive = _encode(to_numpy(t).tolist(), accepted, "t", p) == 1
+    return positive, p if len(p.shape) == 1 else p[:, -1]
+
+
+def weighted(
+    accept: Callable[..., tuple[Any, ...]], t: Any, predicted: Any, sample_weight: Any, *more: Any
+) -> tuple[Any, ...]:
+    """Return what `accept` returns for t, `predicted` and `more`, and the weights or None.
+
+    Rows of weight 0 are removed first.  The others are divided by `unit(sample_weight)`; they are
+    in the type of the second accepted array, or float32 if that is no floating-point type.
+    """
+    t, predicted, w = without_weightless(t, predicted, sample_weight)
+    accepted = accept(t, predicted, *more)
+    if w is None:
+        return *accepted, None
+    like = accepted[1]
+    real = namespace(like).isdtype(like.dtype, "real floating")
+    scaled = (w / power_of_two(w)).astype(float_name(like) if real else "float32")
+    return *accepted, put(scaled, like)
+
+
+def unit(sample_weight: Any) -> float:
+    """Return the number that `weighted` divides weights by."""
+    if sample_weight is None:
+        return 1
+    return power_of_two(weights_on_host(sample_weight, length(sample_weight) or 0))
 
 
 def numbers(t: Any, y: Any) -> tuple[Array, Array]:

@@ -191,6 +191,8 @@ METRICS: "Parts[Callable[..., Any]]" = Parts(
         "metrics.confusion_matrix",
         "metrics.log_loss",
         "metrics.calibration_error",
+        "metrics.roc_auc",
+        "metrics.average_precision",
         "metrics.r2",
         "metrics.mean_absolute_error",
         "metrics.mean_squared_error",

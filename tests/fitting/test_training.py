@@ -154,7 +154,10 @@ def test_labels_of_any_kind(labels: tuple) -> None:
     plain = fit(model(), X, Y, epochs=3)
     assert np.array_equal(named.model.theta, plain.model.theta)
     assert named.model.predict(X).tolist() == np.asarray(labels)[plain.model.predict(X)].tolist()
-    assert evaluate(named.model, X, y) == evaluate(plain.model, X, Y)
+    found, expected = evaluate(named.model, X, y), evaluate(plain.model, X, Y)
+    assert (found.loss, found.metrics) == (expected.loss, expected.metrics)
+    assert [each.label for each in found.classes] == [*labels]
+    assert found.baseline.answer == labels[expected.baseline.answer]
 
 
 @pytest.mark.parametrize("kind", [float, np.uint8, np.int16, "one-hot", "column"])

@@ -177,14 +177,6 @@ def is_one_hot(y: HostArray) -> bool:
     return bool(np.all((y == 0) | (y == 1)) and np.all(np.sum(y == 1, axis=1) == 1))
 
 
-def length(y: Any) -> int | None:
-    """Return the number of rows of a list or array; None for something else."""
-    shape: Any = getattr(y, "shape", None)
-    if shape is None:
-        return len(y) if hasattr(y, "__len__") else None
-    return int(shape[0]) if len(shape) else None
-
-
 def on_host(given: Any, name: str) -> HostArray:
     """An array or a list as an array of NumPy; a DataError where a list makes none."""
     try:

@@ -1,35 +1,41 @@
 """Evaluation: how good a model is on some samples."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import numpy as np
 
-from xpnet.arrays import Array, Arrays, HostArray, namespace, on_device_of, to_numpy
-from xpnet.checks import Hinting, checked, choose
-from xpnet.data.dataset import BLOCK, Dataset
-from xpnet.fitting.scaling import prepare
-from xpnet.losses import Loss, Pinball, loss_for
-from xpnet.metrics import (
-    interval,
-    mean_absolute_error,
-    r2,
-    unchecked_balanced_accuracy,
-    unchecked_calibration_error,
-    unchecked_precision_recall_f1,
+from xpnet.arrays import (
+    Array,
+    Arrays,
+    HostArray,
+    namespace,
+    on_device_of,
+    require_same_device,
+    to_numpy,
 )
+from xpnet.checks import Hinting, checked
+from xpnet.data.dataset import BLOCK
+from xpnet.fitting.scaling import checked_samples
+from xpnet.fitting.scoring import (
+    MOST_CLASSES,
+    Baseline,
+    ClassScores,
+    answers_of,
+    baseline_of_classes,
+    baseline_of_numbers,
+    class_scores,
+    scores_of,
+    whole,
+)
+from xpnet.losses import Loss, loss_for
 from xpnet.model import Model
 from xpnet.network import Network
 from xpnet.prediction import infer_on_numpy, predicted_columns
-
-
-class Metrics(dict[str, float]):
-    """Numbers by name; a name that is not there is answered by those that are."""
-
-    def __missing__(self, name: str) -> float:
-        return self[choose("metric", name, self)]
+from xpnet.scores import interval
+from xpnet.weights import power_of_two, without_weightless
 
 
 @dataclass(frozen=True)
@@ -48,9 +54,17 @@ class Evaluation(Hinting):
         Its 95 % confidence interval (`metrics.interval`).
     metrics : mapping of str to float
         By the names of `xpnet.metrics`: of classes balanced_accuracy, calibration_error, and
-        precision, recall and f1, means over the classes; of several labels a sample f1_micro and
-        f1_macro; of numbers r2 and mean_absolute_error; and of quantiles, by the loss "pinball",
-        below_J_Q, the part of the targets that is below output J, which is meant to be Q.
+        precision, recall and f1, macro means over the classes; of two classes also roc_auc and
+        average_precision; of several labels a sample f1_micro and f1_macro; of numbers r2 and
+        mean_absolute_error; and of quantiles, by the loss "pinball", below_J_Q, the part of the
+        targets that is below output J, which is meant to be Q.
+    baseline : Baseline or None
+        What the best constant answer scores; None for rows of probabilities.
+    classes : tuple of ClassScores
+        Rows, precision, recall and F1 of each class, or of each of several labels.
+    confusion_matrix : tuple of tuples of int or float, or None
+        How many samples of each class (rows) were predicted as each class (columns); for up to 20
+        classes (for more see `metrics.confusion_matrix`).
     """
 
     samples: int
@@ -58,11 +72,18 @@ class Evaluation(Hinting):
     accuracy: float | None
     interval: tuple[float, float] | None
     metrics: Mapping[str, float]
+    baseline: Baseline | None = None
+    classes: tuple[ClassScores, ...] = ()
+    confusion_matrix: tuple[tuple[float, ...], ...] | None = None
 
 
 @checked
-def evaluate(model: Model, x: Any, y: Any, loss: str | Loss | None = None) -> Evaluation:
+def evaluate(
+    model: Model, x: Any, y: Any, loss: str | Loss | None = None, sample_weight: Any = None
+) -> Evaluation:
     """Evaluate a model on samples, on the device that holds x.
+
+    Logits are computed there, and scores of them on the host in float64.
 
     Parameters
     ----------
@@ -73,32 +94,55 @@ def evaluate(model: Model, x: Any, y: Any, loss: str | Loss | None = None) -> Ev
         By name or an instance, as for `fit`.  By default that of `default_loss`: cross-entropy in
         nats for classes; for a regression the loss that the model was trained with, in the units of
         the targets.
+    sample_weight : array or list (n,), optional
+        How much each sample counts in every score: one of weight k as k samples, one of weight 0 as
+        if it were not there, whatever it holds.
+
+    Returns
+    -------
+    Evaluation
 
     Raises
     ------
     UsageError, DataError
-        x or y isn't what it should be, or the loss is for other outputs.
+        x, y or `sample_weight` isn't what it should be, or the loss is for other outputs.
     """
     loss = default_loss(model) if loss is None else loss_for(model.output, loss)
-    data, model = prepare(model, x, y, loss)
-    n = data.x.shape[0]
-    with on_device_of(data.x):
-        logits = logits_of(model.network, model.params, data.x)
-        found = [(logits(x), t, w) for x, t, w in in_order(data)]
-        xp = namespace(data.t)
-        z = xp.concat([z for z, _, _ in found])
-        tallies = [tally(*block, loss, model.multilabel) for block in found]
-        total, *hits = (sum(parts) for parts in zip(*tallies, strict=True))
-        measured = _measure(model, loss, z, data.t)
-        rest = [xp.astype(a, z.dtype) for a in (*hits, *measured.values())]
-        numbers = xp.stack([xp.asarray(total), *rest])
+    require_same_device(x, sample_weight, "sample_weight")
+    x, y, w = without_weightless(x, y, sample_weight)
+    x, t, model = checked_samples(model, x, y, loss)
+    with on_device_of(x):
+        logits, n = logits_of(model.network, model.params, x), x.shape[0]
+        parts = [x[start : min(start + BLOCK, n), ...] for start in range(0, n, BLOCK)]
         # Here, once, the device is waited for.
-        total, *rest = to_numpy(numbers).tolist()
-    values = Metrics(zip(measured, rest[len(hits) :], strict=True))
-    if not hits:
-        return Evaluation(n, total / n, None, None, values)
-    hit = min(round(rest[0]), n)  # above 2^24 samples float32 may have rounded up
-    return Evaluation(n, total / n, hit / n, interval(hit, n), values)
+        z = to_numpy(namespace(x).concat([logits(part) for part in parts]))
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        return _evaluation_of(model, loss, z, t, w)
+
+
+def _evaluation_of(
+    model: Model, loss: Loss, z: HostArray, t: HostArray, w: HostArray | None
+) -> Evaluation:
+    """Return the evaluation of logits on the host."""
+    metrics = scores_of(model, loss, z, t, w)
+    n, value = len(z), metrics.pop("loss")
+    unit = 1.0 if w is None else power_of_two(w)
+    w = np.ones(n) if w is None else w / unit
+    if not model.labels:
+        baseline = baseline_of_numbers(model, loss, z, t, w, unit)
+        return Evaluation(n, value, None, None, metrics, baseline)
+    answers = answers_of(model, z, t, w)
+    if answers is None:
+        return Evaluation(n, value, None, None, metrics)
+    accuracy, m = metrics.pop("accuracy"), len(model.labels)
+    between = interval(float(w @ answers.right) * unit, float(w.sum()) * unit)
+    matrix = None
+    if not model.multilabel and m <= MOST_CLASSES:
+        matrix = tuple(map(tuple, whole(answers.confusion_matrix(m) * unit)))
+    return Evaluation(
+        n, value, accuracy, between, metrics, baseline_of_classes(model, answers, between[0]),
+        class_scores(model, answers, unit), matrix,
+    )  # fmt: skip
 
 
 def default_loss(model: Model) -> Loss:
@@ -110,56 +154,12 @@ def default_loss(model: Model) -> Loss:
     return loss_for(model.output, None if model.labels or model.loss is None else model.loss)
 
 
-def _measure(model: Model, loss: Loss, z: Array, t: Array) -> dict[str, Array]:
-    """Return the metrics of logits z (n, m) and targets t, each a 0-d array.
-
-    No value is checked: `evaluate` waits for the device once, at its end.
-    """
-    xp, classes = namespace(z), len(model.labels)
-    if isinstance(loss, Pinball):
-        below = xp.astype(t < z, z.dtype)
-        quantiles = loss.quantiles * (z.shape[1] // len(loss.quantiles))
-        means = [xp.mean(below[:, j]) for j in range(z.shape[1])]
-        return {
-            f"below_{j}_{q:g}": mean
-            for j, (q, mean) in enumerate(zip(quantiles, means, strict=True))
-        }
-    if not classes:
-        y = model.probabilities(z)
-        return {"r2": r2(t, y), "mean_absolute_error": mean_absolute_error(t, y)}
-    predicted = predicted_columns(z, model.multilabel)
-    if model.multilabel:
-        t = xp.astype(t > 0.5, xp.int32)
-        averages = ("micro", "macro")
-        scores = [unchecked_precision_recall_f1(t, predicted, classes, a) for a in averages]
-        return {f"f1_{a}": f1 for a, (_, _, f1) in zip(averages, scores, strict=True)}
-    if len(t.shape) == 2:
-        if model.output == "sigmoid":
-            return {}  # rows of probabilities, with no most probable label
-        t = xp.argmax(t, axis=1)
-    precision, recall, f1 = unchecked_precision_recall_f1(t, predicted, classes)
-    return {
-        "balanced_accuracy": unchecked_balanced_accuracy(t, predicted, classes),
-        "precision": precision,
-        "recall": recall,
-        "f1": f1,
-        "calibration_error": unchecked_calibration_error(t, model.probabilities(z)),
-    }
-
-
 def logits_of(network: Network, params: Sequence[Arrays], x: Array) -> Callable[[Array], Array]:
     """`network.infer` with these arrays, as a function of samples such as x; nothing waits."""
     if not isinstance(x, np.ndarray):
         return partial(network.infer, params)
     infer = infer_on_numpy(network, params)
     return lambda samples: _by_columns(infer(samples))
-
-
-def in_order(data: Dataset) -> Iterator[tuple[Array, Array, Array | None]]:
-    """All samples in blocks, as slices: nothing is gathered."""
-    for start in range(0, data.x.shape[0], BLOCK):
-        part = slice(start, min(start + BLOCK, data.x.shape[0])), ...
-        yield data.x[part], data.t[part], None if data.w is None else data.w[part]
 
 
 def _by_columns(z: HostArray) -> HostArray:
@@ -174,7 +174,8 @@ def _by_columns(z: HostArray) -> HostArray:
 def tally(z: Array, t: Array, w: Array | None, loss: Loss, multilabel: bool) -> tuple[Array, ...]:
     """The sum of the losses of logits z and, where there are classes, the number of hits.
 
-    A sample with several labels is a hit where all of them are right.
+    Both are of the weights w; without, the number is of int32.  A sample with several labels is a
+    hit where all of them are right.
     """
     xp = namespace(z)
     value, _ = loss.forward(z, t, w)
@@ -185,10 +186,10 @@ def tally(z: Array, t: Array, w: Array | None, loss: Loss, multilabel: bool) -> 
     if multilabel:
         right = xp.all(predicted == xp.astype(t > 0.5, xp.int32), axis=1)
     else:
-        right = predicted == (t if _are_labels(t) else xp.argmax(t, axis=1))
-    if w is not None:
-        return total, xp.sum(xp.astype(right, w.dtype) * w)
-    return total, xp.sum(xp.astype(right, xp.int32), dtype=xp.int32)
+        right = (t if _are_labels(t) else xp.argmax(t, axis=1)) == predicted
+    if w is None:
+        return total, xp.sum(xp.astype(right, xp.int32), dtype=xp.int32)
+    return total, xp.sum(xp.astype(right, w.dtype) * w)
 
 
 def counts_hits(loss: Loss, t: Array, multilabel: bool) -> bool:

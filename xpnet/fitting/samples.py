@@ -10,12 +10,12 @@ from xpnet.arrays import HostArray, namespace, on_device_of, put, require_same_d
 from xpnet.bounds import shown
 from xpnet.data.dataset import Dataset, classes_of, split
 from xpnet.data.targets import Label
-from xpnet.data.weights import class_weights, with_mean_1, without_weightless
 from xpnet.errors import DataError, UsageError
 from xpnet.fitting.scaling import adapted, in_standard_units, prepare
 from xpnet.losses import Loss
 from xpnet.model import Model
 from xpnet.network import Network
+from xpnet.weights import class_weights, with_mean_1, without_weightless
 
 ClassWeight = str | Mapping[Label, float] | None
 

@@ -19,11 +19,12 @@ from xpnet.arrays import (
 )
 from xpnet.data.dataset import Dataset, as_array
 from xpnet.data.statistics import robust_standardization, standardization
-from xpnet.data.targets import encode_targets, labels_in, length
+from xpnet.data.targets import encode_targets, labels_in
 from xpnet.errors import DataError
 from xpnet.layers import Rescale, Standardize
 from xpnet.losses import OUTPUTS, Loss
 from xpnet.model import Model
+from xpnet.weights import length
 
 LARGE = 30.0  # standardized samples are seldom larger
 LEAST_COUNT = 1e-6  # the mean to begin with where no training sample has a count
@@ -62,7 +63,16 @@ def adapted(model: Model, x: Any, y: Any) -> tuple[Model, Array]:
 
 
 def prepare(model: Model, x: Any, y: Any, loss: Loss | None = None) -> tuple[Dataset, Model]:
-    """Samples and targets where x is, checked; and the model with its arrays there.
+    """Samples and targets where x is, and the model with its arrays there: `checked_samples`."""
+    x, t, model = checked_samples(model, x, y, loss)
+    with on_device_of(x):
+        return Dataset(x, put(t if t.dtype == np.int32 else t.astype(model.dtype), x)), model
+
+
+def checked_samples(
+    model: Model, x: Any, y: Any, loss: Loss | None = None
+) -> tuple[Array, HostArray, Model]:
+    """Samples, checked; targets on the host, encoded; and the model with its arrays where x is.
 
     Parameters
     ----------
@@ -100,8 +110,7 @@ def prepare(model: Model, x: Any, y: Any, loss: Loss | None = None) -> tuple[Dat
     with on_device_of(x):
         if xp.isdtype(x.dtype, "real floating") and not bool(xp.all(xp.isfinite(x))):
             raise DataError("x holds NaN or infinite numbers; expected finite ones")
-        data = Dataset(x, put(t if t.dtype == np.int32 else t.astype(model.dtype), x))
-        return data, model.like(x)
+        return x, t, model.like(x)
 
 
 def scale(model: Model, data: Dataset, rows: HostArray, w: HostArray | None = None) -> Model:

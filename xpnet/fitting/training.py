@@ -82,7 +82,7 @@ def fit(
         How much each sample counts, in training, validation and scaling: a weight of k as much as k
         equal samples, and a sample of weight 0 as if it were not there, whatever it holds.
     class_weight : "balanced" or mapping of label to number, optional
-        How much each class counts (`data.weights.class_weights`); multiplies sample weights.
+        How much each class counts (`weights.class_weights`); multiplies sample weights.
         torch's losses divide by the sum of the weights in each batch, not over all samples.
     epochs : int, optional
         The number of passes over the training samples; by default 10, or more to make 1,000 steps.

@@ -8,8 +8,9 @@ import numpy as np
 from xpnet.arrays import HostArray, namespace, on_device_of, put, to_numpy
 from xpnet.bounds import shown
 from xpnet.checks import choose
-from xpnet.data.targets import Label, length, on_host
 from xpnet.errors import DataError, UsageError
+
+EXPECTED = "weights of samples: expected finite numbers, 0 or more, not all 0"
 
 
 def without_weightless(x: Any, y: Any, sample_weight: Any) -> tuple[Any, Any, HostArray | None]:
@@ -21,7 +22,8 @@ def without_weightless(x: Any, y: Any, sample_weight: Any) -> tuple[Any, Any, Ho
         Samples and targets, not checked yet.  If no weight is 0 they are returned as they are;
         rows of lists and of NumPy arrays are removed on the host, others on their device.
     sample_weight : array or list (n,), or None
-        For None all three are returned as they are.
+        For None, or if x and y have not the same number of rows, which the caller's checks refuse,
+        all three are returned as they are.
 
     Returns
     -------
@@ -31,19 +33,38 @@ def without_weightless(x: Any, y: Any, sample_weight: Any) -> tuple[Any, Any, Ho
     Raises
     ------
     DataError
-        `sample_weight` is not a finite number, 0 or more, for each row of x, or all are 0; or y has
-        not as many rows.
+        `sample_weight` is not a finite number, 0 or more, for each row of x, or all are 0.
     """
     n, targets = length(x), length(y)
-    if sample_weight is None or not n or targets is None:
+    if sample_weight is None or not n or targets != n:
         return x, y, sample_weight
     w = weights_on_host(sample_weight, n)
-    if targets != n:
-        raise DataError(f"{n} samples in x and {targets} in y; expected as many, and at least one")
     kept = np.flatnonzero(w)
     if len(kept) == n:
         return x, y, w
     return _rows_of(x, kept), _rows_of(y, kept), w[kept]
+
+
+def length(y: Any) -> int | None:
+    """Return the number of rows of a list or array; None for something else."""
+    shape: Any = getattr(y, "shape", None)
+    if shape is None:
+        return len(y) if hasattr(y, "__len__") else None
+    return int(shape[0]) if len(shape) else None
+
+
+def _rows_of(x: Any, rows: HostArray) -> Any:
+    """Return these rows of a list, of an array, or of what converts to an array."""
+    if isinstance(x, list | tuple):
+        return [x[i] for i in rows]
+    if isinstance(x, np.ndarray):
+        return x[rows]
+    try:
+        xp = namespace(x)
+    except UsageError:
+        return to_numpy(x)[rows]
+    with on_device_of(x):
+        return xp.take(x, put(rows.astype(np.int32), x), axis=0)
 
 
 def weights_on_host(sample_weight: Any, n: int) -> HostArray:
@@ -54,19 +75,25 @@ def weights_on_host(sample_weight: Any, n: int) -> HostArray:
     DataError
         They are not n finite numbers, 0 or more, with one above 0.
     """
-    w = on_host(sample_weight, "sample_weight")
+    listed = isinstance(sample_weight, list | tuple)
+    try:
+        w = np.asarray(sample_weight) if listed else to_numpy(sample_weight)
+    except (ValueError, TypeError) as error:
+        raise DataError(f"sample_weight is a list that makes no array: {error}") from None
     if w.shape != (n,) or w.dtype.kind not in "biuf":
         raise DataError(f"sample_weight has shape {w.shape}; expected {n} numbers")
-    w = w.astype(np.float64)
+    if np.any(getattr(w, "mask", False)):
+        raise DataError("sample_weight is masked in places; expected a number for each sample")
+    w = np.asarray(w, dtype=np.float64)
     if not np.all(np.isfinite(w)) or np.any(w < 0) or not np.any(w):
-        raise DataError("weights of samples: expected finite numbers, 0 or more, not all 0")
+        raise DataError(EXPECTED)
     return w
 
 
 def class_weights(
-    class_weight: str | Mapping[Label, float],
+    class_weight: str | Mapping[int | str, float],
     t: HostArray | None,
-    labels: Sequence[Label],
+    labels: Sequence[int | str],
     rows: HostArray,
     w: HostArray | None = None,
 ) -> HostArray:
@@ -81,7 +108,7 @@ def class_weights(
     class_weight : "balanced", or mapping of label to number
         A label that is not named weighs 1.
     t : int32 array (n,) or None
-        The column of each sample's label (`targets.encode_targets`), if it has one.
+        The column of each sample's label (`data.targets.encode_targets`), if it has one.
     labels : sequence of int or str
         The label of each column.
     rows : integer array
@@ -126,15 +153,9 @@ def with_mean_1(w: HostArray, rows: HostArray) -> HostArray:
     return scaled
 
 
-def _rows_of(x: Any, rows: HostArray) -> Any:
-    """Return these rows of a list, of an array, or of what converts to an array."""
-    if isinstance(x, list | tuple):
-        return [x[i] for i in rows]
-    if isinstance(x, np.ndarray):
-        return x[rows]
-    try:
-        xp = namespace(x)
-    except UsageError:
-        return to_numpy(x)[rows]
-    with on_device_of(x):
-        return xp.take(x, put(rows.astype(np.int32), x), axis=0)
+def power_of_two(w: HostArray) -> float:
+    """Return the power of 2 by which the greatest weight is from 1 to 2.
+
+    Divided by it, weights of any size have sums in float32, and whole ones stay exact.
+    """
+    return float(np.ldexp(1.0, int(np.frexp(np.max(w))[1]) - 1))

@@ -1,0 +1,282 @@
+"""Scores of logits, computed on the host in float64: the same whatever computed the logits.
+
+Neither the unit of the targets nor that of the weights matters: a weight counts samples.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import nan, sqrt
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from xpnet import scores
+from xpnet.arrays import HostArray
+from xpnet.checks import choose
+from xpnet.data.targets import Label
+from xpnet.losses import Loss, Pinball
+from xpnet.model import Model
+from xpnet.prediction import predicted_columns
+from xpnet.weights import power_of_two
+
+LOWER_IS_BETTER = frozenset({"loss", "calibration_error", "mean_absolute_error"})
+NUMBERS_AT_ONCE = 2**20  # of the logits that are computed with in float64
+MOST_CLASSES = 20  # of a confusion matrix
+Z = 1.959963984540054  # standard deviations on each side of a normal 95 % interval
+
+
+class Metrics(dict[str, float]):
+    """Numbers by name; a name that is not there is answered by those that are."""
+
+    def __missing__(self, name: str) -> float:
+        return self[choose("metric", name, self)]
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """What the best constant answer scores on the same samples.
+
+    Attributes
+    ----------
+    answer : label, tuple of labels, or tuple of float
+        The most frequent label, or set of labels; of numbers the means of the targets, one for each
+        output; of quantiles theirs.
+    metrics : mapping of str to float
+        "accuracy"; of numbers "r2", which is 0, and "mean_absolute_error"; of quantiles "loss".
+    beaten : bool
+        Whether the model is better beyond chance: its 95 % interval of the accuracy is above the
+        accuracy here; of numbers, the 95 % interval of the mean difference of the squared errors is
+        above 0; of quantiles, that of the losses.
+    """
+
+    answer: Label | tuple[Label, ...] | tuple[float, ...]
+    metrics: Metrics
+    beaten: bool
+
+
+@dataclass(frozen=True)
+class ClassScores:
+    """How well one class, or one of several labels, was predicted.
+
+    Attributes
+    ----------
+    label : int or str
+    rows : int or float
+        Its samples, or the sum of their weights.
+    precision, recall, f1 : float
+        As by `metrics.precision_recall_f1`.
+    """
+
+    label: Label
+    rows: float
+    precision: float
+    recall: float
+    f1: float
+
+
+class Answers(NamedTuple):
+    """What was predicted: columns (n,), or with several labels a sample indicators (n, m)."""
+
+    t: HostArray
+    predicted: HostArray
+    w: HostArray
+
+    @property
+    def right(self) -> HostArray:
+        """Whether each sample has its label, or all of its labels."""
+        equal = self.t == self.predicted
+        right: HostArray = equal if equal.ndim == 1 else np.all(equal, axis=1)
+        return right
+
+    @property
+    def accuracy(self) -> float:
+        """The share of the samples that are right."""
+        return float(scores.mean(self.right, self.w))
+
+    def counts(self, m: int) -> tuple[HostArray, ...]:
+        """Return the right, predicted and actual samples of each of m labels."""
+        t, predicted, w = self
+        if t.ndim == 2:
+            return scores.counts(t, predicted, m, w)
+        hit = t == predicted
+        some = (t[hit], w[hit]), (predicted, w), (t, w)
+        return tuple(np.bincount(columns, weights, m) for columns, weights in some)
+
+    def confusion_matrix(self, m: int) -> HostArray:
+        """Return how many samples of label i were predicted as label j, (m, m)."""
+        pairs = np.bincount(self.t * m + self.predicted, self.w, m * m)
+        return pairs.reshape(m, m)
+
+
+def scores_of(
+    model: Model, loss: Loss, z: HostArray, t: HostArray, w: HostArray | None = None
+) -> Metrics:
+    """Return the loss and all metrics by name.
+
+    Parameters
+    ----------
+    model : Model
+    loss : Loss
+    z : floating-point array (n, m)
+        Logits.
+    t : int32 array (n,), or floating-point array (n, m)
+        Columns of the labels, or targets.
+    w : float64 array (n,), optional
+        Weights above 0.
+
+    Returns
+    -------
+    Metrics
+        "loss"; of classes and several labels "accuracy"; and those of `Evaluation.metrics`.
+    """
+    one_sample = len(z) == 1 and (w is None or w[0] <= 1)
+    if w is not None:
+        w = w / power_of_two(w)
+    t = t if t.ndim == 1 else t.astype(np.float64)
+    found = Metrics(loss=_mean_loss(loss, z, t, w))
+    weights = np.ones(len(z)) if w is None else w
+    if isinstance(loss, Pinball):
+        return Metrics(found | _of_quantiles(loss, z, t, weights))
+    if not model.labels:
+        return Metrics(found | _of_numbers(model, z, t, weights, one_sample))
+    answers = answers_of(model, z, t, weights)
+    if answers is None:
+        return found
+    found["accuracy"], m = answers.accuracy, len(model.labels)
+    h, p, a = answers.counts(m)
+    if model.multilabel:
+        for average in ("micro", "macro"):
+            found[f"f1_{average}"] = float(scores.averaged(h, p, a, average, True)[2])
+        return found
+    found["balanced_accuracy"] = float(scores.balanced_accuracy(h, a))
+    means = scores.averaged(h, p, a, "macro", False)
+    found |= zip(("precision", "recall", "f1"), map(float, means), strict=True)
+    confidence = np.concat([model.probabilities(block).max(axis=1) for block, _ in _blocks(z)])
+    error = scores.calibration_error(confidence, answers.right, w=weights)
+    found["calibration_error"] = float(error)
+    if m == 2:
+        s = z[:, -1].astype(np.float64) - (z[:, 0] if model.output == "softmax" else 0)
+        found["roc_auc"] = float(scores.roc_auc(answers.t == 1, s, weights))
+        found["average_precision"] = float(scores.average_precision(answers.t == 1, s, weights))
+    return found
+
+
+def answers_of(model: Model, z: HostArray, t: HostArray, w: HostArray) -> Answers | None:
+    """Return what was predicted; None where no answer is right or wrong.
+
+    Rows of softmax have a most probable label, other rows of probabilities have none.
+    """
+    predicted = predicted_columns(z, model.multilabel)
+    if model.multilabel:
+        return Answers((t > 0.5).astype(np.int32), predicted, w)
+    if t.ndim == 2 and model.output == "sigmoid":
+        return None
+    return Answers(t if t.ndim == 1 else t.argmax(axis=1), predicted, w)
+
+
+def class_scores(model: Model, answers: Answers, unit: float) -> tuple[ClassScores, ...]:
+    """Return the scores of each class, whose rows are counted in units of the weights."""
+    counts = answers.counts(len(model.labels))
+    columns = zip(*(x.tolist() for x in scores.precision_recall_f1(*counts)), strict=True)
+    rows = zip(model.labels, whole(counts[2] * unit), columns, strict=True)
+    return tuple(ClassScores(label, n, *means) for label, n, means in rows)
+
+
+def whole(x: HostArray) -> Any:
+    """Return numbers as lists, in which whole ones are of int."""
+    exact = np.all(x == np.floor(x)) and np.all(np.abs(x) < 2**53)
+    return (x.astype(np.int64) if exact else x).tolist()
+
+
+def baseline_of_classes(model: Model, answers: Answers, low: float) -> Baseline:
+    """Return the baseline of classes, given the lower end of the interval of the accuracy."""
+    t, _, w = answers
+    if model.multilabel:
+        sets, which = np.unique(t, axis=0, return_inverse=True)
+        rows = np.bincount(which.reshape(-1), w)
+        labels = zip(model.labels, sets[rows.argmax()], strict=True)
+        answer: Any = tuple(label for label, yes in labels if yes)
+    else:
+        rows = np.bincount(t, w)
+        answer = model.labels[rows.argmax()]
+    accuracy = float(rows.max() / rows.sum())
+    return Baseline(answer, Metrics(accuracy=accuracy), low > accuracy)
+
+
+def baseline_of_numbers(
+    model: Model, loss: Loss, z: HostArray, t: HostArray, w: HostArray, unit: float
+) -> Baseline:
+    """Return the baseline of numbers: their means; of quantiles, the quantiles of the targets."""
+    z = z.astype(np.float64)
+    if isinstance(loss, Pinball):
+        q = np.asarray(loss.quantiles)
+        pairs = zip(t.T, np.broadcast_to(q, t.shape[1]), strict=True)
+        answer = np.stack(
+            [np.quantile(column, part, weights=w, method="inverted_cdf") for column, part in pairs]
+        )
+        errors = [np.mean(np.maximum(q * (t - y), (q - 1) * (t - y)), axis=1) for y in (answer, z)]
+        metrics = Metrics(loss=float(scores.mean(errors[0], w)))
+        return Baseline(tuple(answer.tolist()), metrics, _above_0(errors[0] - errors[1], w, unit))
+    y = model.probabilities(z)
+    centre = t[0] + _column_means(t - t[0], w)  # of a constant column it is exact
+    mean_absolute_error = float(scores.mean_absolute_error(t, centre + 0 * t, w))
+    metrics = Metrics(r2=0.0, mean_absolute_error=mean_absolute_error)
+    return Baseline(tuple(centre.tolist()), metrics, _above_0(_explained(t, y, centre, w), w, unit))
+
+
+def _mean_loss(loss: Loss, z: HostArray, t: HostArray, w: HostArray | None) -> float:
+    """Return the mean of the loss, in float64."""
+    total = 0.0
+    for block, rows in _blocks(z):
+        value, _ = loss.forward(block, t[rows], None if w is None else w[rows])
+        total += float(value) * len(block)
+    return total / (len(z) if w is None else float(w.sum()))
+
+
+def _of_quantiles(loss: Pinball, z: HostArray, t: HostArray, w: HostArray) -> dict[str, float]:
+    quantiles = loss.quantiles * (z.shape[1] // len(loss.quantiles))
+    below = _column_means((t < z).astype(np.float64), w).tolist()
+    return {f"below_{j}_{q:g}": x for j, (q, x) in enumerate(zip(quantiles, below, strict=True))}
+
+
+def _of_numbers(
+    model: Model, z: HostArray, t: HostArray, w: HostArray, one_sample: bool
+) -> dict[str, float]:
+    y = model.probabilities(z.astype(np.float64))
+    r2 = nan if one_sample else float(scores.r2(t, y, w))
+    return {"r2": r2, "mean_absolute_error": float(scores.mean_absolute_error(t, y, w))}
+
+
+def _explained(t: HostArray, y: HostArray, centre: HostArray, w: HostArray) -> HostArray:
+    """Return how much of each squared deviation y explains, (n,); its mean is R²."""
+    deviation, d = t - centre, t - y
+    unit = np.max(np.abs(deviation), axis=0)
+    varies = unit > 0
+    deviation, d = deviation[:, varies] / unit[varies], d[:, varies] / unit[varies]
+    explained = (deviation**2 - d**2) / _column_means(deviation**2, w)
+    return explained.mean(axis=1) if varies.any() else np.zeros(len(t))
+
+
+def _above_0(d: HostArray, w: HostArray, unit: float) -> bool:
+    """Whether the normal 95 % interval of the mean of d (n,) is above 0, for weights w * unit."""
+    d = d / (np.max(np.abs(d)) or 1.0)
+    n, mean = float(w.sum()) * unit, float(w @ d / w.sum())
+    variance = float(w @ (d - mean) ** 2 / w.sum())  # times n/(n - 1): without bias
+    return n > 1 and mean > Z * sqrt(variance / (n - 1))
+
+
+def _column_means(x: HostArray, w: HostArray) -> HostArray:
+    means: HostArray = (w @ x) / w.sum()
+    return means
+
+
+def _blocks(z: HostArray) -> Iterator[tuple[HostArray, slice]]:
+    """Yield the logits in float64, some rows at a time, and which rows these are.
+
+    Where they are few in a row, they lie in memory one column after another: a softmax needs the
+    maximum and the sum of each row, and NumPy then takes those of all rows at once.
+    """
+    n = max(NUMBERS_AT_ONCE // z.shape[1], 1)
+    for start in range(0, len(z), n):
+        rows = slice(start, start + n)
+        yield z[rows].astype(np.float64, order="F" if z.shape[1] <= 20 else "C"), rows
