@@ -66,7 +66,9 @@ def test_train_leaves_a_run_folder_that_tells_all(capsys: pytest.CaptureFixture[
     assert 0 <= low <= told["test_accuracy"] <= high <= 1
     with Path("runs/tiny-1/history.csv").open(newline="") as stream:
         rows = [*csv.DictReader(stream)]
-    columns = "epoch loss validation_loss validation_accuracy learning_rate seconds"
+    columns = (
+        "epoch loss validation_loss validation_accuracy learning_rate seconds validation_score"
+    )
     assert [*rows[0]] == columns.split()
     assert [row["epoch"] for row in rows] == ["1", "2", "3"]
     printed = capsys.readouterr()

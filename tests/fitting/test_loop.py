@@ -13,7 +13,6 @@ from xpnet.data.dataset import split
 from xpnet.errors import DeviceFailedError
 from xpnet.fast.host.step import HostStep
 from xpnet.fitting.evaluation import evaluate
-from xpnet.fitting.loop import Improvement
 from xpnet.fitting.results import Epoch
 from xpnet.fitting.training import fit
 from xpnet.model import Model
@@ -263,39 +262,6 @@ def test_true_of_python_or_numpy_ends_the_training(answer: object) -> None:
 @pytest.mark.parametrize("answer", [1, "go on", 0.5, None, [True], object(), np.False_])
 def test_only_true_ends_the_training(answer: object) -> None:
     assert len(fit(model(), X, Y, epochs=3, on_epoch=lambda epoch, so_far: answer).history) == 3
-
-
-def last_improvement(history: list[Epoch], min_delta: float) -> int:
-    improvement = Improvement(min_delta)
-    for epoch in history:
-        improvement.compare(epoch)
-    return improvement.last
-
-
-@pytest.mark.parametrize(
-    ("min_delta", "last"),
-    [(0.0, 6), (0.05, 5), (0.15, 5), (0.5, 1)],
-)
-def test_an_improvement_is_by_more_than_min_delta(min_delta: float, last: int) -> None:
-    """Accuracies compared with the last improvement, not with the last epoch."""
-    accuracies = [0.5, 0.6, 0.625, 0.625, 0.7, 0.71]
-    history = [Epoch(i + 1, 1.0, 1 - a, a, 0.1, 1.0) for i, a in enumerate(accuracies)]
-    assert last_improvement(history, min_delta) == last
-
-
-def test_without_min_delta_a_lower_loss_of_equal_accuracy_is_an_improvement() -> None:
-    history = [Epoch(i + 1, 1.0, loss, 0.5, 0.1, 1.0) for i, loss in enumerate([1.0, 0.9, 0.95])]
-    assert last_improvement(history, 0.0) == 2
-    assert last_improvement(history, 1e-9) == 1
-
-
-def test_an_improvement_of_numbers_is_in_their_loss() -> None:
-    losses = [1.0, 0.8, 0.75, 0.65]
-    history = [Epoch(i + 1, 1.0, loss, None, 0.1, 1.0) for i, loss in enumerate(losses)]
-    assert last_improvement(history, 0.1) == 4
-    assert last_improvement(history, 0.3) == 4
-    assert last_improvement(history[:3], 0.1) == 2
-    assert last_improvement([], 0.1) == 0
 
 
 def test_patience_counts_epochs_without_such_an_improvement() -> None:

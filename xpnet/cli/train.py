@@ -139,6 +139,14 @@ def train(
             default="a sixth",
         ),
     ] = None,
+    monitor: Annotated[
+        str | None,
+        option(
+            TRAINING,
+            "The score that chooses the best epoch: loss, accuracy, balanced_accuracy, f1, r2, ...",
+            default="accuracy, or loss of numbers",
+        ),
+    ] = None,
     patience: Annotated[
         int | None, option(TRAINING, "Stop after so many epochs without a better one.")
     ] = None,
@@ -195,8 +203,8 @@ def train(
         "optimizer": optimizer, "learning_rate": learning_rate, "weight_decay": weight_decay,
         "schedule": _warmed_up(schedule, warmup), "loss": _smoothed(found.loss, label_smoothing),
         "clip_norm": clip_norm, "average": or_none(average),
-        "class_weight": or_none(class_weight), "validation": validation, "patience": patience,
-        "seed": seed, "fast": fast, "capture": capture,
+        "class_weight": or_none(class_weight), "validation": validation, "monitor": monitor,
+        "patience": patience, "seed": seed, "fast": fast, "capture": capture,
     }  # fmt: skip
     run = runs.create(output, samples.name, manifest)
     _fit_and_test(run, report, model, samples, found, limit, chosen, threads, options)

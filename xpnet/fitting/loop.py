@@ -17,16 +17,16 @@ import numpy as np
 from xpnet.arrays import namespace, to_numpy
 from xpnet.device.gpu_errors import failures
 from xpnet.errors import DeviceFailedError, DivergedError, XpnetError
+from xpnet.fitting.monitoring import WORST, Improvement
 from xpnet.fitting.plan import TrainingPlan
 from xpnet.fitting.results import Epoch, History, Result
 from xpnet.fitting.state import Progress
 from xpnet.fitting.steps import run_steps, training_step, upload
-from xpnet.fitting.validation import validation
+from xpnet.fitting.validation import measure_of_monitor, validation
 from xpnet.model import Model
 
 OnStep = Callable[[int], None]
 OnEpoch = Callable[[Epoch, Result], bool | None]
-WORST = float("-inf")
 
 
 class Best(NamedTuple):
@@ -53,9 +53,11 @@ class Training:
         self.plan, self.progress = plan, progress
         self.first = progress.steps
         self.step, self.validate = training_step(plan), validation(plan)
+        self.measure = measure_of_monitor(plan) if plan.monitor.is_measured_apart else None
         self.history, number = before.history, before.best_epoch
         worst = WORST, WORST
-        self.best = Best(before.model, score(self.history[number - 1]) if number else worst, number)
+        best = plan.monitor.score(self.history[number - 1]) if number else worst
+        self.best = Best(before.model, best, number)
         self.between_epochs = self.compared = True
 
     def run(
@@ -71,7 +73,7 @@ class Training:
         Every error, and KeyboardInterrupt, carries the result so far as its attribute `result`.
         """
         try:
-            improvement = Improvement(min_delta)
+            improvement = Improvement(self.plan.monitor, min_delta)
             for epoch in self.history:
                 improvement.compare(epoch)
             for _ in range(self.plan.epochs):
@@ -116,15 +118,25 @@ class Training:
             found = [xp.astype(a, loss.dtype) for a in self.validate(*state.weights)]
             # Here, once per epoch, the device is waited for.
             numbers = to_numpy(xp.stack([loss, *found])).tolist()
-        epoch = self.summary(progress.epochs, numbers, factors[-1], perf_counter() - start)
-        if not all(isfinite(number) for number in numbers):
+            finite = all(map(isfinite, numbers))
+            measured = self.measure(*state.weights) if self.measure and finite else None
+        seconds = perf_counter() - start
+        epoch = self.summary(progress.epochs, numbers, measured, factors[-1], seconds)
+        if not finite:
             raise DivergedError(self.diverged(epoch), self.result(None))
         self.compared = False
         self.progress, self.history = progress, History((*self.history, epoch))
         self.between_epochs = True
         return epoch
 
-    def summary(self, number: int, sums: Sequence[float], factor: float, seconds: float) -> Epoch:
+    def summary(
+        self,
+        number: int,
+        sums: Sequence[float],
+        measured: float | None,
+        factor: float,
+        seconds: float,
+    ) -> Epoch:
         """The epoch's means, from the sums over training and validation samples."""
         n, held = len(self.plan.rows), self.plan.validation_weight
         return Epoch(
@@ -134,11 +146,12 @@ class Training:
             validation_accuracy=min(sums[2] / held, 1.0) if held and len(sums) > 2 else None,
             learning_rate=self.plan.optimizer.rate * factor,
             seconds=seconds,
+            validation_score=measured,
         )
 
     def keep_the_best(self, epoch: Epoch) -> None:
         """Keep the model of this epoch if it is better, or if there is no validation."""
-        new, number = score(epoch), epoch.epoch
+        new, number = self.plan.monitor.score(epoch), epoch.epoch
         if new > self.best.score or not len(self.plan.validation_rows):
             if self.step.frees_first:
                 self.best = Best(None, new, number)
@@ -194,34 +207,3 @@ class Training:
 def _is_true(answer: object) -> bool:
     """Whether it is True, of Python or NumPy: a callback may return anything else."""
     return answer is True or (isinstance(answer, np.bool_) and bool(answer))
-
-
-class Improvement:
-    """The last epoch that was better than all before it, for patience.
-
-    With `min_delta`, better by more than that than the last such epoch: in validation accuracy, or
-    in validation loss where there are no classes.  Without it, of equal accuracies the one with the
-    lower loss is better.
-
-    Attributes
-    ----------
-    last : int
-        Its number, 0 if there is none.
-    """
-
-    def __init__(self, min_delta: float) -> None:
-        self.min_delta, self.best, self.last = min_delta, (WORST, WORST), 0
-
-    def compare(self, epoch: Epoch) -> None:
-        """Take the epoch, if it is better."""
-        new = score(epoch)
-        place = 0 if epoch.validation_accuracy is not None else 1
-        gained = new[place] - self.best[place]
-        if (gained > self.min_delta) if self.min_delta else (new > self.best):
-            self.best, self.last = new, epoch.epoch
-
-
-def score(epoch: Epoch) -> tuple[float, float]:
-    """Greater is better; what was not validated is the worst."""
-    loss, accuracy = epoch.validation_loss, epoch.validation_accuracy
-    return WORST if accuracy is None else accuracy, WORST if loss is None else -loss

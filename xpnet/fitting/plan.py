@@ -8,6 +8,7 @@ from xpnet.arrays import Array, HostArray, namespace
 from xpnet.bounds import shown
 from xpnet.data.dataset import Dataset
 from xpnet.errors import UsageError
+from xpnet.fitting.monitoring import Monitor
 from xpnet.fitting.results import Epoch
 from xpnet.losses import Loss
 from xpnet.model import Model
@@ -38,6 +39,7 @@ class TrainingPlan:
         The samples to validate on.
     validation_weight : float
         The sum of their weights: their number if they have none.
+    monitor : Monitor
     loss : Loss
         `loss.measure` is the one to validate with.
     """
@@ -49,6 +51,7 @@ class TrainingPlan:
     validation_data: Dataset
     validation_rows: HostArray
     validation_weight: float
+    monitor: Monitor
     loss: Loss
     optimizer: Optimizer
     schedule: Schedule

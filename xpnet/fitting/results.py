@@ -28,6 +28,9 @@ class Epoch:
         Of the epoch's last step.
     seconds : float
         Of the whole epoch.
+    validation_score : float or None
+        The metric that `monitor` names, on the validation samples; None where that is the loss or
+        the accuracy.
     """
 
     epoch: int
@@ -36,6 +39,7 @@ class Epoch:
     validation_accuracy: float | None
     learning_rate: float
     seconds: float
+    validation_score: float | None = None
 
 
 class History(tuple[Epoch, ...], Hinting):

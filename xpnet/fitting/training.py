@@ -20,6 +20,7 @@ from xpnet.fitting.results import Epoch, Result
 from xpnet.fitting.resuming import begin, continued
 from xpnet.fitting.samples import samples_of
 from xpnet.fitting.scaling import scale
+from xpnet.fitting.validation import monitor_of
 from xpnet.fitting.verbose import EpochLines, Printer
 from xpnet.losses import Loss, loss_for
 from xpnet.model import Model
@@ -49,6 +50,7 @@ def fit(
     loss: str | Loss | None = None,
     validation: float | None = None,
     validation_data: tuple[Any, ...] | None = None,
+    monitor: str | None = None,
     patience: Count | None = None,
     min_delta: NotNegative = 0.0,
     seed: Seed = 0,
@@ -120,12 +122,16 @@ def fit(
         samples, which stay in training.
     validation_data : (x, y) or (x, y, sample_weight), optional
         Samples, labels or targets, and weights to choose the best epoch by, on the device of x.
+    monitor : str, optional
+        The score of the validation samples that epochs are compared by: "loss", "accuracy", or
+        another that `evaluate` gives for the model, such as "balanced_accuracy" or "r2", for which
+        their logits are copied to the host after each epoch.  The default is "accuracy" where there
+        are classes, else "loss", which for regression is that of scaled targets (`Epoch`).
     patience : int, optional
         Stop after this number of epochs without improvement, those before `initial` included.
     min_delta : float, default 0.0
-        For `patience`, an epoch is an improvement if its validation accuracy is better by more than
-        this; for regression its validation loss, which is that of scaled targets (`Epoch`).  At 0
-        an epoch of equal accuracy and a lower loss is an improvement, too.
+        For `patience`, an epoch is an improvement if its score is better by more than this.  At 0
+        an epoch of an equal score and a lower loss is an improvement, too.
     seed : int, default 0
         Random seed for the split, the order of the samples, dropout and noise.
     fast : bool, default True
@@ -150,8 +156,8 @@ def fit(
     Returns
     -------
     Result
-        Its model is that of the epoch with the best validation accuracy (then the lower loss, then
-        the earlier epoch; for regression the lowest loss), or of the last epoch without validation.
+        Its model is that of the epoch with the best score (`monitor`; then the lower loss, then the
+        earlier epoch), or of the last epoch without validation.
 
     Raises
     ------
@@ -183,7 +189,7 @@ def fit(
         model, x, y, loss, sample_weight, class_weight, validation, validation_data, seed
     )
     if not len(samples.validation_rows):
-        _check_needs_no_validation(patience, schedule)
+        _check_needs_no_validation(patience, schedule, monitor)
     samples_per_step = batch_size * accumulate
     n, x = len(samples.rows), samples.data.x
     epochs = enough_epochs(n, samples_per_step) if epochs is None else epochs
@@ -197,7 +203,8 @@ def fit(
         plan = TrainingPlan(
             model=model, network=network, data=samples.data, rows=samples.rows,
             validation_data=samples.validation_data, validation_rows=samples.validation_rows,
-            validation_weight=samples.validation_weight, loss=loss, optimizer=optimizer,
+            validation_weight=samples.validation_weight,
+            monitor=monitor_of(model, samples.data, monitor), loss=loss, optimizer=optimizer,
             schedule=schedule, clip_norm=clip_norm, average=average, epochs=epochs,
             batch_size=batch_size, accumulate=accumulate, seed=seed, fast=fast, capture=capture,
         )  # fmt: skip
@@ -244,8 +251,11 @@ def _printing(
         printer.end()
 
 
-def _check_needs_no_validation(patience: int | None, schedule: Schedule) -> None:
-    for name, wanted in (("patience", patience), ("schedule plateau", plateau_of(schedule))):
+def _check_needs_no_validation(
+    patience: int | None, schedule: Schedule, monitor: str | None
+) -> None:
+    needed = {"patience": patience, "schedule plateau": plateau_of(schedule), "monitor": monitor}
+    for name, wanted in needed.items():
         if wanted is not None:
             raise UsageError(f"{name} needs samples to validate on: validation must be above 0")
 

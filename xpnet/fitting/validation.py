@@ -3,15 +3,21 @@
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from math import isfinite
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from xpnet.arrays import Array, device_of, is_numpy, namespace, put
+from xpnet.arrays import Array, device_of, is_numpy, namespace, put, to_numpy
+from xpnet.checks import choose
 from xpnet.data.dataset import BLOCK, Dataset, blocks
+from xpnet.errors import UsageError
 from xpnet.fitting.evaluation import counts_hits, logits_of, tally
+from xpnet.fitting.monitoring import Monitor
 from xpnet.fitting.plan import TrainingPlan
+from xpnet.fitting.scoring import scores_of
 from xpnet.fitting.steps import Constants, Tables
+from xpnet.model import Model
 from xpnet.prediction import fast_paths
 
 FEW = 32  # samples, to see whether the model gives NaN or infinity
@@ -46,6 +52,54 @@ def validation(plan: TrainingPlan) -> Validate:
         tables = Tables(place, put(no_scalars, data.x), None, BLOCK)
         return partial(_validate_by_steps, plan, step, tables, n)
     return partial(_validate, plan, Dataset(*constants), rows)
+
+
+def monitor_of(model: Model, data: Dataset, name: str | None) -> Monitor:
+    """Return what the best epoch is chosen by: by default the accuracy, or else the loss.
+
+    Raises
+    ------
+    UsageError
+        It is the accuracy, and there is none.
+    """
+    name = name.replace("-", "_") if isinstance(name, str) else name
+    assert model.loss is not None
+    hits = counts_hits(model.loss.measure, data.t, model.multilabel)
+    if name == "accuracy" and not hits:
+        raise UsageError("monitor 'accuracy' is for classes; expected loss, or r2", "monitor")
+    return Monitor(name or ("accuracy" if hits else "loss"))
+
+
+def measure_of_monitor(plan: TrainingPlan) -> Callable[[Array, Array], float]:
+    """Return a function of theta and buffers: the monitored score of the validation samples.
+
+    Their logits are copied to the host.
+
+    Raises
+    ------
+    UsageError
+        There is no such score of these samples.
+    """
+    data, rows, name = plan.validation_data, plan.validation_rows, plan.monitor.name
+    place = put(rows.astype(np.int32), data.x)
+    _, t, w = data.gather(place)
+    t, w = to_numpy(t), None if w is None else to_numpy(w)
+    measure = partial(scores_of, plan.model, plan.loss.measure)
+    known = measure(np.zeros((len(rows), plan.network.fan_out)), t, w)
+    choose("monitor", name, known)
+    if not isfinite(known[name]):
+        raise UsageError(
+            f"monitor {name!r} is not defined for the samples to validate on; hold out more, or "
+            "name another score",
+            "monitor",
+        )
+
+    def measured(theta: Array, buffers: Array) -> float:
+        logits = logits_of(plan.network, plan.network.unpack(theta, buffers), data.x)
+        parts = [logits(data.gather(block)[0]) for block in blocks(rows, data.x)]
+        return measure(to_numpy(namespace(data.x).concat(parts)), t, w)[name]
+
+    return measured
 
 
 def _validate(plan: TrainingPlan, data: Dataset, rows: Any, theta: Array, buffers: Array) -> Sums:
