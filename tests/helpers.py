@@ -84,6 +84,7 @@ class Library:
 OPTIONAL = {
     "array_api_strict": ("array-api-strict", "test"),
     "cupy": ("CuPy", "cuda"),
+    "hypothesis": ("Hypothesis", "test"),
     "jax": ("JAX", "jax"),
     "matplotlib": ("Matplotlib", "test"),
     "mypy": ("mypy", ""),

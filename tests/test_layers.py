@@ -66,7 +66,16 @@ EXACT = {
             dy=[[1, 2], [3, -1], [-4, 6]],
             dx=[[1 / 2, 1 / 2], [3 / 2, -1 / 4], [-2, 3 / 2]],
             grads={},
-        )
+        ),
+        Exact(
+            Standardize(2, split_mean=True),
+            {"mean": [1, 2], "scale": [2, 4], "rest": [1 / 2, -1]},
+            x=[[5, 0], [-3, 12]],
+            y=[[7 / 4, -1 / 4], [-9 / 4, 11 / 4]],
+            dy=[[1, 2], [3, -1]],
+            dx=[[1 / 2, 1 / 2], [3 / 2, -1 / 4]],
+            grads={},
+        ),
     ],
     "Rescale": [
         Exact(
@@ -243,12 +252,17 @@ def test_standardize_takes_pixels_and_gives_the_models_dtype(xp: Library) -> Non
     assert to_numpy(y).tolist() == [[127.0, -0.5]]
 
 
-def test_standardize_keeps_the_digits_of_float64() -> None:
+@pytest.mark.parametrize("kind", ["int32", "uint32", "int64", "uint64", "float64"])
+def test_standardize_keeps_the_digits_of_wide_types(kind: str) -> None:
     """Neighbours in float32 are 128 apart at 1.7e9, which is one of them times 128."""
     p = {"mean": np.float32([13281250 * 128]), "scale": np.float32([2.0])}
-    y, _ = Standardize(1).forward(p, 1.7e9 + np.asarray([[-50.0], [0], [3]]))
+    x = (1_700_000_000 + np.asarray([[-50], [0], [3]])).astype(kind)
+    y, _ = Standardize(1).forward(p, x)
     assert y.dtype == np.float32
     assert y.tolist() == [[-25.0], [0.0], [1.5]]
+    y, _ = Standardize(1, split_mean=True).forward({**p, "rest": np.float32([1.0])}, x)
+    assert y.dtype == np.float32
+    assert y.tolist() == [[-25.5], [-0.5], [1.0]]
 
 
 def test_dropout_keeps_the_part_it_should() -> None:
@@ -330,3 +344,9 @@ def test_another_number_of_columns_is_refused(layer: Layer) -> None:
 def test_layers_are_values() -> None:
     assert Dense(2, 3) == Dense(2, 3) != Dense(2, 3, bias=False)
     assert hash(Dropout(0.5)) == hash(Dropout(0.5))
+
+
+def test_a_mean_in_two_parts_is_no_other_layer() -> None:
+    """Like the constants, it comes from the data."""
+    assert Standardize(2) == Standardize(2, split_mean=True) != Standardize(3, split_mean=True)
+    assert hash(Standardize(2)) == hash(Standardize(2, split_mean=True))

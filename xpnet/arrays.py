@@ -6,6 +6,7 @@ wanted.
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -184,6 +185,34 @@ def as_type(x: Array, name: str) -> Array:
     """Return `x` in the type of this name: itself, or a converted copy."""
     xp = namespace(x)
     return xp.astype(x, getattr(xp, name), copy=False)
+
+
+def has_float64(x: Array) -> bool:
+    """Whether the library of `x` has float64 on the device of `x`; nothing waits for the device."""
+    if isinstance(x, np.ndarray):
+        return True
+    info = namespace(x).__array_namespace_info__()
+    return "float64" in info.dtypes(device=device_of(x), kind="real floating")
+
+
+def subtraction_type(x: Array, dtype: Any) -> Any:
+    """Return the type to convert `x` to before a constant is subtracted.
+
+    Float64 and integers of more than 16 bits may have digits that float32 lacks: they become
+    float64 where the library and the device of `x` have it.  Otherwise the type is `dtype`, that of
+    the constant.
+    """
+    xp = namespace(x)
+    wide, real = _precision(xp, x.dtype)
+    return xp.float64 if wide and (real or has_float64(x)) else dtype
+
+
+@cache
+def _precision(xp: Any, dtype: Any) -> tuple[bool, bool]:
+    """Whether a type may have digits that float32 lacks, and whether it is of real numbers."""
+    if xp.isdtype(dtype, "real floating"):
+        return xp.finfo(dtype).bits > 32, True
+    return xp.isdtype(dtype, "integral") and xp.iinfo(dtype).bits > 16, False
 
 
 def is_numpy(x: Array) -> bool:

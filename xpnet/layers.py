@@ -17,10 +17,10 @@ A comment marks the end of the first reading; the layers after it are not needed
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from xpnet.arrays import Array, Arrays, namespace
+from xpnet.arrays import Array, Arrays, namespace, subtraction_type
 from xpnet.bounds import Count, DropRate, NotNegative
 from xpnet.checks import Settings
 from xpnet.errors import UsageError
@@ -230,10 +230,15 @@ class Standardize(Layer):
 
     The constants are buffers, found on the training data (`data.statistics`); before, mean
     0 and scale 1 make it the identity.  x may be of any numeric type, such as uint8 pixels; y is
-    of the type of the constants.  From x of float64 the mean is subtracted in float64, so that
-    seconds since 1970 keep the digits in which they differ.
+    of the type of the constants.
 
         ∂y_ij/∂x_ij = 1 / scale_j         dx_ij = dy_ij / scale_j
+
+    The mean is subtracted before digits are lost.  Seconds since 1970 differ in digits that float32
+    lacks, so that from x of float64, or of integers of more than 16 bits, the mean is subtracted in
+    float64, if the library and the device of x have it.  And of a column whose deviation is less
+    than a thousand roundings of its mean, one number of float32 is too coarse for the mean: it is
+    then kept as the sum of two, mean + rest.
 
     Source: LeCun, Bottou, Orr & Müller (1998), *Efficient BackProp*, section 4.3.
 
@@ -241,25 +246,39 @@ class Standardize(Layer):
     ----------
     columns : int
         Of x and of y.
+    split_mean : bool, default False
+        Whether there is a `rest`.  `fit` decides it with the constants; like these, it is not part
+        of the comparison of two layers.
     """
 
     columns: Count
+    split_mean: bool = field(default=False, compare=False)
 
     initial: ClassVar[Mapping[str, float]] = {"scale": 1.0}
-    formulas: ClassVar[Mapping[str, str]] = {"y": "(x - mean) / scale", "dx": "dy / scale"}
+
+    @property
+    def formulas(self) -> Mapping[str, str]:
+        mean = "mean - rest" if self.split_mean else "mean"
+        return {"y": f"(x - {mean}) / scale", "dx": "dy / scale"}
 
     @property
     def buffers(self) -> Shapes:
-        return {"mean": (self.columns,), "scale": (self.columns,)}
+        names = ("mean", "scale", "rest") if self.split_mean else ("mean", "scale")
+        return dict.fromkeys(names, (self.columns,))
 
     def width(self, fan_in: int) -> int:
         return require_width(self, fan_in, self.columns)
 
+    def centred(self, p: Arrays, x: Array) -> Array:
+        """Return x - mean, in the type of the constants."""
+        xp, mean = namespace(x), p["mean"]
+        x = xp.astype(x, subtraction_type(x, mean.dtype), copy=False) - mean
+        if self.split_mean:
+            x = x - p["rest"]
+        return xp.astype(x, mean.dtype, copy=False)
+
     def forward(self, p: Arrays, x: Array) -> tuple[Array, None]:
-        xp, dtype = namespace(x), p["mean"].dtype
-        if not xp.isdtype(x.dtype, "real floating"):
-            x = xp.astype(x, dtype)
-        return xp.astype(x - p["mean"], dtype, copy=False) / p["scale"], None
+        return self.centred(p, x) / p["scale"], None
 
     def backward(self, p: Arrays, cache: None, dy: Array) -> tuple[Array, Arrays]:
         return dy / p["scale"], {}

@@ -551,6 +551,29 @@ def test_a_limit_takes_the_first_training_samples_and_validates_on_all() -> None
     assert load("out-limited") == result.model
 
 
+def test_every_file_of_the_same_seconds_gives_the_same_model(folder: Path) -> None:
+    """Seconds since 1970 over ten minutes: as numbers of either type, in a table, and from 0."""
+    seconds = np.arange(600)[:, None] + 1_732_000_000
+    y = np.sin(seconds[:, 0] * np.pi / 300)
+    np.savez("shifted.npz", x=seconds - 1_732_000_000.0, y=y)
+    np.savez("int64.npz", x=seconds, y=y)
+    np.savez("float64.npz", x=seconds.astype(float), y=y)
+    rows = "\n".join(f"{x},{t!r}" for x, t in zip(seconds[:, 0].tolist(), y.tolist(), strict=True))
+    (folder / "table.csv").write_text(f"seconds,wave\n{rows}\n", encoding="utf-8")
+    models, loss = {}, {}
+    for data in ("shifted.npz", "int64.npz", "float64.npz", "table.csv"):
+        options = "--hidden 16 --epochs 20 --batch-size 32 --quiet --device cpu --target wave"
+        name = data.partition(".")[0]
+        assert run(["train", "--data", data, *options.split(), "--output", name]) == 0
+        models[name], loss[name] = load(name), manifest(name)["test_loss"]
+    assert loss["int64"] == loss["float64"] == loss["table"]
+    assert loss["table"] == pytest.approx(loss["shifted"], rel=1e-3)
+    assert loss["shifted"] < 0.2
+    for name in ("int64", "table"):
+        assert np.array_equal(models[name].theta, models["float64"].theta)
+        assert np.array_equal(models[name].buffers, models["float64"].buffers)
+
+
 def test_train_is_fit_with_the_same_seed(folder: Path) -> None:
     assert train("--seed", "3", "--epochs", "3", "--output", "out", "--quiet") == 0
     data = sources.load("tiny.npz")

@@ -60,6 +60,18 @@ def test_a_model_comes_back_equal(tmp_path: Path, dtype: str, labels) -> None:
     assert (after.labels, after.input_shape, after.dtype) == (before.labels, (2, 2), dtype)
 
 
+def test_a_mean_in_two_parts_comes_back(tmp_path: Path) -> None:
+    file, x = tmp_path / "m.safetensors", 1.7e9 + np.arange(240.0).reshape(60, 4)
+    before = xpnet.fit(mlp(4, 3, 2), x, np.arange(60) % 2, epochs=1).model
+    before.save(file)
+    after = load(file)
+    assert after == before == pickle.loads(pickle.dumps(before))
+    assert np.any(after.params[0]["rest"] != 0)
+    assert np.array_equal(after(x), before(x))
+    refused(change(file, {"layers.0.rest": np.full(4, np.nan, np.float32)}), "NaN")
+    refused(change(file, {"layers.0.rest": None}), "its arrays are not those of the network")
+
+
 def test_a_folder_stands_for_its_model(path: Path) -> None:
     assert load(path.parent) == model()
 
@@ -251,6 +263,7 @@ NETWORKS = {
     "float-parameter": {"fan_in": 4, "layers": [SCALE, DENSE | {"fan_out": 2.0}]},
     "bool-parameter": {"fan_in": 4, "layers": [SCALE, DENSE | {"fan_out": True}]},
     "number-for-bool": {"fan_in": 4, "layers": [SCALE, DENSE | {"bias": 1}]},
+    "text-for-bool": {"fan_in": 4, "layers": [SCALE | {"split_mean": "yes"}, DENSE]},
     "negative-parameter": {
         "fan_in": 4,
         "layers": [SCALE, DENSE | {"fan_out": -2}, DENSE | {"fan_in": -2}],
@@ -275,8 +288,9 @@ def test_a_network_that_is_none_is_refused(path: Path, case: str) -> None:
         {"layers.1.W": np.zeros(12, np.float32)},
         {"layers.1.W": None},
         {"layers.9.W": np.zeros((4, 3), np.float32)},
+        {"layers.0.rest": np.zeros(4, np.float32)},
     ],
-    ids=["turned", "flat", "missing", "extra"],
+    ids=["turned", "flat", "missing", "extra", "rest of a mean in one part"],
 )
 def test_arrays_that_do_not_fit_the_network_are_refused(path: Path, arrays) -> None:
     refused(change(path, arrays), "its arrays are not those of the network")

@@ -181,8 +181,20 @@ def test_columns_far_from_0_keep_the_digits_in_which_they_differ() -> None:
     params = [{name: a.astype(np.float64) for name, a in p.items()} for p in model.params]
     exact = model.network.infer(params, x)
     assert difference(model(x), exact) < LIMIT * np.finfo(np.float32).eps
-    for kind in ("float64", "float32", "int64"):
+    for kind in ("float64", "float32", "int32", "int64", "uint64", "longdouble", ">f8", ">i8"):
         assert errors(model, x.astype(kind)) < LIMIT
+
+
+@pytest.mark.parametrize("mean", [0.0, 1e6])
+def test_a_mean_may_be_in_two_parts(mean: float) -> None:
+    network = Network(WIDTH, (Standardize(WIDTH, split_mean=True), Dense(WIDTH, 12), ReLU()))
+    theta = np.random.default_rng(2).uniform(-1, 1, network.size).astype(np.float32)
+    params = network.unpack(theta, np.repeat(np.float32([mean, 70, 5]), WIDTH))
+    for kind in ("uint8", "float32", "float64", "int64"):
+        x = (PIXELS.astype("float64") + mean).clip(0, 255 if kind == "uint8" else None).astype(kind)
+        z, expected = prepare(network, params)(x), network.infer(params, x)
+        assert z.dtype == np.float32
+        assert difference(z, expected) / np.finfo(np.float32).eps < LIMIT
 
 
 @pytest.mark.parametrize("offset", [0.0, 1.0, -3.9, 4.1, -100.0])

@@ -572,13 +572,21 @@ def test_many_columns_rows_and_terms_are_cut_to_those_around_the_chain() -> None
 
 
 def test_every_layer_and_loss_has_its_formulas() -> None:
-    layers = [Standardize(2), Dense(2, 2), Dense(2, 2, bias=False), Dropout(0.1), Noise(0.1)]
+    layers = [
+        Standardize(2),
+        Standardize(2, split_mean=True),
+        Dense(2, 2),
+        Dense(2, 2, bias=False),
+        Dropout(0.1),
+        Noise(0.1),
+    ]
     layers += [Rescale(2), *(kind(2) for kind in NORMALIZATIONS.values())]
     for layer in [*layers, *(activation() for activation in ACTIVATIONS.values())]:
         changed = layer.buffers if type(layer).refresh is not Layer.refresh else ()
         expected = {"y", "dx", *(f"d{name}" for name in layer.shapes), *changed}
         assert {*layer.formulas} == expected
     assert Dense(2, 2, bias=False).formulas["y"] == "x W"
+    assert Standardize(2, split_mean=True).formulas["y"] == "(x - mean - rest) / scale"
     for loss in LOSSES.values():
         assert {*loss.formulas} == {"p", "L", "dz"}
 

@@ -132,10 +132,11 @@ def _scaling(
     x / s.  The second replaces rounding errors relative to |x - mean| / s, which is about 1, by
     errors relative to |x| / s and |mean| / s.  Where |mean| <= 4 s, as for pixels, these are a few
     times as large, whatever the type of x.  For seconds since 1970 all digits would be lost: there
-    x - mean is computed, from float64 in float64.  And so it is where layer normalization follows,
+    x - mean is computed, by the layer itself.  And so it is where layer normalization follows,
     which magnifies what is small: rows near the mean.
     """
     layer, p = standardize
+    assert isinstance(layer, Standardize)
     mean, scale = p["mean"], p["scale"]
     if not (rest and isinstance(rest[0][0], Dense)):
         return partial(layer.infer, p), rest
@@ -145,8 +146,8 @@ def _scaling(
         return partial(layer.infer, p), rest
     q = {**q, "W": W}
     magnified = any(isinstance(layer, LayerNorm) for layer, _ in rest)
-    if magnified or np.any(np.abs(mean) / 4 > scale):
-        return partial(_centred, mean), [(dense, q), *behind]
+    if magnified or layer.split_mean or np.any(np.abs(mean) / 4 > scale):
+        return partial(_centred, layer, p), [(dense, q), *behind]
     q["b"] = q.get("b", 0) - mean @ q["W"]
     return partial(_cast, mean.dtype), [(dense, q), *behind]
 
@@ -165,11 +166,15 @@ def _cast(dtype: Any, x: HostArray) -> HostArray:
     return x if x.dtype == dtype else x.astype(dtype)
 
 
-def _centred(mean: HostArray, x: HostArray) -> HostArray:
-    """x - mean as `Standardize` has it."""
+def _centred(layer: Standardize, p: Arrays, x: HostArray) -> HostArray:
+    """`layer.centred(p, x)` in a shorter call: a third of the time for one sample."""
+    mean = p["mean"]
     if x.dtype.kind != "f":
-        x = x.astype(mean.dtype)
-    return (x - mean).astype(mean.dtype, copy=False)
+        x = x.astype(mean.dtype if x.dtype.itemsize <= 2 else np.float64)
+    y: HostArray = x - mean
+    if layer.split_mean:
+        y -= p["rest"]
+    return y.astype(mean.dtype, copy=False)
 
 
 def _normalized(dense: Arrays, layer: Layer, p: Arrays) -> dict[str, Any]:

@@ -28,6 +28,8 @@ from xpnet.weights import length
 
 LARGE = 30.0  # standardized samples are seldom larger
 LEAST_COUNT = 1e-6  # the mean to begin with where no training sample has a count
+COARSE = 2.0**-10  # deviations that rounding may move a mean by
+ROUNDING = 1e-12  # deviations of a mean that are rounding (`data.statistics`)
 
 
 def adapted(model: Model, x: Any, y: Any) -> tuple[Model, Array]:
@@ -232,13 +234,24 @@ def _rounded_away(t: HostArray, dtype: str) -> bool:
 
 
 def _with_constants(model: Model, i: int, name: str, mean: HostArray, scale: HostArray) -> Model:
-    """The model with these constants in layer i."""
-    mean, scale = mean.astype(model.dtype), scale.astype(model.dtype)
-    if not (np.all(np.isfinite(mean)) and np.all(np.isfinite(scale)) and np.all(scale > 0)):
+    """The model with these constants in layer i.
+
+    Where rounding would move a mean by more than `COARSE`, `Standardize` keeps it in two parts.
+    The rounding of a constant column does not become large, either: of 1e20 it is 1e4.
+    """
+    scale = np.maximum(scale, ROUNDING * np.abs(mean))
+    p = {"mean": mean.astype(model.dtype), "scale": scale.astype(model.dtype)}
+    if not (all(np.all(np.isfinite(a)) for a in p.values()) and np.all(p["scale"] > 0)):
         raise DataError(_too_large(name, model.dtype))
-    params = [*model.params]
-    params[i] = {**params[i], "mean": put(mean, model.theta), "scale": put(scale, model.theta)}
-    return replace(model, buffers=model.network.pack_buffers(params))
+    rest, network = mean - p["mean"], model.network
+    layers, params = [*network.layers], [*model.params]
+    layer = layers[i]
+    if isinstance(layer, Standardize) and np.any(np.abs(rest) > COARSE * scale):
+        layers[i] = replace(layer, split_mean=True)
+        network = replace(network, layers=tuple(layers))
+    p["rest"] = rest.astype(model.dtype)  # which a layer that does not split its mean leaves out
+    params[i] = {**params[i], **{name: put(a, model.theta) for name, a in p.items()}}
+    return replace(model, network=network, buffers=network.pack_buffers(params))
 
 
 def _too_large(name: str, dtype: str) -> str:
