@@ -410,7 +410,8 @@ def test_normalizations(name: str, shape: tuple[int, int], dtype: str) -> None:
 
 @cuda
 @pytest.mark.parametrize(
-    "kind", ["bool", "uint8", "int16", "int64", "float16", "float32", "float64"]
+    "kind",
+    ["bool", "uint8", "int16", "int32", "int64", "uint64", "float16", "float32", "float64"],
 )
 @pytest.mark.parametrize("shape", [(1, 7), (7, 1), (129, 127), (1000, 7)], ids=str)
 @dtypes
@@ -427,6 +428,24 @@ def test_samples_of_any_type_are_gathered_and_scaled(
         return (layer.forward({"mean": mean, "scale": scale}, batch)[0],)
 
     assert_the_same(step, x, rows, normal(m, dtype=dtype), 1 + np.abs(normal(m, dtype=dtype)))
+
+
+@cuda
+@pytest.mark.parametrize("kind", ["int32", "uint64", "float64", "float32"])
+def test_a_mean_in_two_parts_is_subtracted(kind: str) -> None:
+    """Of seconds since 1970 float32 has no digits; the other types keep all."""
+    x = (1_732_000_000 + np.arange(600)[:, None]).astype(kind)
+    rows = RNG.integers(0, 600, 64).astype(np.int32)
+
+    def step(x: Any, rows: Any, mean: Any, scale: Any, rest: Any) -> Any:
+        p, batch = {"mean": mean, "scale": scale, "rest": rest}, namespace(x).take(x, rows, axis=0)
+        return (Standardize(1, split_mean=True).forward(p, batch)[0],)
+
+    p = [np.float32([number]) for number in (1_732_000_256, 173.2, 43.5)]
+    assert_the_same(step, x, rows, *p)
+    if kind != "float32":
+        exact = (rows[:, None] - 299.5) / 173.2
+        assert difference(on_device(step, x, rows, *p)[0], exact) < 1e-6
 
 
 @cuda

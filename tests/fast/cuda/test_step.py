@@ -165,6 +165,21 @@ def test_a_network_without_scaling_computes_in_the_wider_type(cupy: Any, kind: s
     )
 
 
+@paths
+@pytest.mark.parametrize("kind", ["int64", "uint64", "float64"])
+def test_columns_far_from_0_give_the_numbers_of_numpy(
+    cupy: Any, kind: str, path: dict[str, bool]
+) -> None:
+    """Pixels in seconds since 1970; 1e-4 is the effect of rounding in float32 after 20 steps."""
+    x, model = IMAGES.astype(kind) + np.asarray(1_732_000_000, kind), mlp(WIDTH, CLASSES)
+    options: dict[str, Any] = {"epochs": 2, "batch_size": BATCH, "validation": HELD}
+    ours = fit(model, cupy.asarray(x), LABELS, **options, **path).model
+    numpy = fit(model, x, LABELS, **options).model
+    assert np.any(cupy.asnumpy(ours.params[0]["rest"]) != 0)
+    assert difference(ours.theta, numpy.theta) < 1e-4
+    assert difference(ours(cupy.asarray(x)), numpy(x)) < 1e-4
+
+
 @pytest.mark.parametrize("schedule", SCHEDULES)
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_every_optimizer_gives_the_numbers_of_numpy(
