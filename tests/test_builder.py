@@ -73,7 +73,7 @@ def test_equal_seeds_give_equal_models() -> None:
     assert small() == small()
     assert small() != small(seed=2)
     assert hash(small()) == hash(small())
-    assert small() != small(labels="abc")
+    assert small() != small(labels=("a", "b", "c"))
     assert small() != small(dtype="float32")
     assert small() != "a model"
 
@@ -100,12 +100,25 @@ def test_float32_weights_are_the_float64_ones_rounded() -> None:
         ({"dtype": "float16"}, "unknown dtype 'float16'"),
         ({"seed": -1}, r"^seed must be a whole number in \[0, 18446744073709551616\), got -1$"),
         ({"seed": 2**64}, r"^seed must be .*, 18446744073709551616\), got 18446744073709551616$"),
-        ({"labels": "ab"}, "^labels must be 3 different ones, a label for each class, got 2$"),
-        ({"labels": "aab"}, "^labels must be 3 different ones, a label for each class, got 2$"),
+        (
+            {"labels": ("a", "b")},
+            "^labels must be 3 different ones, a label for each class, got 2$",
+        ),
+        (
+            {"labels": (1, True, 0)},
+            "^labels must be 3 different ones, a label for each class, got 2",
+        ),
+        ({"labels": "abc"}, r"""^labels must be a list, as in \["no", "yes"\], got 'abc'$"""),
+        ({"labels": b"abc"}, "^labels must be a list"),
         ({"labels": (1, 2, "a")}, "^labels must all be numbers or all be names, got both$"),
         ({"labels": (1, 2, 2.5)}, r"^labels must be whole numbers or names, got 2\.5$"),
-        ({"labels": (2, True, False)}, "^labels must be whole numbers or names, got True$"),
-        ({"labels": (1, 2, 2**31)}, "outside of 32-bit"),
+        ({"labels": (1, 2, np.nan)}, r"^labels must be whole numbers or names, got nan$"),
+        ({"labels": (1, 2, 2.0**53)}, r"^labels must be whole numbers or names, got 90071992547"),
+        (
+            {"labels": np.float32([1, 2, 2**24])},
+            r"^labels must be whole .* got np.float32",
+        ),
+        ({"labels": (1, 2, 2**63)}, "beyond 64-bit integers; give labels as names"),
         ({"labels": ("a", "b", "\x1b[2J")}, "cannot be printed"),
         ({"labels": ("a", "b", "\ud800")}, "cannot be printed"),
         ({"widths": (5, 3), "activation": "rleu"}, "did you mean 'relu'"),
@@ -128,6 +141,24 @@ def test_other_arguments_are_refused(arguments: dict, message: str) -> None:
     widths = options.pop("widths", (5, 4, 3))
     with pytest.raises(xpnet.UsageError, match=message):
         xpnet.mlp(*widths, **options)
+
+
+@pytest.mark.parametrize(
+    ("labels", "expected"),
+    [
+        (np.unique([True, False]), (0, 1)),
+        ([False, True], (0, 1)),
+        (np.unique([2.0, 1.0]), (1, 2)),
+        (np.float32([-1, 2**24 - 1]), (-1, 2**24 - 1)),
+        (np.unique(np.uint8([7, 3])), (3, 7)),
+        (np.unique(["b", "a"]), ("a", "b")),
+        ([2**53 + 1, -(2**63)], (2**53 + 1, -(2**63))),
+    ],
+)
+def test_labels_may_be_the_different_values_of_y(labels, expected: tuple) -> None:
+    found = xpnet.mlp(5, 2, labels=labels).labels
+    assert found == expected
+    assert {type(label) for label in found} == {type(expected[0])}
 
 
 def test_every_layer_has_weights_of_its_own() -> None:

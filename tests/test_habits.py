@@ -201,7 +201,8 @@ mlp(4, 8, 3, initializer="kaiming") => did you mean 'he-uniform'
 mlp(4, 8, 3, initializer=0.01) => must be a name, as in "he-uniform", or a function, got 0.01
 mlp(4, 8, 3, output="logits") => expected one of these: (softmax, sigmoid, identity, exp)
 mlp(4, 8, 3, labels=3) => labels must be a list, as in ["no", "yes"], got 3
-mlp(4, 8, 3, labels=[True, False, True]) => labels must be whole numbers or names, got True
+mlp(4, 8, 3, labels=[True, False, True]) => labels must be 3 different ones
+mlp(4, 8, 3, labels="abc") => labels must be a list, as in ["no", "yes"], got 'abc'
 mlp(4, 8, 3, labels=["a", "b"]) => labels must be 3 different ones, a label for each class, got 2
 mlp(4, 8, 3, seed=None) => the same seed gives the same numbers
 mlp(4, 8, 3, random_state=0) => use seed
@@ -262,18 +263,18 @@ Constant(0.1) => Constant takes no argument by position, and is given more
 Step(scale=0.1) => use factor
 """
 DATA = """
-fit(model, x, [10**400] * 60) => labels must all be whole numbers or all be names, y has 1000
+fit(model, x, [10**400] * 60) => of sample 0 is beyond 64-bit integers; give labels as names
 fit(model, x, y, class_weight={0: 10**5000}) => class_weight a number of thousands of digits
-fit(model, x, [None] * 60) => labels must all be whole numbers or all be names, y has None
+fit(model, x, [None] * 60) => label None of sample 0 marks a missing value; leave such
 fit(model, x, np.array([0.5, 1.0, 2.0] * 20, dtype=object)).model.labels => label 0.5 of sample 0
-fit(model, x, np.array([None, "a", "b"] * 20, dtype=object)).model.labels => labels must all be
+fit(model, x, np.array([None, "a", "b"] * 20, dtype=object)).model.labels => marks a missing value
 fit(model, x, [{}] * 60) => labels must all be whole numbers or all be names, y has {}
 fit(model, x, range(60)) => make a model of as many outputs, or name all classes by labels
 fit(number, x, ["a"] * 60) => y must be numbers for a model with output='identity', got 'a'
 fit(number, [[None] * 4] * 60, t) => expected numbers
 fit(model, x, y, class_weight={"0": 2.0}) => class_weight: '0' is none of the model's labels
 fit(model, x, y, validation_data=(x, y), validation=0.1) => give either validation or
-mlp(4, 3, labels=[2**40, 1, 2]) => label 1099511627776 is outside of 32-bit numbers
+mlp(4, 3, labels=[2**70, 1, 2]) => is beyond 64-bit integers; give labels as names
 mlp(4, 3, initializer=ReLU()) => initializer must be a function, got ReLU()
 mlp(4, 8, 3, activation="leaky-relu:1e400") => activation 'leaky-relu:1e400': slope must be a
 mlp(4, 8, 3, activation="leaky-relu:nan") => activation 'leaky-relu:nan': slope must be a number

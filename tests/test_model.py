@@ -81,7 +81,12 @@ def test_numbers_as_labels_come_back_in_kind(xp: Library) -> None:
 
 
 OPTIONS = [
-    {"labels": "abc", "seed": 3, "dtype": "float64", "initializer": ["zeros", "lecun-normal"]},
+    {
+        "labels": ("a", "b", "c"),
+        "seed": 3,
+        "dtype": "float64",
+        "initializer": ["zeros", "lecun-normal"],
+    },
     {"output": "identity"},
     {"multilabel": True, "input_shape": (2, 3)},
 ]
@@ -154,7 +159,7 @@ def test_a_layer_of_ones_own_predicts_and_is_copied(xp: Library, tmp_path) -> No
         (4, [xpnet.Dense(5, 3)], {}, r"Dense\(fan_in=5.* is given 4 columns and expects 5"),
         (4, [xpnet.Dense(4, 1)], {}, "^output must be given for a single column"),
         (4, [xpnet.Dense(4, 1)], {"output": "sigmod"}, "did you mean 'sigmoid'"),
-        (4, [xpnet.Dense(4, 2)], {"labels": "abc"}, "^labels must be 2 different ones"),
+        (4, [xpnet.Dense(4, 2)], {"labels": ("a", "b", "c")}, "^labels must be 2 different ones"),
         (4, [xpnet.Dense(4, 2)], {"input_shape": (5,)}, "^input_shape must have 4 elements"),
         (4, [xpnet.Dense(4, 2)], {"initializer": ["zeros"] * 2}, "2 initializers for 1 dense"),
         (4, [xpnet.Dense(4, 2)], {"dtype": "float16"}, "unknown dtype 'float16'"),
@@ -371,7 +376,7 @@ def test_arrays_of_another_form_are_refused(change, message: str) -> None:
 
 def test_read_only_arrays_are_not_copied() -> None:
     model = small()
-    twin = dataclasses.replace(model, labels="abc")
+    twin = dataclasses.replace(model, labels=("a", "b", "c"))
     assert twin.theta is model.theta
     assert twin.buffers is model.buffers
 
@@ -401,7 +406,7 @@ def test_models_compare_by_all_that_they_are() -> None:
     assert dataclasses.replace(model, loss=xpnet.Focal()) != model
     spoilt = dataclasses.replace(model, theta=model.theta * np.nan)
     assert spoilt == spoilt
-    assert hash(small(labels="abc")) != hash(model)
+    assert hash(small(labels=("a", "b", "c"))) != hash(model)
 
 
 def test_a_logit_of_0_is_no() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from xpnet.bounds import DropRate, NotNegative, Seed
 from xpnet.checks import at_least, checked, instance
-from xpnet.data.targets import Label
+from xpnet.data.labels import Label
 from xpnet.errors import UsageError
 from xpnet.initializers import Initializer
 from xpnet.layers import Dense, Dropout, Layer, Noise, Rescale, Standardize
@@ -66,7 +66,8 @@ def mlp(
     multilabel : bool, default False
         Whether a sample may have any number of the labels; else it has one.
     labels : sequence of int or str, optional
-        The label of each class; 0, 1, 2, ... by default.
+        The label of each class, as in `np.unique(y)`; 0, 1, 2, ... by default.  Whole floats become
+        integers, False and True 0 and 1.  Integers have at most 64 bits.
     input_shape : sequence of int, optional
         The shape of one sample, if it isn't flat, as in (28, 28).
     seed : int, default 0

@@ -19,14 +19,14 @@ from xpnet.arrays import (
     moved,
     namespace,
     on_device_of,
-    put,
     to_numpy,
 )
 from xpnet.bounds import Count, Seed, path_of, shape_of
 from xpnet.checks import Hinting, checked, choose, explained
 from xpnet.data import model_file
 from xpnet.data.dataset import as_array
-from xpnet.data.targets import Label, check_labels, labels_for, number_of_classes, output_for
+from xpnet.data.labels import Label, label_array, labels_for
+from xpnet.data.targets import check_labels, number_of_classes, output_for
 from xpnet.device.selection import Device, select_device
 from xpnet.errors import UsageError
 from xpnet.initializers import Initializer, initial_arrays
@@ -215,8 +215,8 @@ class Model(Hinting):
 
     @cached_property
     def _label_array(self) -> Array:
-        """Labels that are numbers, as an int32 array where the model is."""
-        return put(np.asarray(self.labels, dtype=np.int32), self.theta)
+        """Labels that are numbers, as an integer array where the model is."""
+        return label_array(self.labels, self.theta)
 
     def probabilities(self, z: Array) -> Array:
         """The probability of each label (n, len(labels)), from logits z (n, m); or the values."""

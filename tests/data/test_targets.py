@@ -5,56 +5,10 @@ import pytest
 from helpers import Library
 
 from xpnet.data.targets import (
-    encode_labels,
     encode_targets,
     labels_in,
 )
 from xpnet.errors import DataError
-
-
-@pytest.mark.parametrize(
-    ("y", "labels", "expected"),
-    [
-        ([2, 0, 1], (0, 1, 2), [2, 0, 1]),
-        ([7, 3, 7], (7, 3), [0, 1, 0]),
-        ([7.0, 3.0], (7, 3), [0, 1]),
-        (np.asarray([0, 255], dtype=np.uint8), (0, 255), [0, 1]),
-        ([True, False], (0, 1), [1, 0]),
-        (["b", "a"], ("a", "b"), [1, 0]),
-        (["b", "a"], ("b", "a"), [0, 1]),
-        (np.asarray([b"b", b"a"]), ("a", "b"), [1, 0]),
-        (np.asarray(["b", "a"], dtype=object), ("a", "b"), [1, 0]),
-        (np.asarray([7, np.int8(3)], dtype=object), (7, 3), [0, 1]),
-        (np.asarray(["bé".encode(), b"a"]), ("a", "bé"), [1, 0]),
-    ],
-)
-def test_labels_become_columns(y, labels, expected) -> None:
-    columns = encode_labels(y, labels)
-    assert columns.dtype == np.int32
-    assert columns.tolist() == expected
-
-
-@pytest.mark.parametrize(
-    ("y", "labels", "message"),
-    [
-        ([0, 3], (0, 1, 2), "label 3 of sample 1 is out of range"),
-        ([0, -1], (0, 1), "label -1 of sample 1"),
-        ([0, 0.5], (0, 1), "label 0.5 of sample 1"),
-        ([0, np.nan], (0, 1), "label nan of sample 1"),
-        (["a", "c"], ("a", "b"), "label 'c' of sample 1"),
-        (["a"], (0, 1), "label 'a' of sample 0"),
-        ([1], ("a", "b"), "label 1 of sample 0"),
-        (
-            np.asarray([0, None], dtype=object),
-            (0, 1),
-            "labels must all be whole numbers or all be names, y has None",
-        ),
-        (np.asarray([b"a", b"\xff"]), ("a", "b"), "of sample 1"),
-    ],
-)
-def test_a_label_that_the_model_has_not_is_named(y, labels, message: str) -> None:
-    with pytest.raises(DataError, match=message):
-        encode_labels(y, labels)
 
 
 @pytest.mark.parametrize(
@@ -63,6 +17,13 @@ def test_a_label_that_the_model_has_not_is_named(y, labels, message: str) -> Non
         ([1, 0], "softmax", (0, 1, 2), 3, [1, 0]),
         ([[1], [0]], "softmax", (0, 1, 2), 3, [1, 0]),
         ([[0.5, 0.5], [1, 0]], "softmax", (0, 1), 2, [[0.5, 0.5], [1, 0]]),
+        ([[0, 1], [1, 0]], "softmax", (7, 3), 2, [1, 0]),
+        ([[0.0, 0.0, 1.0]], "softmax", (0, 1, 2), 3, [2]),
+        ([[False, True]], "sigmoid", ("a", "b"), 2, [1]),
+        ([[0, 1], [1, 0]], "sigmoid", (0, 1), 1, [1, 0]),
+        (np.asarray([[0, True], [1.0, 0]], dtype=object), "softmax", (0, 1), 2, [1, 0]),
+        ([[0, 1], [1, 0]], "identity", (), 2, [[0, 1], [1, 0]]),
+        ([[1, 0], [0, 0]], "sigmoid", (0, 1), 2, [[1, 0], [0, 0]]),
         ([1, 0], "sigmoid", (0, 1), 1, [1, 0]),
         ([[1, 1], [0, 1]], "sigmoid", ("a", "b"), 2, [[1, 1], [0, 1]]),
         ([1.5, -2], "identity", (), 1, [[1.5], [-2]]),
@@ -84,6 +45,9 @@ def test_targets_are_what_the_loss_takes(y, output, labels, fan_out, expected) -
         ([[np.nan, 1]], "identity", 2, "NaN or infinite numbers"),
         ([[np.inf, 1]], "sigmoid", 2, "NaN or infinite numbers"),
         ([["a", "b"]], "identity", 2, "y must be numbers .* got 'a'; names are for"),
+        ([[1, "2"]], "identity", 2, "y must be numbers .* got '2'; names are for"),
+        (["1.5", "2"], "identity", 1, "y must be numbers .* got '1.5'; names are for"),
+        (np.asarray([None, "2"], dtype=object), "identity", 1, "y must be numbers .* got '2'"),
         ([[0.5, 0.4]], "softmax", 2, "no distribution"),
         ([[1.5, -0.5]], "softmax", 2, "no distribution"),
         ([3, -0.5], "exp", 1, "y holds -0.5, which is no count"),
@@ -92,6 +56,11 @@ def test_targets_are_what_the_loss_takes(y, output, labels, fan_out, expected) -
 def test_targets_that_are_none_are_refused(y, output, fan_out, message: str) -> None:
     with pytest.raises(DataError, match=message):
         encode_targets(y, output, (0, 1), fan_out)
+
+
+def test_rows_of_one_1_are_several_labels_where_the_model_has_several() -> None:
+    t = encode_targets([[0, 1], [1, 0]], "sigmoid", (0, 1), 2, multilabel=True)
+    assert t.tolist() == [[0, 1], [1, 0]]
 
 
 def test_a_single_label_of_several_is_a_row() -> None:
@@ -109,13 +78,38 @@ def test_probabilities_outside_0_to_1_are_refused() -> None:
     assert encode_targets([[0.5, 1.0]], "sigmoid", (0, 1), 2).tolist() == [[0.5, 1.0]]
 
 
-@pytest.mark.parametrize("y", [np.asarray(["2020-01-01"] * 2, "M8[D]"), np.asarray([1j, 2j])])
-def test_labels_of_other_types_are_refused(y: np.ndarray) -> None:
-    with pytest.raises(DataError, match="labels must be whole numbers or names, y is"):
-        encode_labels(y, (0, 1))
+@pytest.mark.parametrize(
+    ("y", "expected"),
+    [
+        ([3, 1, 3], (1, 3)),
+        ([[3], [1]], (1, 3)),
+        (["b", "a"], ("a", "b")),
+        ([2**53 + 1, 2**53], (2**53, 2**53 + 1)),
+        (np.uint64([2**63 - 1, 0]), (0, 2**63 - 1)),
+        ([1.0, 0.0], (0, 1)),
+        ([True, False], (0, 1)),
+        (["NA", "None", "null", "nano"], ("NA", "None", "nano", "null")),
+        ([[1, 0], [0, 1]], None),
+        ([], None),
+    ],
+)
+def test_the_labels_in_y_are_its_different_values(y, expected) -> None:
+    assert labels_in(y) == expected
 
 
-def test_names_of_numpys_own_strings_are_taken() -> None:
-    y = np.asarray(["b", "a"], dtype=np.dtypes.StringDType())
-    assert encode_labels(y, ("a", "b")).tolist() == [1, 0]
-    assert labels_in(y) == ("a", "b")
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        (["a", float("nan")], "label nan of sample 1 marks a missing value; leave such samples"),
+        ([["a"], [float("nan")]], "label nan of sample 1 marks a missing value"),
+        (["a", None], "label None of sample 1 marks a missing value"),
+        (["a", "b", 0], "labels must all be .* names, y has 0 in sample 2; for names give all"),
+        ([0, "a"], "labels must all be .* names, y has 'a' in sample 1"),
+        ([True, "a"], "labels must all be .* names, y has 'a' in sample 1"),
+    ],
+)
+def test_numbers_between_names_in_a_list_do_not_become_names(y, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        labels_in(y)
+    with pytest.raises(DataError, match=message):
+        encode_targets(y, "softmax", ("0", "a", "b", "nan"), 4)

@@ -243,7 +243,11 @@ def test_going_on_elsewhere_moves_what_there_is(xp: Library) -> None:
 
 def test_going_on_with_something_else_is_refused() -> None:
     first = fit(model(), X, Y, epochs=1)
-    for other in (xpnet.mlp(2, 3, dtype="float64"), model(labels="abc"), model(output="sigmoid")):
+    for other in (
+        xpnet.mlp(2, 3, dtype="float64"),
+        model(labels=("a", "b", "c")),
+        model(output="sigmoid"),
+    ):
         with pytest.raises(xpnet.UsageError, match="must have the network, labels and output"):
             fit(other, X, Y, initial=first)
     with pytest.raises(xpnet.UsageError, match="expected the same kind of optimizer"):

@@ -9,7 +9,7 @@ import numpy as np
 from xpnet.arrays import HostArray, namespace, on_device_of, put, require_same_device
 from xpnet.bounds import shown
 from xpnet.data.dataset import Dataset, classes_of, split
-from xpnet.data.targets import Label
+from xpnet.data.labels import Label
 from xpnet.errors import DataError, UsageError
 from xpnet.fitting.scaling import adapted, in_standard_units, prepare
 from xpnet.losses import Loss

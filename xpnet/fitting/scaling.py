@@ -50,10 +50,11 @@ def adapted(model: Model, x: Any, y: Any) -> tuple[Model, Array]:
     shape, labels = tuple(x.shape[1:]), model.labels
     if len(model.input_shape) == 1 and len(shape) > 1 and prod(shape) == model.network.fan_in:
         model = replace(model, input_shape=shape)
-    if not labels or model.multilabel or labels != tuple(range(len(labels))):
+    default = labels and not model.multilabel and labels == tuple(range(len(labels)))
+    if not default or length(y) != x.shape[0]:
         return model, x
     found = labels_in(y)
-    if found is None or {*found} <= {*labels} or length(y) != x.shape[0]:
+    if found is None or {*found} <= {*labels}:
         return model, x
     if len(found) != len(labels):
         first = ", ".join(map(str, found[:10])) + (", ..." if len(found) > 10 else "")

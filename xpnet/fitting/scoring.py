@@ -13,7 +13,7 @@ import numpy as np
 from xpnet import scores
 from xpnet.arrays import HostArray
 from xpnet.checks import choose
-from xpnet.data.targets import Label
+from xpnet.data.labels import Label
 from xpnet.losses import Loss, Pinball
 from xpnet.model import Model
 from xpnet.prediction import predicted_columns

@@ -12,7 +12,7 @@ from xpnet.arrays import (
 )
 from xpnet.bounds import Count, NotNegative, Positive, Seed, shown
 from xpnet.checks import checked, function_of, instance
-from xpnet.data.targets import Label
+from xpnet.data.labels import Label
 from xpnet.errors import UsageError
 from xpnet.fitting.loop import OnStep, Training
 from xpnet.fitting.plan import TrainingPlan, enough_epochs, plateau_of
