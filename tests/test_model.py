@@ -80,6 +80,21 @@ def test_numbers_as_labels_come_back_in_kind(xp: Library) -> None:
     assert to_numpy(predicted).tolist() == [(7, 3, 5)[i] for i in small().predict(PIXELS)]
 
 
+def test_labels_of_64_bits_come_back_in_kind_or_not_at_all(xp: Library) -> None:
+    """JAX without 64 bits would cut them off."""
+    xp.needs_argmax()
+    labels = (2**53 + 1, -(2**40), 2**62)
+    model, x = small(labels=labels, dtype=xp.dtype), xp.array(PIXELS, "uint8")
+    if xp.name == "jax-32":
+        with pytest.raises(
+            xpnet.UsageError, match="label 4611686018427387904 needs 64-bit integer"
+        ):
+            model.predict(x)
+        return
+    predicted = to_numpy(model.predict(x)).tolist()
+    assert predicted == [labels[i] for i in small().predict(PIXELS)]
+
+
 OPTIONS = [
     {
         "labels": ("a", "b", "c"),

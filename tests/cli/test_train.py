@@ -2,6 +2,7 @@
 
 import csv
 import errno
+import json
 import os
 import re
 import shlex
@@ -589,3 +590,139 @@ def test_small_sets_get_a_thousand_steps(table: Path, capsys: pytest.CaptureFixt
     assert manifest("out")["epochs"] == manifest("out")["configuration"]["epochs"] == 1000
     assert 20 <= len(lines) <= 23
     assert len(Path("out/history.csv").read_text().splitlines()) == 1001
+
+
+# Tasks and small sets
+
+
+def digits() -> tuple[np.ndarray, np.ndarray]:
+    """300 rows of 10 classes, told apart by eye."""
+    rng = np.random.default_rng(0)
+    y = np.arange(300) % 10
+    return 4 * np.eye(10)[y] + rng.normal(size=(300, 10)), y
+
+
+def table(path: str, x: np.ndarray, y: np.ndarray | list, names: str) -> None:
+    """A .csv with the columns of x, then those of y."""
+    header = ",".join([*(f"x{i}" for i in range(x.shape[1])), names])
+    rows = [
+        ",".join(map(str, [*a.tolist(), *np.ravel(b).tolist()])) for a, b in zip(x, y, strict=True)
+    ]
+    Path(path).write_text("\n".join([header, *rows]))
+
+
+@pytest.mark.parametrize("kind", ["npz", "csv"])
+def test_one_hot_targets_are_classes(folder: Path, kind: str, capsys: Any) -> None:
+    """As classes with their numbers: the same rows are held out, the same model comes out."""
+    x, y = digits()
+    np.savez("classes.npz", x=x, y=y)
+    names = [*"abcdefghij"]
+    if kind == "npz":
+        np.savez("one-hot.npz", x=x, y=np.eye(10, dtype=bool)[y])
+    else:
+        table("one-hot.csv", x, np.eye(10, dtype=int)[y], ",".join(names))
+    options = ["--epochs", "30", "--class-weight", "balanced", "--hidden", "16"]
+    assert train("--data", "classes.npz", "-q", *options) == 0
+    target = ["--target", ",".join(names)] if kind == "csv" else []
+    assert train("--data", f"one-hot.{kind}", *target, *options) == 0
+    assert "classification (one 1 in each row of 10 columns" in capsys.readouterr().out
+    model, ours, theirs = (
+        load("runs/one-hot-1"),
+        manifest("runs/one-hot-1"),
+        manifest("runs/classes-1"),
+    )
+    assert model.labels == (tuple(range(10)) if kind == "npz" else tuple(names))
+    assert (model.output, ours["task"]) == ("softmax", "classification")
+    assert ours["test_accuracy"] == theirs["test_accuracy"] > 0.8
+    assert ours["test_metrics"] == pytest.approx(theirs["test_metrics"])
+
+
+@pytest.mark.parametrize(
+    ("y", "task", "labels"),
+    [
+        (np.arange(60) % 3, "regression", ()),
+        (np.eye(3)[np.arange(60) % 3], "regression", ()),
+        (np.eye(3)[np.arange(60) % 3], "multilabel", (0, 1, 2)),
+        (np.arange(60) % 2, "multilabel", ("label",)),
+        (np.arange(60) % 4 / 2, "classification", ("0.0", "0.5", "1.0", "1.5")),
+        (np.arange(60) // 3, "classification", tuple(range(20))),
+        ([f"{i % 12:03}" for i in range(60)], "regression", ()),
+        ([f"{i % 3:03}" for i in range(60)], "classification", ("000", "001", "002")),
+    ],
+)
+def test_the_task_overrules_and_evaluate_tests_the_same_rows(y, task: str, labels, capsys) -> None:
+    table("set.csv", np.ravel(X[:, 0])[:, None], y, "label" if np.ndim(y) == 1 else "a,b,c")
+    target = [] if np.ndim(y) == 1 else ["--target", "a,b,c"]
+    options = ["--task", task, *target, "--hidden", "4", "--epochs", "2", "-q"]
+    assert train("--data", "set.csv", *options) == 0
+    told = manifest("runs/set-1")
+    wanted = ("a", "b", "c") if labels == (0, 1, 2) else labels
+    assert (told["task"], load("runs/set-1").labels) == (task, wanted)
+    assert run(["evaluate", "runs/set-1", "--json", "--device", "cpu"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["accuracy"] == told["test_accuracy"]
+    assert answer["loss"] == pytest.approx(told["test_loss"], rel=1e-5)
+    assert answer["metrics"] == pytest.approx(told["test_metrics"], rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("rows", "task"),
+    [("0,0,0\n0,1,1\n1,0,1\n1,1,0\n", "classification"), ("0,0,no\n1,1,yes\n", "classification"),
+     ("0,0,0.5\n1,1,1.5\n", "regression"), ("0,0,3\n0,1,8\n1,1,5\n", "regression")],
+)  # fmt: skip
+def test_the_smallest_tables_train_and_one_line_says_that_none_is_held_out(
+    rows: str, task: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    n = rows.count("\n")
+    Path("xor.csv").write_text(f"a,b,label\n{rows}")
+    assert train("--data", "xor.csv", "--hidden", "4", "--epochs", "2") == 0
+    said = capsys.readouterr().out
+    assert f"{n} training and {n} test samples" in said
+    assert said.count("fewer than 10 samples: none is held out, and those of training are te") == 1
+    assert manifest("runs/xor-1")["task"] == task
+    assert run(["evaluate", "runs/xor-1", "--json", "--device", "cpu"]) == 0
+    assert json.loads(capsys.readouterr().out)["samples"] == n
+
+
+def test_xor_is_learnt_from_its_four_rows() -> None:
+    Path("xor.csv").write_text("a,b,label\n0,0,0\n0,1,1\n1,0,1\n1,1,0\n")
+    assert train("--data", "xor.csv", "--hidden", "16", "--epochs", "200", "-q") == 0
+    assert manifest("runs/xor-1")["test_accuracy"] == 1
+
+
+def test_one_line_names_the_classes_that_stay_in_training(capsys: Any) -> None:
+    np.savez("rare.npz", x=X, y=["a"] * 30 + ["b"] * 27 + ["c"] * 2 + ["d"])
+    assert train("--data", "rare.npz", "--epochs", "2") == 0
+    said = capsys.readouterr().out
+    assert (
+        said.count("none of classes with one or two samples, which stay in training: c, d\n") == 1
+    )
+    assert train("--data", "tiny.npz", "--epochs", "1") == 0
+    assert "test set" not in capsys.readouterr().out
+
+
+def test_labels_stay_as_they_are_to_the_end(capsys: pytest.CaptureFixture[str]) -> None:
+    """From the file by training, the model's file and evaluation to the answer."""
+    x, y = digits()
+    for name, given in {
+        "names": np.asarray(["007", "7", "02134"])[y % 3].tolist(),
+        "large": [9007199254740993 + int(i) for i in y % 3],
+        "larger": [2**64 + int(i) for i in y % 3],
+    }.items():
+        table(f"{name}.csv", x[:, :2], given, "label")
+        assert train("--data", f"{name}.csv", "--hidden", "4", "--epochs", "2", "-q") == 0
+        labels = sorted(map(str, {*given})) if name != "large" else sorted({*given})
+        assert load(f"runs/{name}-1").labels == tuple(labels)
+        assert run(["evaluate", f"runs/{name}-1", "--data", f"{name}.csv", "--device", "cpu"]) == 0
+        capsys.readouterr()
+        assert run(["predict", f"runs/{name}-1", f"{name}.csv", "--json", "--device", "cpu"]) == 0
+        assert {row["label"] for row in json.loads(capsys.readouterr().out)} <= {*labels}
+
+
+def test_evaluate_takes_names_that_are_numbers_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    """Where a table has only some of the names that a model has, they may all look like numbers."""
+    table("names.csv", X[:, :2], ["7", "1.0", "b"] * 20, "label")
+    assert train("--data", "names.csv", "--hidden", "4", "--epochs", "1", "-q") == 0
+    table("other.csv", X[:, :2], ["7", "1.0"] * 30, "label")
+    assert run(["evaluate", "runs/names-1", "--data", "other.csv", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["samples"] == 60

@@ -92,7 +92,7 @@ def test_idx_folder_with_a_test_set(tmp_path: Path) -> None:
 
 def test_idx_folder_without_a_test_set_holds_some_out(tmp_path: Path) -> None:
     samples = load(str(idx_folder(tmp_path / "set", x_train=X_TEN, y_train=Y_TEN)))
-    train, test = hold_out(10)
+    train, test = hold_out(10, Y_TEN)
     np.testing.assert_array_equal(samples.x_train, X_TEN[train])
     np.testing.assert_array_equal(samples.y_test, Y_TEN[test])
 

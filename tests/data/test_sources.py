@@ -67,7 +67,7 @@ def test_npz_with_all_four_arrays(tmp_path: Path) -> None:
 @pytest.mark.parametrize("names", [("x", "y"), ("x_train", "y_train")])
 def test_npz_without_a_test_set_holds_some_out(tmp_path: Path, names) -> None:
     samples = load(npz(tmp_path / "two.npz", **dict(zip(names, (X, Y), strict=True))))
-    train, test = hold_out(10)
+    train, test = hold_out(10, Y)
     np.testing.assert_array_equal(samples.x_train, X[train])
     np.testing.assert_array_equal(samples.y_test, Y[test])
 
@@ -87,6 +87,14 @@ BAD_NPZ = {
     "nan-label": ({"x": X, "y": with_(Y * 1.0, 2, np.nan)}, r"y: element \(2,\) is nan"),
     "inf-label": ({"x": X, "y": with_(np.eye(2)[Y], (3, 1), np.inf)}, r"element \(3, 1\) is inf"),
     "complex-label": ({"x": X, "y": Y * 1j}, "y is complex128 .* expected numbers, or a name"),
+    "nan-name": (
+        {"x": X, "y": np.asarray(["a", "nan"])[Y]},
+        "y: label 'nan' of sample 1 marks a missing value; leave such samples out",
+    ),
+    "nan-test-name": (
+        {**FOUR, "y_train": np.asarray(["a", "b"])[Y], "y_test": np.asarray([b"a", b"<NA>"])[Y]},
+        "y_test: label '<NA>' of sample 1 marks a missing value",
+    ),
     "latin-label": ({"x": X, "y": np.asarray([b"\xe9", b"a"])[Y]}, "y"),
     "two-names": ({"x": X, "y": np.full((10, 2), "a")}, r"\(10, 2\); expected .* a name for each"),
     "labels-of-three-axes": ({"x": X, "y": np.zeros((10, 1, 1))}, r"y has shape \(10, 1, 1\)"),
@@ -131,17 +139,18 @@ def test_a_bad_npz_is_named_with_what_is_wrong(tmp_path: Path, case: str) -> Non
         (Y.astype(np.float32), "i"),
         (Y.astype(np.float16), "i"),
         (Y.astype(bool), "u"),
+        (Y.astype(np.uint64), "i"),
         (Y.astype(">i8"), "i"),
         (np.asarray(["no", "yes"])[Y], "U"),
         (np.asarray([b"no", b"yes"])[Y], "U"),
     ],
-    ids=["whole-floats", "half-floats", "bool", "big-endian", "names", "byte-names"],
+    ids=["whole-floats", "half-floats", "bool", "uint64", "big-endian", "names", "byte-names"],
 )
 def test_labels_become_integers_or_names(tmp_path: Path, y: np.ndarray, expected: str) -> None:
     samples = load(npz(tmp_path / "good.npz", x=X, y=y))
     assert samples.y_train.dtype.kind == expected
     assert samples.y_train.dtype.isnative
-    train, _ = hold_out(10)
+    train, _ = hold_out(10, Y)
     same = y[train].astype(str) if expected == "U" else y[train]
     np.testing.assert_array_equal(samples.y_train, same)
 
@@ -162,7 +171,8 @@ def test_labels_become_integers_or_names(tmp_path: Path, y: np.ndarray, expected
 def test_numbers_to_predict_stay_as_they_are(tmp_path: Path, y: np.ndarray, dtype: str) -> None:
     samples = load(npz(tmp_path / "good.npz", x=X, y=y))
     assert samples.y_train.dtype == np.dtype(dtype)
-    np.testing.assert_array_equal(samples.y_train, y[hold_out(10)[0]])
+    every = np.concatenate([samples.y_train, samples.y_test]).tolist()
+    assert sorted(every) == sorted(y.tolist())
 
 
 @pytest.mark.parametrize("whole", ["y_train", "y_test"])
@@ -177,7 +187,7 @@ def test_numbers_to_predict_are_of_one_type_in_both_parts(tmp_path: Path, whole:
 def test_big_endian_samples_are_turned(tmp_path: Path, dtype: str) -> None:
     samples = load(npz(tmp_path / "big.npz", x=X.astype(dtype), y=Y))
     assert samples.x_train.dtype.isnative
-    np.testing.assert_array_equal(samples.x_train, X[hold_out(10)[0]])
+    np.testing.assert_array_equal(samples.x_train, X[hold_out(10, Y)[0]])
 
 
 @pytest.mark.parametrize("place", ["x", "y"])
@@ -287,7 +297,7 @@ def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:
 # The rule that holds a test set out
 
 
-@pytest.mark.parametrize("n", [2, 5, 6, 10, 101])
+@pytest.mark.parametrize("n", [10, 11, 101])
 def test_hold_out_takes_a_fifth_rounded_up(n: int) -> None:
     train, test = hold_out(n)
     assert len(test) == -(-n // 5)
@@ -300,10 +310,88 @@ def test_hold_out_stays_what_it_is() -> None:
     assert hold_out(20)[1].tolist() == [5, 6, 7, 9]
 
 
-def test_a_label_that_only_the_held_out_rows_have_is_refused_on_reading(tmp_path: Path) -> None:
-    y = with_(np.arange(20) % 2 + 1, hold_out(20)[1][0], 0).astype(str)
-    with pytest.raises(DataError, match="label '0'"):
-        load(npz(tmp_path / "rare.npz", x=np.ones((20, 2)), y=y))
+@pytest.mark.parametrize("n", [2, 4, 9])
+def test_of_fewer_than_10_rows_all_are_for_training_and_for_the_test(tmp_path: Path, n) -> None:
+    assert [rows.tolist() for rows in hold_out(n)] == [[*range(n)]] * 2
+    samples = load(npz(tmp_path / "few.npz", x=X[:n], y=Y[:n]))
+    assert samples.split == "none"
+    np.testing.assert_array_equal(samples.x_train, X[:n])
+    np.testing.assert_array_equal(samples.y_test, Y[:n])
+
+
+def test_hold_out_takes_a_fifth_of_each_class() -> None:
+    classes = np.repeat([0, 1, 2, 3, 4], [50, 40, 5, 2, 1])
+    train, test = hold_out(98, classes)
+    assert np.bincount(classes[test]).tolist() == [11, 8, 1]
+    assert sorted([*train, *test]) == [*range(98)]
+
+
+@pytest.mark.parametrize(
+    "y",
+    [
+        np.arange(100) % 25 == 0,
+        np.where(np.arange(100) % 25 == 0, "yes", "no"),
+        np.eye(2, dtype=int)[(np.arange(100) % 25 == 0).astype(int)],
+        (np.arange(100) % 25 == 0) * 1.0,
+    ],
+    ids=["bools", "names", "one-hot", "whole-floats"],
+)
+def test_the_test_set_has_a_fifth_of_each_class(tmp_path: Path, y) -> None:
+    samples = load(npz(tmp_path / "rare.npz", x=np.ones((100, 1)), y=y))
+    assert samples.task == "classification"
+    assert samples.split == "held out"
+    assert np.unique(samples.y_test, axis=0, return_counts=True)[1].tolist() in ([19, 1], [1, 19])
+
+
+def test_the_task_decides_what_is_held_out(tmp_path: Path) -> None:
+    """Told or inferred, a task gives the same rows: so a model is tested on what it never saw."""
+    path = npz(tmp_path / "set.npz", x=np.arange(30.0)[:, None], y=np.arange(30) % 3)
+    inferred = load(path)
+    told = load(path, task="classification")
+    numbers = load(path, task="regression")
+    assert (
+        inferred.x_test.tolist()
+        == told.x_test.tolist()
+        == [[float(row)] for row in hold_out(30, np.arange(30) % 3)[1]]
+    )
+    assert numbers.x_test.tolist() == [[float(row)] for row in hold_out(30)[1]]
+
+
+@pytest.mark.parametrize(
+    ("y", "rare"),
+    [
+        (["a"] * 12 + ["b"] * 2 + ["c"], ["b", "c"]),
+        ([7] * 12 + [5] + [9], [5, 9]),
+    ],
+)
+def test_a_class_of_one_or_two_rows_stays_in_training(tmp_path: Path, y, rare) -> None:
+    samples = load(npz(tmp_path / "rare.npz", x=np.ones((len(y), 1)), y=y))
+    assert {*rare} <= {*samples.y_train.tolist()}
+    assert not {*rare} & {*samples.y_test.tolist()}
+
+
+def test_where_no_class_can_be_divided_all_rows_are_tested(tmp_path: Path) -> None:
+    path = npz(tmp_path / "ids.npz", x=np.ones((20, 1)), y=np.arange(20) // 2)
+    samples = load(path, task="classification")
+    assert (len(samples.y_train), len(samples.y_test), samples.split) == (20, 20, "none")
+
+
+def test_targets_of_both_parts_get_the_type_that_the_task_takes(tmp_path: Path) -> None:
+    parts = {**FOUR, "y_train": np.arange(10) / 2, "y_test": np.arange(10) % 5}
+    samples = load(npz(tmp_path / "four.npz", **parts), task="classification")
+    assert samples.y_train[:3].tolist() == ["0", "0.5", "1"]
+    assert samples.y_test[:3].tolist() == ["0", "1", "2"]
+    texts = {name: array.astype(str) for name, array in FOUR.items() if name[0] == "y"}
+    texts["y_test"] = (Y + 5).astype(str)
+    samples = load(npz(tmp_path / "four.npz", **FOUR | texts), task="regression")
+    assert (samples.y_train.tolist(), samples.y_test.tolist()) == (Y.tolist(), (Y + 5).tolist())
+
+
+def test_the_task_is_inferred_from_both_parts(tmp_path: Path) -> None:
+    both = np.eye(2)[Y], np.ones((10, 2))
+    for y_train, y_test in (both, both[::-1]):
+        samples = load(npz(tmp_path / "four.npz", **FOUR | {"y_train": y_train, "y_test": y_test}))
+        assert (samples.task, samples.split) == ("multilabel", "given")
 
 
 # Samples without labels

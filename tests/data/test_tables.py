@@ -7,15 +7,13 @@ import numpy as np
 import pytest
 from helpers import csv_file
 
-from xpnet.data.sources import Samples, hold_out, load, load_samples
+from xpnet.data.sources import Samples, load, load_samples
 from xpnet.errors import DataError
 
 
-def rows_of(samples: Samples, part: str) -> np.ndarray:
-    """The rows of both parts of y or x in the order of the file."""
-    train, test = hold_out(len(samples.x_train) + len(samples.x_test))
-    both = np.concatenate([getattr(samples, f"{part}_train"), getattr(samples, f"{part}_test")])
-    return both[np.argsort([*train, *test])]
+def read(path: str, **options) -> Samples:
+    """All rows of a table, in the order of the file."""
+    return load(path, whole=True, **options)
 
 
 TABLE = "age,label,height\n31,0,1.5\n27,1,-2e3\n45,1,0.1\n"
@@ -34,12 +32,12 @@ VARIANTS = {
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_a_table_is_read(tmp_path: Path, variant: str) -> None:
     path = csv_file(tmp_path, VARIANTS[variant])
-    samples = load(path)
+    samples = read(path)
     assert samples.name == "table"
     assert samples.columns == ("age", "height")
     assert samples.labels == ()
     assert samples.files == {"table.csv": hashlib.sha256(Path(path).read_bytes()).hexdigest()}
-    x, y = rows_of(samples, "x"), rows_of(samples, "y")
+    x, y = samples.x_test, samples.y_test
     assert (x.dtype, y.dtype) == (np.float64, np.int64)
     assert x.tolist() == [[31, 1.5], [27, -2000], [45, 0.1]]
     assert y.tolist() == [0, 1, 1]
@@ -53,12 +51,24 @@ def test_a_table_is_read(tmp_path: Path, variant: str) -> None:
         (['"x, y"', '"the ""z"""', " x#1"], ["x, y", 'the "z"', "x#1"], "U7"),
         (["7", "8", "A"], ["7", "8", "A"], "U1"),
         (["1_2", "1_3"], ["1_2", "1_3"], "U3"),
+        (["007", "7", "8"], ["007", "7", "8"], "U3"),
+        (["2134", "02134", "90210"], ["2134", "02134", "90210"], "U5"),
+        (["-01", "1"], ["-01", "1"], "U3"),
+        (["00", "0"], ["00", "0"], "U2"),
+        (["0", "-0", "+7"], [0, 0, 7], "i8"),
+        (["0.5", "05.25", "1e01"], [0.5, 5.25, 10], "f8"),
+        (["9007199254740993", "9007199254740992"], [2**53 + 1, 2**53], "i8"),
+        (["-9223372036854775808", "9223372036854775807"], [-(2**63), 2**63 - 1], "i8"),
+        (["9223372036854775808", "1"], ["9223372036854775808", "1"], "U19"),
+        (["1" + "0" * 5000, "1"], ["1" + "0" * 5000, "1"], "U5001"),
+        (["9007199254740993", "1.0"], ["9007199254740993", "1.0"], "U16"),
+        (["NA", "None", "null"], ["NA", "None", "null"], "U4"),
     ],
-    ids=["classes", "numbers", "names", "names-with-digits", "names-like-numbers"],
+    ids=lambda value: repr(value)[:40],
 )
 def test_a_target_is_classes_numbers_or_names(tmp_path: Path, values, y, dtype: str) -> None:
     rows = "".join(f"{i},{value}\n" for i, value in enumerate(values * 3))
-    both = rows_of(load(csv_file(tmp_path, f"a,the class\n{rows}"), target="the class"), "y")
+    both = read(csv_file(tmp_path, f"a,the class\n{rows}"), target="the class").y_test
     assert both.dtype == np.dtype(dtype)
     assert both.tolist() == y * 3
 
@@ -68,11 +78,11 @@ def test_a_target_is_classes_numbers_or_names(tmp_path: Path, values, y, dtype: 
     [("a,b", [[1, 0.5], [-2, 1]], "f8"), ("c, a", [[3, 1], [4, -2]], "i8")],
 )
 def test_several_targets_are_columns_of_y_in_their_order(tmp_path, target, y, dtype: str) -> None:
-    samples = load(csv_file(tmp_path, "a,b,x,c\n1,0.5,7,3\n-2,1,8,4\n"), target=target)
-    both = rows_of(samples, "y")
+    samples = read(csv_file(tmp_path, "a,b,x,c\n1,0.5,7,3\n-2,1,8,4\n"), target=target)
+    both = samples.y_test
     assert both.dtype == np.dtype(dtype)
     assert both.tolist() == y
-    assert rows_of(samples, "x")[:, samples.columns.index("x")].tolist() == [7, 8]
+    assert samples.x_test[:, samples.columns.index("x")].tolist() == [7, 8]
 
 
 @pytest.mark.parametrize(
@@ -90,7 +100,7 @@ def test_pixels_are_bytes_and_images(tmp_path: Path, count, last: str, shape, dt
     row = ",".join([*map(str, range(count - 1)), last])
     samples = load(csv_file(tmp_path, f"label,{names}\n" + f"3,{row}\n" * 5))
     assert samples.x_train.dtype == np.dtype(dtype)
-    assert samples.x_train.shape == (4, *shape)
+    assert samples.x_train.shape == (5, *shape)
     expected = [*range(count - 1), float(last)]
     assert samples.x_train[0].ravel().tolist() == expected
 
@@ -98,7 +108,7 @@ def test_pixels_are_bytes_and_images(tmp_path: Path, count, last: str, shape, dt
 def test_other_bytes_than_pixels_stay_columns(tmp_path: Path) -> None:
     samples = load(csv_file(tmp_path, "label,pixel0,pixels,2020,b\n" + "1,2,3,4,5\n" * 5))
     assert samples.x_train.dtype == np.float64
-    assert samples.x_train.shape == (4, 4)
+    assert samples.x_train.shape == (5, 4)
     samples = load(csv_file(tmp_path, "label,pixels\n" + "1,2\n" * 5))
     assert samples.x_train.dtype == np.float64
 
@@ -118,9 +128,23 @@ BAD_CSV = {
     "text": ("label,a,b\n1,2,3\n\n1,2,x\n", "line 4: column 'b' is 'x'; expected a number"),
     "crlf-text": ("label,a\r\n1,2\r\n1,x\r\n", "line 3: column 'a' is 'x'"),
     "line-break": ('label,a\n"b\nc",2\nd,3\n', "line 3: column 'label' has a line break"),
-    "nan": ("label,a\n1,nan\n", "line 2: column 'a' is nan; expected a finite number"),
+    "nan": (
+        "label,a\n1,nan\n",
+        "line 2: column 'a' is nan: no value; fill it in or leave the row o",
+    ),
     "inf": ("label,a\n1,3\n1,-inf\n", "line 3: column 'a' is -inf; expected a finite number"),
-    "nan-target": ("label,a\n1,3\nNaN,1\n", "line 3: column 'label' is NaN; expected a finite"),
+    "nan-target": (
+        "label,a\n1,3\nNaN,1\n",
+        "line 3: column 'label' is NaN: no value; fill it in or",
+    ),
+    "nan-name": (
+        "label,a\nb,3\n\n-nan,1\n",
+        "line 4: column 'label' is -nan: no value; fill it in",
+    ),
+    "nan-name-in-quotes": ('label,a\nb,3\n" NAN",1\n', "line 3: column 'label' is NAN: no value"),
+    "na-name": ("label,a\nb,3\n<NA>,1\n", "line 3: column 'label' is <NA>: no value; fill it in"),
+    "nat-name": ("label,a\nNaT,3\nb,1\n", "line 2: column 'label' is NaT: no value; fill it in"),
+    "inf-target": ("label,a\n1,3\n-inf,1\n", "line 3: column 'label' is -inf; expected a finite"),
     "short": ("label,a,b\n1,2,3\n1,2\n", "line 3 has 2 values; expected 3, one for each column"),
     "long": ("label,a\n1,2\n1,2,3\n", "line 3 has 3 values; expected 2"),
     "all-long": ("label,a\n1,2,3\n1,2,3\n", "line 2 has 3 values; expected 2"),
@@ -209,8 +233,7 @@ def test_a_table_may_give_its_features_in_another_order(tmp_path: Path) -> None:
     path = csv_file(tmp_path, "b,note,label,a\n1,x,0,2\n3,,1,4\n5,y,0,6\n")
     samples = load(path, columns=("a", "b"))
     assert samples.columns == ("a", "b")
-    rows = np.concat([samples.x_train, samples.x_test]).tolist()
-    assert sorted(rows) == [[2, 1], [4, 3], [6, 5]]
+    assert samples.x_train.tolist() == [[2, 1], [4, 3], [6, 5]]
 
 
 def test_a_fault_beside_an_unused_column_is_named(tmp_path: Path) -> None:
@@ -223,3 +246,15 @@ def test_samples_of_pixels_are_images(tmp_path: Path) -> None:
     samples = load_samples(path)
     assert samples.dtype == np.uint8
     assert samples.tolist() == [[[0, 1], [2, 3]]]
+
+
+def test_the_task_decides_whether_targets_are_names_or_numbers(tmp_path: Path) -> None:
+    path = csv_file(tmp_path, "a,label\n1,007\n2,7.50\n3,18446744073709551616\n")
+    assert read(path).y_test.tolist() == ["007", "7.50", "18446744073709551616"]
+    assert read(path, task="regression").y_test.tolist() == [7, 7.5, 2.0**64]
+    path = csv_file(tmp_path, "a,label\n1,7.5\n2,7.50\n")
+    assert read(path).y_test.tolist() == [7.5, 7.5]
+    assert read(path, task="classification").y_test.tolist() == ["7.5", "7.50"]
+    path = csv_file(tmp_path, "a,label\n1,1.0\n2,2\n")
+    assert read(path, task="classification").y_test.tolist() == [1, 2]
+    assert read(path, task="classification", names=True).y_test.tolist() == ["1.0", "2"]

@@ -792,3 +792,41 @@ def test_the_rate_is_that_of_the_samples_there_are() -> None:
 def test_a_part_of_the_history_has_columns_too() -> None:
     result = fit(model(), X, Y, epochs=3)
     assert result.history[1:]["epoch"] == [2, 3]
+
+
+@pytest.mark.parametrize("options", [{}, {"output": "sigmoid"}], ids=["softmax", "sigmoid"])
+def test_rows_of_one_1_train_and_are_scored_as_labels(options: dict[str, str]) -> None:
+    rows, start = np.eye(3)[Y], model(**options)
+    settings = {"epochs": 2, "class_weight": "balanced"}
+    ours, theirs = fit(start, X, rows.tolist(), **settings), fit(start, X, Y, **settings)
+    assert ours.model == theirs.model
+    assert ours.history["validation_accuracy"] == theirs.history["validation_accuracy"]
+    assert xpnet.evaluate(ours.model, X, rows == 1) == xpnet.evaluate(ours.model, X, Y)
+
+
+def test_rows_of_two_columns_are_labels_of_a_single_output() -> None:
+    start = xpnet.mlp(2, 4, 1, output="sigmoid", dtype="float64")
+    ours = fit(start, X, np.eye(2)[Y % 2], epochs=1)
+    assert ours.model == fit(start, X, Y % 2, epochs=1).model
+
+
+@pytest.mark.parametrize("labels", [["2", "nan", "7"], [2, 3, float("nan")], ["a", "b", 3]])
+def test_a_label_that_is_missing_or_of_another_kind_is_named_with_its_sample(labels: Any) -> None:
+    wrong = [labels[i] for i in Y]
+    good = ["2", "1", "7"] if isinstance(labels[0], str) else [2, 3, 4]
+    right = [good[i] for i in Y]
+    message = "label '?nan'? of sample|labels must all be whole .*, y has .* in sample"
+    with pytest.raises(xpnet.DataError, match=message):
+        fit(model(), X, wrong, epochs=1)
+    with pytest.raises(xpnet.DataError, match=message):
+        fit(model(labels=good), X, right, validation_data=(X, wrong), epochs=1)
+    with pytest.raises(xpnet.DataError, match=message):
+        xpnet.evaluate(model(labels=good), X, wrong)
+
+
+def test_labels_of_64_bits_are_found_in_y() -> None:
+    labels = np.asarray([2**53 + 1, 2**53, -(2**63)])
+    found = fit(model(), X, labels[Y], epochs=1).model
+    assert found.labels == (-(2**63), 2**53, 2**53 + 1)
+    assert {*found.predict(X).tolist()} <= {*labels.tolist()}
+    assert found.predict(X).dtype == np.int64

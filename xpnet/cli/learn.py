@@ -152,7 +152,7 @@ def explain_command(
     begin("" if tiny else data)
     import numpy as np
 
-    from xpnet.cli.tasks import choose_task
+    from xpnet.cli.tasks import choose_task, given_task
     from xpnet.data.sources import load as load_data
     from xpnet.device.selection import select_device
     from xpnet.fitting.scaling import prepare, scale
@@ -165,7 +165,7 @@ def explain_command(
         what = construct("loss", loss, LOSSES)
         model, x, y = tiny_network(activation, loss)
     else:
-        known = load_data(data, target)
+        known = load_data(data, target, task=given_task(None, loss)[0])
         task = choose_task(known, loss=loss)
         what, rows = task.loss, np.arange(len(known.x_train))
         model = build(

@@ -7,7 +7,7 @@ from pathlib import Path
 from time import perf_counter
 
 from xpnet.cli import run_folder as runs
-from xpnet.cli.tasks import Task
+from xpnet.cli.tasks import Task, about_the_test_set
 from xpnet.data.sources import Samples
 from xpnet.device.selection import Device
 from xpnet.fitting.evaluation import Evaluation
@@ -49,6 +49,8 @@ class Report:
         train, test = len(samples.x_train), len(samples.x_test)
         shape = " x ".join(map(str, self.model.input_shape))
         self.say("data", f"{self.name}: {train:,} training and {test:,} test samples of {shape}")
+        if held_out := about_the_test_set(samples, task):
+            self.say("test set", held_out)
         self.say("task", f"{task.name} ({task.why})")
         if samples.labels:
             self.say("classes", ", ".join(map(str, samples.labels)))

@@ -2,18 +2,22 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isfinite
 
 import numpy as np
 
 from xpnet.arrays import HostArray
 from xpnet.checks import choose, construct
+from xpnet.data.dataset import FEWEST
+from xpnet.data.labels import is_one_hot
 from xpnet.data.sources import Samples
+from xpnet.data.tables import is_number
+from xpnet.data.tasks import classes_in, different
 from xpnet.errors import DataError, UsageError
 from xpnet.losses import CLASSES, OUTPUTS, VALUES, Loss, Pinball
 from xpnet.registry import LOSSES, TASKS
 
 OUTPUTS_OF = {"classification": CLASSES, "multilabel": ("sigmoid",), "regression": VALUES}
-FEW = 20  # so many different whole numbers, or the root of the number of samples, may be classes
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,21 @@ class Task:
     labels: tuple[int | str, ...]
 
 
+def given_task(task: str | None, loss: str | None) -> tuple[str | None, str]:
+    """The task that --task or --loss says, and which of them; None and "" if neither does.
+
+    Raises
+    ------
+    UsageError
+        There is no such task or loss.
+    """
+    if task is not None:
+        return choose("task", task, TASKS), "as --task says"
+    if loss is not None and construct("loss", loss, LOSSES).output in OUTPUTS_OF["regression"]:
+        return "regression", f"as --loss {loss} says"
+    return None, ""
+
+
 def choose_task(
     samples: Samples, task: str | None = None, loss: str | None = None, names: Sequence[str] = ()
 ) -> Task:
@@ -48,7 +67,7 @@ def choose_task(
     ----------
     samples : Samples
     task : str, optional
-        One of `registry.TASKS`; by default the one of the loss, or else of the targets (`infer`).
+        One of `registry.TASKS`; by default the one of the loss, or else of the samples.
     loss : str, optional
         One of `registry.LOSSES` by name; by default the first that fits the task.
     names : sequence of str
@@ -61,91 +80,97 @@ def choose_task(
     DataError
         The targets don't go with the task.
     """
-    chosen = None if loss is None else construct("loss", loss, LOSSES)
-    if task is not None:
-        name, why = choose("task", task, TASKS), "as --task says"
-    elif chosen is not None and chosen.output in OUTPUTS_OF["regression"]:
-        name, why = "regression", f"as --loss {loss} says"
-    else:
-        name, why = infer(samples.y_train)
-    chosen = chosen or OUTPUTS[OUTPUTS_OF[name][0]]()
+    given, why = given_task(task, loss)
+    name, why = (given, why) if given else (samples.task, samples.why)
+    chosen = OUTPUTS[OUTPUTS_OF[name][0]]() if loss is None else construct("loss", loss, LOSSES)
     if chosen.output not in OUTPUTS_OF[name]:
         fit = [key for key, kind in LOSSES.items() if kind.output in OUTPUTS_OF[name]]
         raise UsageError(
             f"--loss {loss} is not for {name} ({why}); expected one of {', '.join(fit)}"
         )
-    y = samples.y_train
     if name == "classification":
         hint = "" if task else f" (taken for classes: {why}; --task regression takes numbers)"
-        labels = _classes(samples, hint)
+        labels = _classes(samples, names, hint)
         return Task(name, why, chosen, len(labels), labels)
-    if y.dtype.kind == "U":
-        raise DataError(
-            f"{samples.name}: targets are names such as {str(y[0])!r}; {name} needs numbers"
-        )
-    columns = 1 if y.ndim == 1 else y.shape[1]
+    _require_numbers(samples, name)
+    columns = 1 if samples.y_train.ndim == 1 else samples.y_train.shape[1]
     if name == "multilabel":
         _check_indicators(samples)
-        labels = tuple(names) if len(names) == columns else tuple(range(columns))
-        return Task(name, why, chosen, columns, labels)
+        return Task(name, why, chosen, columns, _labels_of_columns(columns, names))
     if isinstance(chosen, Pinball) and columns == 1:
         columns = len(chosen.quantiles)
     return Task(name, why, chosen, columns, ())
 
 
-def infer(y: HostArray) -> tuple[str, str]:
-    """The task that targets (n,) or (n, k) suggest, and why."""
-    if y.ndim == 2 and y.shape[1] > 1:
-        if np.all((y == 0) | (y == 1)):
-            return "multilabel", f"{y.shape[1]} columns of 0 and 1"
-        return "regression", f"{y.shape[1]} numbers each"
-    if y.dtype.kind == "U":
-        return "classification", f"{len(_different(y))} names"
-    if y.dtype.kind == "f" and np.any(y != np.floor(y)):
-        return "regression", "numbers that are not whole"
-    different = len(_different(y))
-    if different <= max(FEW, len(y) ** 0.5):
-        return "classification", f"{different} different whole numbers"
-    return "regression", f"{different:,} different whole numbers"
+def _labels_of_columns(columns: int, names: Sequence[str]) -> tuple[int | str, ...]:
+    """The names of the columns of targets, or 0, 1, 2, ... if they have none."""
+    return tuple(names) if len(names) == columns else tuple(range(columns))
 
 
-def _different(y: HostArray) -> HostArray:
-    """The different values in their order; np.unique(y) alone would import numpy.ma, for 10 ms."""
-    return np.unique(y, return_counts=True)[0]
-
-
-def _classes(samples: Samples, hint: str) -> tuple[int | str, ...]:
+def _classes(samples: Samples, names: Sequence[str], hint: str) -> tuple[int | str, ...]:
     """The classes in their order; every label, of training and test, is one of them."""
-    y, name = samples.y_train, samples.name
+    y, y_test, where = samples.y_train, samples.y_test, samples.name
+    labels = samples.labels
     if y.ndim == 2:
+        for part in (y, y_test):
+            _check_one_hot(part, where)
+        labels = _labels_of_columns(y.shape[1], names)
+        y, y_test = (np.asarray(labels)[np.argmax(part, axis=1)] for part in (y, y_test))
+    if y.dtype.kind == "f" or y.dtype == np.uint64:
         raise DataError(
-            f"{name}: {y.shape[1]} targets each; classification needs one label a sample "
-            "(--task multilabel takes 0 and 1 for each)"
+            f"{where}: a label is {y.max()}, whose digits may be lost; classification needs "
+            "integers of 64 bits, or names: store labels of more digits as texts"
         )
-    if y.dtype.kind == "f":
-        label = next(a for a in (*y, *samples.y_test) if a != np.floor(a) or abs(a) >= 2**53)
-        raise DataError(
-            f"{name}: a label is {label:g}; classification needs whole numbers below 2^53 or names"
-        )
-    classes = _different(y)
+    classes = different(y)
     if len(classes) < 2:
         raise DataError(
-            f"{name}: every training label is {classes[0].item()!r}; expected two classes at least"
+            f"{where}: every training label is {classes[0].item()!r}; expected two classes at least"
         )
-    unknown = samples.y_test[~np.isin(samples.y_test, classes)]
+    unknown = y_test[~np.isin(y_test, classes)]
     if len(unknown):
         raise DataError(
-            f"{name}: test label {unknown[0].item()!r} is out of range: "
+            f"{where}: test label {unknown[0].item()!r} is out of range: "
             f"it is not one of training{hint}"
         )
-    return samples.labels or tuple(classes.tolist())
+    return labels or tuple(classes.tolist())
 
 
-def classes_in(samples: Samples, task: Task) -> HostArray | None:
-    """Return the number of the class of each training sample; None if there are no classes."""
-    if task.name != "classification":
-        return None
-    return np.unique(samples.y_train, return_inverse=True, return_counts=True)[1]
+def _check_one_hot(y: HostArray, where: str) -> None:
+    if not is_one_hot(y):
+        wrong = np.flatnonzero((np.sum(y == 1, axis=1) != 1) | np.any((y != 0) & (y != 1), axis=1))
+        raise DataError(
+            f"{where}: {y.shape[1]} targets each, such as {y[wrong[0]].tolist()}; classification "
+            "needs one label a sample, or one 1 in each row and else 0 (--task multilabel takes 0 "
+            "and 1 for each)"
+        )
+
+
+def _require_numbers(samples: Samples, task: str) -> None:
+    for y in (samples.y_train, samples.y_test):
+        if y.dtype.kind == "U":
+            odd = next(a for a in y.tolist() if not (is_number(a) and isfinite(float(a))))
+            raise DataError(
+                f"{samples.name}: targets are names such as {odd!r}; {task} needs numbers, and "
+                "--task classification takes names"
+            )
+
+
+def about_the_test_set(samples: Samples, task: Task) -> str:
+    """What to say of the samples that are held out for the test; "" if there is nothing."""
+    n = len(samples.y_train)
+    if samples.split == "none":
+        few = f"fewer than {FEWEST} samples" if n < FEWEST else "no class has three samples"
+        return f"{few}: none is held out, and those of training are tested"
+    y = np.concatenate([samples.y_train, samples.y_test])
+    classes = classes_in(y, task.name) if samples.split == "held out" else None
+    if classes is None:
+        return ""
+    counts = np.bincount(classes)
+    rare = [str(task.labels[i]) for i in np.flatnonzero((counts > 0) & (counts <= 2))]
+    shown = ", ".join(rare[:10]) + (f" and {len(rare) - 10:,} more" if len(rare) > 10 else "")
+    return (
+        f"none of classes with one or two samples, which stay in training: {shown}" if rare else ""
+    )
 
 
 def _check_indicators(samples: Samples) -> None:

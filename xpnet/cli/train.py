@@ -171,7 +171,7 @@ def train(
     begin(data, threads)
     from xpnet.cli import run_folder as runs
     from xpnet.cli.report import Report
-    from xpnet.cli.tasks import choose_task, classes_in
+    from xpnet.cli.tasks import choose_task, given_task
     from xpnet.data.dataset import split
     from xpnet.data.sources import load
     from xpnet.data.tables import names_of
@@ -182,14 +182,14 @@ def train(
     validation = None if validation is None else _part_or_number(validation)
     _check_counts(batch_size=batch_size, accumulate=accumulate, limit=limit)
     chosen = select_device(device, strict_device)
-    samples = load(data, target, data_dir)
+    samples = load(data, target, data_dir, task=given_task(task, loss)[0])
     found = choose_task(samples, task, loss, names_of(target) if samples.columns else ())
     model = build(
         samples, found, hidden, activation, dtype, seed, normalization=or_none(normalization),
         dropout=dropout, noise=noise, max_norm=max_norm, initializer=initializer,
         target=tuple(names_of(target)) if samples.columns else (),
     )  # fmt: skip
-    rows, _ = split(len(samples.x_train), validation, seed, classes_in(samples, found))
+    rows, _ = split(len(samples.x_train), validation, seed, samples.classes)
     n = len(rows[:limit])
     epochs = enough_epochs(n, batch_size * accumulate) if epochs is None else epochs
     report = Report(model, samples.name, n, epochs, quiet)
@@ -207,7 +207,7 @@ def train(
         "patience": patience, "seed": seed, "fast": fast, "capture": capture,
     }  # fmt: skip
     run = runs.create(output, samples.name, manifest)
-    _fit_and_test(run, report, model, samples, found, limit, chosen, threads, options)
+    _fit_and_test(run, report, model, samples, limit, chosen, threads, options)
 
 
 def _part_or_number(validation: float) -> float:
@@ -258,14 +258,12 @@ def _fit_and_test(
     report: "Report",
     model: "Model",
     samples: "Samples",
-    task: "Task",
     limit: int | None,
     device: "Device",
     threads: int | None,
     options: dict[str, Any],
 ) -> None:
     """Train, test the best model, and leave both in the run folder."""
-    from xpnet.cli.tasks import classes_in
     from xpnet.data.dataset import split
     from xpnet.fitting.evaluation import default_loss, evaluate
     from xpnet.fitting.training import fit
@@ -282,9 +280,7 @@ def _fit_and_test(
         with report.live(batch_size * options["accumulate"]) as on_step:
             x, y = samples.x_train, samples.y_train
             if limit is not None:  # the samples to validate on stay those of the whole
-                rows, held = split(
-                    len(x), options["validation"], options["seed"], classes_in(samples, task)
-                )
+                rows, held = split(len(x), options["validation"], options["seed"], samples.classes)
                 if len(held):
                     options["validation_data"] = device.put(x[held]), y[held]
                     options["validation"] = None

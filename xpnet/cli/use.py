@@ -106,7 +106,8 @@ def _test_samples(
     target = target or ",".join(model.target) or (run.target if run else "label")
     own = data is None or (run is not None and runs.source_of(data) == run.source)
     try:
-        samples = load(source, target, folder, model.columns, whole=not own)
+        names = any(isinstance(label, str) for label in model.labels)
+        samples = load(source, target, folder, model.columns, not own, model.task, names)
     except DataError as error:
         if data is None:
             raise DataError(f"{error} (the data of that run; name other data by --data)") from None

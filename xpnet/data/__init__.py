@@ -1,8 +1,8 @@
 """Machinery that a learner can skip: from files and arrays to a `Dataset`; the model's file.
 
 `sources.load` reads a data set, by way of `idx`, `numpy_files`, `tables`, `downloads` and `mnist`;
-`targets`, `statistics` and `dataset` prepare arrays for training; `model_file` is what a model is
-saved to.
+`tasks` finds out what targets are for; `labels`, `targets`, `weights`, `statistics` and `dataset`
+prepare arrays for training; `model_file` is what a model is saved to.
 """
 
 from functools import partial

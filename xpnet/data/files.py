@@ -21,10 +21,13 @@ class Contents(NamedTuple):
         By name: x_train, y_train, x_test and y_test; or x and y; or x alone.
     columns : tuple of str
         The names of the features, where the file is a table.
+    written : array of str (n,), optional
+        y as it is written, where the file is a text and has one target.
     """
 
     arrays: dict[str, HostArray]
     columns: tuple[str, ...] = ()
+    written: HostArray | None = None
 
 
 Reader = Callable[[str, bytes, str | None, Sequence[str]], Contents]

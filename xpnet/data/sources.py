@@ -15,10 +15,13 @@ import numpy as np
 
 from xpnet.arrays import HostArray
 from xpnet.data import mnist
+from xpnet.data.dataset import FEWEST, divided
 from xpnet.data.downloads import PARTS, arrange, fetch
-from xpnet.data.files import expanded, read_file
+from xpnet.data.files import Contents, expanded, read_file
 from xpnet.data.idx import parse_idx, read_idx_folder
+from xpnet.data.labels import require_names
 from xpnet.data.tables import as_whole
+from xpnet.data.tasks import classes_in, infer, targets_for
 from xpnet.errors import DataError
 from xpnet.random import Purpose, permutation, step_keys
 from xpnet.registry import DATA, DOWNLOADS, FORMATS, FORMATS_WITHOUT_TARGETS
@@ -42,6 +45,10 @@ class Samples:
         The names of the features, where the data set is a table.
     labels : tuple of int or str
         The classes in their own order, where the data set names them.
+    task, why : str
+        What is to be predicted, as given or inferred from the targets; why it is inferred.
+    split : {"given", "held out", "none"}
+        Whether the test samples were given, or held out, or are those of training.
     """
 
     name: str
@@ -52,6 +59,14 @@ class Samples:
     files: Mapping[str, str]
     columns: tuple[str, ...] = ()
     labels: tuple[int | str, ...] = ()
+    task: str = ""
+    why: str = ""
+    split: str = "given"
+
+    @property
+    def classes(self) -> HostArray | None:
+        """The class of each training sample, from 0; None if the task has no classes."""
+        return classes_in(self.y_train, self.task)
 
 
 def load(
@@ -60,6 +75,8 @@ def load(
     folder: str | None = None,
     columns: Sequence[str] = (),
     whole: bool = False,
+    task: str | None = None,
+    names: bool = False,
 ) -> Samples:
     """The data set that `--data` names.
 
@@ -69,8 +86,7 @@ def load(
         `mnist`; another of `registry.DATA`, which is downloaded once; a folder of IDX files,
         gzipped or not, named as MNIST's are; an .npz file with `x_train, y_train, x_test, y_test`,
         or with `x, y`; or a .csv file with a header line.
-        Where there is no test set, every fifth sample of a fixed random order becomes it
-        (`hold_out`).
+        Where there is no test set, a fifth of the samples becomes it (`hold_out`).
     target : str
         The column of a .csv file to predict, or several, separated by commas.  All other columns
         are features, of numbers; those named pixel0, pixel1, ... are bytes, and where their number
@@ -83,6 +99,11 @@ def load(
     whole : bool, default False
         Where there is no test set, take every sample for it (and for training): of a set that no
         model was trained on.
+    task : str, optional
+        One of `registry.TASKS`; by default what the targets look like (`tasks.infer`).  Targets get
+        the type that it takes (`tasks.targets_for`), and classes are held out in equal parts.
+    names : bool, default False
+        Whether the labels of a classification are names, even if they are whole numbers.
 
     Raises
     ------
@@ -90,18 +111,19 @@ def load(
         It isn't there, or is not what it should be.
     """
     path = expanded(source)
-    names: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
     if source == "mnist":
-        name, arrays, hashes = source, *_read_packaged()
+        name, (arrays, hashes) = source, _read_packaged()
+        contents = Contents(arrays)
     elif source in DOWNLOADS:
         name, (arrays, hashes) = source, _read_published(source, folder)
-        labels = DOWNLOADS[source].labels
+        contents, labels = Contents(arrays), DOWNLOADS[source].labels
     elif path.is_dir():
-        name, arrays, hashes = path.resolve().name, *read_idx_folder(path)
+        name, (arrays, hashes) = path.resolve().name, read_idx_folder(path)
+        contents = Contents(arrays)
     elif _ending(path) in FORMATS:
         content, hashes = read_file(path)
-        arrays, names = FORMATS[_ending(path)](path.name, content, target, columns)
+        contents = FORMATS[_ending(path)](path.name, content, target, columns)
         name = path.stem
     elif path.exists():
         raise DataError(
@@ -116,7 +138,8 @@ def load(
         hint = f"did you mean '{near[0]}'?" if near else takes
         raise DataError(f"{source}: no such file or folder; {hint}")
     where = path.name if path.is_file() else name  # in errors a file has its ending
-    return replace(_checked(where, arrays, hashes, names, labels, whole), name=name)
+    samples = _checked(where, contents, whole, task, names)
+    return replace(samples, name=name, files=hashes, labels=labels)
 
 
 def load_samples(source: str, columns: Sequence[str] = ()) -> HostArray:
@@ -169,67 +192,77 @@ def _read_published(name: str, folder: str | None) -> tuple[dict[str, HostArray]
     return arrange(name, arrays), hashes
 
 
-def hold_out(n: int) -> tuple[HostArray, HostArray]:
+def hold_out(n: int, classes: HostArray | None = None) -> tuple[HostArray, HostArray]:
     """The rows to train on and the rows to test on, where a set comes without a test set.
 
     Of a fixed random order (seed 0) the first fifth, rounded up, is for the test: the same for
-    every run, whatever its seed, so that a model can be evaluated later on the same file.
+    every run, whatever its seed, so that a model can be evaluated later on the same file.  Of fewer
+    than `FEWEST` rows none is held out: all are for training and for the test.
+
+    Parameters
+    ----------
+    n : int
+    classes : integer array (n,), optional
+        The class of each row, from 0: a fifth of each is held out (`dataset.divided`), but none of
+        a class of one or two rows.
     """
     order = permutation(step_keys(0, Purpose.SPLIT, 1, range(1))[0], n)
-    held = -(-n // 5)
-    return np.sort(order[held:]), np.sort(order[:held])
+    train, test = divided(order, -(-n // 5) if n >= FEWEST else 0, classes)
+    return train, test if len(test) else train
 
 
-def _checked(
-    name: str,
-    arrays: Mapping[str, HostArray],
-    hashes: Mapping[str, str],
-    columns: tuple[str, ...] = (),
-    labels: tuple[str, ...] = (),
-    whole: bool = False,
-) -> Samples:
+def _checked(where: str, contents: Contents, whole: bool, task: str | None, names: bool) -> Samples:
     """The data set, if sizes, labels and numbers are in order."""
+    arrays, split = contents.arrays, "given"
     if "x_train" in arrays and not {"x_test", "y_test"} & set(arrays):
         arrays = {key.removesuffix("_train"): array for key, array in arrays.items()}
     if {"x_train", "y_train", "x_test", "y_test"} <= set(arrays):
-        x_train, y_train = _check_pair(arrays["x_train"], arrays["y_train"], name, "_train")
-        x_test, y_test = _check_pair(arrays["x_test"], arrays["y_test"], name, "_test")
+        x_train, y_train = _check_pair(arrays["x_train"], arrays["y_train"], where, "_train")
+        x_test, y_test = _check_pair(arrays["x_test"], arrays["y_test"], where, "_test")
+        _check_shapes(where, samples=(x_train, x_test), labels=(y_train, y_test))
+        if "f" in (kinds := y_train.dtype.kind + y_test.dtype.kind) and "U" not in kinds:
+            dtype = np.result_type(y_train, y_test)
+            y_train, y_test = y_train.astype(dtype), y_test.astype(dtype)
+        name, why = (task, "") if task else infer(np.concatenate([y_train, y_test]))
+        y_train, y_test = (targets_for(name, y, None, names) for y in (y_train, y_test))
+        _check_names(where, y_train, y_test)
     elif {"x", "y"} <= set(arrays):
-        x, y = _check_pair(arrays["x"], arrays["y"], name, "")
+        x, y = _check_pair(arrays["x"], arrays["y"], where, "")
         if len(x) < 2 and not whole:
-            raise DataError(f"{name}: holds 1 sample; expected at least 2")
-        every = np.arange(len(x))
-        train, test = (every, every) if whole else hold_out(len(x))
+            raise DataError(f"{where}: holds 1 sample; expected at least 2")
+        name, why = (task, "") if task else infer(y)
+        y, every = targets_for(name, y, contents.written, names), np.arange(len(x))
+        train, test = (every, every) if whole else hold_out(len(x), classes_in(y, name))
         x_train, y_train, x_test, y_test = x[train], y[train], x[test], y[test]
+        split = "held out" if len(train) < len(x) else "none"
     else:
         raise DataError(
-            f"{name}: holds {', '.join(arrays) or 'no array'}; expected x_train, y_train, "
+            f"{where}: holds {', '.join(arrays) or 'no array'}; expected x_train, y_train, "
             "x_test and y_test, or x and y"
         )
-    for what, train_part, test_part in (("samples", x_train, x_test), ("labels", y_train, y_test)):
-        if train_part.shape[1:] != test_part.shape[1:]:
+    parts = x_train, y_train, x_test, y_test
+    return Samples(where, *parts, {}, contents.columns, (), name, why, split)
+
+
+def _check_shapes(where: str, **parts: tuple[HostArray, HostArray]) -> None:
+    for what, (train, test) in parts.items():
+        if train.shape[1:] != test.shape[1:]:
             raise DataError(
-                f"{name}: training {what} of shape {train_part.shape[1:]} and test {what} of shape "
-                f"{test_part.shape[1:]}; expected the same"
+                f"{where}: training {what} of shape {train.shape[1:]} and test {what} of shape "
+                f"{test.shape[1:]}; expected the same"
             )
-    y_train, y_test = _check_labels(y_train, y_test, name)
-    return Samples(name, x_train, y_train, x_test, y_test, hashes, columns, labels)
 
 
-def _check_labels(y_train: HostArray, y_test: HostArray, name: str) -> tuple[HostArray, HostArray]:
-    """Give both parts one type; refuse a name that is in the test set alone."""
+def _check_names(where: str, y_train: HostArray, y_test: HostArray) -> None:
+    """Refuse a name that is in the test set alone."""
     kinds = {y_train.dtype.kind, y_test.dtype.kind}
-    if "U" in kinds:
-        unknown = y_test if len(kinds) == 2 else y_test[~np.isin(y_test, y_train)]
-        if len(unknown):
-            raise DataError(
-                f"{name}: test label {unknown[0].item()!r} is out of range: "
-                "it is not one of training"
-            )
-    elif "f" in kinds:
-        dtype = np.result_type(y_train, y_test)
-        y_train, y_test = y_train.astype(dtype), y_test.astype(dtype)
-    return y_train, y_test
+    if "U" not in kinds:
+        return
+    unknown = y_test if len(kinds) == 2 else y_test[~np.isin(y_test, y_train)]
+    if len(unknown):
+        raise DataError(
+            f"{where}: test label {unknown[0].item()!r} is out of range: it is not one of training"
+        )
 
 
 def _check_pair(x: HostArray, y: HostArray, name: str, part: str) -> tuple[HostArray, HostArray]:
@@ -246,6 +279,7 @@ def _check_pair(x: HostArray, y: HostArray, name: str, part: str) -> tuple[HostA
         except UnicodeDecodeError as error:
             raise DataError(f"{where}: a label is no text in UTF-8 ({error})") from None
     if y.dtype.kind == "U" and y.ndim == 1:
+        require_names(y, f"{where}: ")
         return x, y
     if y.dtype.kind not in "iufb":
         raise DataError(

@@ -15,6 +15,7 @@ import numpy as np
 
 from xpnet.arrays import HostArray
 from xpnet.data.files import Contents
+from xpnet.data.labels import is_exact, is_missing
 from xpnet.errors import DataError
 
 SHOWN = 8  # names of columns in an error
@@ -30,10 +31,8 @@ class _Table:
     lines: int
 
 
-def read_table(
-    name: str, content: bytes, target: str, columns: Sequence[str] = ()
-) -> tuple[dict[str, HostArray], tuple[str, ...]]:
-    """x and y of a table, and the names of the features.
+def read_table(name: str, content: bytes, target: str, columns: Sequence[str] = ()) -> Contents:
+    """x and y of a table, the names of the features, and the values of a single target as written.
 
     Parameters
     ----------
@@ -57,23 +56,25 @@ def read_table(
     _require_columns(table, targets, "to predict")
     _require_columns(table, columns, "that the model takes")
     unused = _unused(table, [*columns, *targets], columns)
+    written = None
     if len(targets) == 1:
         numbers, texts = _parse(table, targets, unused)
-        y = _classes_or_numbers(texts[targets[0]])
+        written = np.asarray(texts[targets[0]])
+        y = classes_or_numbers(written)
         if y.dtype.kind == "f" and not np.all(np.isfinite(y)):
             raise _fault(table, (), unused)
     else:
         numbers, _ = _parse(table, (), unused)
         y = as_whole(numbers[:, [table.columns.index(column) for column in targets]])
     features = tuple(columns) or tuple(c for c in table.columns if c not in targets)
-    return {"x": _features(table, numbers, features), "y": y}, features
+    return Contents({"x": _features(table, numbers, features), "y": y}, features, written)
 
 
 def read_csv(name: str, content: bytes, target: str | None, columns: Sequence[str]) -> Contents:
     """x and y of a table (`read_table`), or x alone (`read_features`); and the features."""
     if target is None:
         return Contents({"x": read_features(name, content, columns)})
-    return Contents(*read_table(name, content, target, columns))
+    return read_table(name, content, target, columns)
 
 
 def read_features(name: str, content: bytes, columns: Sequence[str] = ()) -> HostArray:
@@ -127,7 +128,7 @@ def _open_table(name: str, content: bytes) -> _Table:
     for separator, plural in ((";", "semicolons"), ("\t", "tabs")):
         if len(columns) == 1 and separator in columns[0]:
             raise DataError(f"{name}: its columns are separated by {plural}; expected commas")
-    if all(map(_is_number, columns)):
+    if all(map(is_number, columns)):
         raise DataError(
             f"{name}: line {reader.line_num} holds numbers alone; expected the names of the columns"
         )
@@ -173,7 +174,7 @@ def _parse(
     except ValueError:
         numbers = np.empty((0, 0))
     kept = [text for column in texts.values() for text in column]
-    bad = not all(text and "\n" not in text for text in kept)
+    bad = not all(text and "\n" not in text and not is_missing(text) for text in kept)
     if bad or numbers.shape[1] != len(table.columns) or not np.all(np.isfinite(numbers)):
         raise _fault(table, aside, unused)
     return numbers, texts
@@ -201,9 +202,11 @@ def _fault(table: _Table, aside: Collection[str], unused: Collection[str]) -> Da
                     wrong = "has no value; fill it in or leave the row out"
                 elif "\n" in value.strip():
                     wrong = "has a line break in its value; is a quote missing?"
+                elif is_missing(value):
+                    wrong = f"is {value.strip()}: no value; fill it in or leave the row out"
                 elif column in aside:
                     continue
-                elif not _is_number(value):
+                elif not is_number(value):
                     wrong = f"is {value[:40]!r}; expected a number"
                 elif not math.isfinite(float(value)):
                     wrong = f"is {value.strip()}; expected a finite number"
@@ -215,7 +218,7 @@ def _fault(table: _Table, aside: Collection[str], unused: Collection[str]) -> Da
     return DataError(f"{table.name}: cannot be read as a table of numbers")
 
 
-def _is_number(text: str) -> bool:
+def is_number(text: str) -> bool:
     """Whether loadtxt takes it; Python reads 1_2 as 12, which may be a name."""
     try:
         float(text)
@@ -224,16 +227,27 @@ def _is_number(text: str) -> bool:
     return "_" not in text
 
 
-def _classes_or_numbers(texts: list[str]) -> HostArray:
-    """Numbers, if all of them are; otherwise names."""
-    return np.asarray([*map(float, texts)] if all(map(_is_number, texts)) else texts)
+def classes_or_numbers(texts: HostArray) -> HostArray:
+    """Numbers, if all texts (n,) are numbers and none has a leading zero; otherwise names.
+
+    Whole numbers are int64; beyond 64 bits they stay names, with all their digits.
+    """
+    values = texts.tolist()
+    if not all(map(is_number, values)) or any(re.match(r"[+-]?0\d+$", text) for text in values):
+        return texts
+    if not all(re.fullmatch(r"[+-]?\d+", text) for text in values):
+        return np.asarray([*map(float, values)])
+    try:
+        return np.asarray([*map(int, values)], dtype=np.int64)
+    except (ValueError, OverflowError):  # ValueError: of thousands of digits
+        return texts
 
 
 def as_whole(y: HostArray) -> HostArray:
-    """int64, if every number is whole; otherwise y."""
-    whole = (
-        y.dtype.kind == "f" and np.all(np.abs(y) < np.float64(2**53)) and np.all(y == np.floor(y))
-    )
+    """int64, if every number is whole and exact (`labels.is_exact`); otherwise y."""
+    if y.dtype == np.uint64:
+        return y.astype(np.int64) if np.all(y < 2**63) else y
+    whole = y.dtype.kind == "f" and np.all(is_exact(y)) and np.all(y == np.floor(y))
     return y.astype(np.int64) if whole else y
 
 
