@@ -163,7 +163,7 @@ EXACT: dict[str, tuple[str, int, list[str]]] = {
         [
             "test accuracy  66.67% of 3 samples",
             f"test loss      {(log1p(exp(-2)) + log1p(exp(-4)) + log1p(exp(4))) / 3:.4f} (softmax",
-            "precision 75.00%, recall 75.00%, F1 66.67%\n",
+            "precision 75.00%, recall 75.00%, F1 66.67% (macro)\n",
         ],
     ),
     "predict": (

@@ -58,7 +58,9 @@ def test_lines_are_plain_where_there_is_no_terminal(setting: dict[str, str]) -> 
     assert done.stderr == ""
     assert ESCAPE not in done.stdout
     assert "\r" not in done.stdout
-    assert len(done.stdout.splitlines()) == 4 + 8 + 7
+    lines = done.stdout.splitlines()
+    assert [len(lines[:12]), lines[12].split()[:2]] == [4 + 8, ["test", "accuracy"]]
+    assert max(map(len, lines[4:])) <= 80
 
 
 def start_on_terminal(*arguments: str, **setting: str) -> tuple[subprocess.Popen[bytes], int]:

@@ -41,6 +41,8 @@ def test_evaluate_says_what_training_said(capsys: pytest.CaptureFixture[str]) ->
     assert answer["interval"] == told["test_accuracy_interval"]
     assert answer["loss"] == pytest.approx(told["test_loss"], rel=1e-6)
     assert (answer["samples"], answer["device"]) == (12, "cpu")
+    for name in ("baseline", "classes", "confusion_matrix"):
+        assert answer[name] == told[f"test_{name}"]
     assert run(["evaluate", "runs/tiny-1", "--device", "cpu"]) == 0
     table = capsys.readouterr().out
     assert f"test accuracy  {told['test_accuracy']:.2%} of 12 samples" in table

@@ -1,4 +1,4 @@
-"""What `xpnet train` prints.  The one user of rich."""
+"""What `xpnet train` prints; its scores by `shown_scores`.  The one user of rich."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -7,13 +7,14 @@ from pathlib import Path
 from time import perf_counter
 
 from xpnet.cli import run_folder as runs
+from xpnet.cli.shown_scores import line, shown
 from xpnet.cli.tasks import Task, about_the_test_set
 from xpnet.data.sources import Samples
 from xpnet.device.selection import Device
 from xpnet.fitting.evaluation import Evaluation
 from xpnet.fitting.results import Epoch, Result
-from xpnet.fitting.verbose import EpochLines, show_loss, status
-from xpnet.losses import Loss, name_of
+from xpnet.fitting.verbose import EpochLines, status
+from xpnet.losses import Loss
 from xpnet.model import Model
 
 
@@ -42,7 +43,7 @@ class Report:
     def say(self, what: str, text: str) -> None:
         """A line: what it is about, and the text."""
         if not self.quiet:
-            print(f"{what:<14} {text}", flush=True)
+            print(line(what, text), flush=True)
 
     def start(self, samples: Samples, task: Task, device: Device) -> None:
         """Data, task, network and device."""
@@ -104,45 +105,11 @@ class Report:
         folder: Path,
     ) -> None:
         """What it came to, and where it is."""
-        for what, text in shown(self.model, test, loss):
-            self.say(what, text)
+        if not self.quiet:
+            print(*shown(self.model, test, loss), sep="\n", flush=True)
         epochs = len(result.history)
         speed = self.samples * epochs / sum(epoch.seconds for epoch in result.history)
         took = f"{seconds:.1f} s for {epochs} epochs"
         self.say("time", f"{took}, {speed:,.0f} {self.unit}/s, on {device}")
         self.say("best epoch", f"{result.best_epoch} of {epochs}")
         self.say("files", f"{folder}: {runs.MODEL}, {runs.HISTORY}, {runs.MANIFEST}")
-
-
-def shown(model: Model, test: Evaluation, loss: Loss) -> list[tuple[str, str]]:
-    """What a model came to on a test set, in a line each: what it is, and the text."""
-    metrics = test.metrics
-    lines = [("test loss", f"{show_loss(test.loss)} ({name_of(loss)})")]
-    if test.accuracy is None or test.interval is None:
-        if "r2" in metrics:
-            lines.insert(0, ("test R²", f"{metrics['r2']:.4f} of {test.samples:,} samples"))
-            lines.append(("test error", f"{metrics['mean_absolute_error']:.4g} (mean absolute)"))
-        for name, part in metrics.items():
-            if name.startswith("below"):
-                output, quantile = name.split("_")[1:]
-                lines.append(
-                    (f"quantile {quantile}", f"{part:.1%} of targets below output {output}")
-                )
-        return lines
-    low, high = test.interval
-    what = " right in all labels" if model.multilabel else ""
-    accuracy = (
-        f"{test.accuracy:.2%} of {test.samples:,} samples{what} "
-        f"(95 % interval: {low:.2%} to {high:.2%})"
-    )
-    if model.multilabel:
-        means = f"F1 {metrics['f1_micro']:.2%} (micro), {metrics['f1_macro']:.2%} (macro)"
-        return [("test accuracy", accuracy), *lines, ("over labels", means)]
-    means = (
-        f"precision {metrics['precision']:.2%}, recall {metrics['recall']:.2%}, "
-        f"F1 {metrics['f1']:.2%}"
-    )
-    calibration = f"{metrics['calibration_error']:.2%} (calibration error)"
-    return [
-        ("test accuracy", accuracy), *lines, ("over classes", means), ("confidence", calibration)
-    ]  # fmt: skip

@@ -8,10 +8,10 @@ run.json            versions, command, configuration, device, threads, seed, dat
 import csv
 import io
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, fields, replace
-from math import isfinite
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -83,6 +83,7 @@ class RunFolder:
         """Write run.json."""
         manifest = {"status": status, **self.manifest}
         text = json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
+        text = re.sub(r"\[\n[^\[\]{}\"]*\]", lambda found: _in_one_line(found[0]), text)
         # A path that is no text comes as lone surrogates, which JSON writes as \udcxx.
         write_atomically(self.path / MANIFEST, text.encode(errors="backslashreplace"))
 
@@ -169,13 +170,13 @@ def create(output: str | None, name: str, manifest: Mapping[str, Any]) -> RunFol
             return RunFolder(folder, made, manifest)
 
 
+def _in_one_line(numbers: str) -> str:
+    """Return a list of numbers in JSON, such as a row of a matrix, without line breaks."""
+    return f"[{' '.join(numbers[1:-1].split())}]"
+
+
 def _missing(folder: Path) -> list[Path]:
     return [path for path in (folder, *folder.parents) if not path.exists()]
-
-
-def finite(number: float | None) -> float | None:
-    """The number, or None for NaN and infinity, which JSON has no word for."""
-    return number if number is not None and isfinite(number) else None
 
 
 def source_of(data: str) -> str:

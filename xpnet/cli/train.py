@@ -297,17 +297,14 @@ def _fit_and_test(
 
 def _results(result: "Result", test: "Evaluation", seconds: float) -> dict[str, Any]:
     """What run.json says of the results."""
-    from xpnet.cli.run_folder import finite
+    from xpnet.cli.shown_scores import in_json
 
+    scores = {f"test_{name}": value for name, value in in_json(test).items()}
+    scores["test_accuracy_interval"] = scores.pop("test_interval")
     return {
-        "test_accuracy": test.accuracy,
-        "test_accuracy_interval": test.interval,
-        "test_loss": finite(test.loss),
-        "test_metrics": {name: finite(a) for name, a in test.metrics.items()},
-        "seconds": seconds,
-        "epochs": len(result.history),
+        **scores, "seconds": seconds, "epochs": len(result.history),
         "best_epoch": result.best_epoch,
-    }
+    }  # fmt: skip
 
 
 def _manifest(

@@ -64,7 +64,7 @@ def evaluate_command(
             "evaluate on by --data"
         )
     begin(source)
-    from xpnet.cli.report import shown
+    from xpnet.cli.shown_scores import in_json, line, shown
     from xpnet.device.selection import select_device
 
     samples = _test_samples(loaded, run, source, data, target, data_dir)
@@ -77,18 +77,15 @@ def evaluate_command(
         raise DataError(f"{source}: {error}") from None
     seconds = perf_counter() - start
     if as_json:
-        metrics = {name: runs.finite(a) for name, a in result.metrics.items()}
         answer = {
-            "accuracy": result.accuracy, "interval": result.interval,
-            "loss": runs.finite(result.loss), "metrics": metrics, "samples": result.samples,
-            "seconds": seconds, "device": str(chosen), "model": model, "data": source,
+            **in_json(result), "samples": result.samples, "seconds": seconds,
+            "device": str(chosen), "model": model, "data": source,
         }  # fmt: skip
         print(json.dumps(answer))
         return
-    print(f"{'data':<14} {source}")
-    for what, text in shown(loaded, result, measured):
-        print(f"{what:<14} {text}")
-    print(f"{'time':<14} {seconds:.2f} s, on {chosen}")
+    time = f"{seconds:.2f} s, on {chosen}"
+    lines = line("data", source), *shown(loaded, result, measured), line("time", time)
+    print(*lines, sep="\n")
 
 
 def _test_samples(

@@ -1,7 +1,7 @@
 """Evaluation: how good a model is on some samples."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -73,8 +73,8 @@ class Evaluation(Hinting):
     interval: tuple[float, float] | None
     metrics: Mapping[str, float]
     baseline: Baseline | None = None
-    classes: tuple[ClassScores, ...] = ()
-    confusion_matrix: tuple[tuple[float, ...], ...] | None = None
+    classes: tuple[ClassScores, ...] = field(default=(), repr=False)
+    confusion_matrix: tuple[tuple[float, ...], ...] | None = field(default=None, repr=False)
 
 
 @checked

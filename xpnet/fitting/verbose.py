@@ -64,8 +64,8 @@ def status(epoch: Epoch) -> str:
 
 
 def show_loss(loss: float) -> str:
-    """Return four decimals, or four digits of a large loss."""
-    return f"{loss:.4f}" if abs(loss) < 1e4 else f"{loss:.4g}"
+    """Return four decimals, or four digits of a large or small loss."""
+    return f"{loss:.4f}" if 1e-3 <= abs(loss) < 1e4 or loss == 0 else f"{loss:.4g}"
 
 
 class Printer:
