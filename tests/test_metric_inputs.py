@@ -1,5 +1,6 @@
 """What metrics accept as labels, probabilities and numbers, and what they refuse."""
 
+import math
 import re
 from typing import Any
 
@@ -153,8 +154,10 @@ def test_a_label_that_is_not_accepted_is_named(xp: Library, metric: Any) -> None
 ROW, COLUMN, TABLE = np.ones(3), np.ones((3, 1)), np.ones((3, 2))
 SAME = [(ROW, COLUMN), (COLUMN, ROW), (ROW[:1], ROW), (ROW, TABLE), (np.ones(()), np.ones(()))]
 OF_EACH = [(ROW[:1], TABLE), (COLUMN, TABLE), (ROW, ROW[:2]), (ROW, np.ones((3, 2, 1)))]
+OF_SCORES = [(ROW[:1], TABLE), (COLUMN, TABLE), (ROW, ROW[:2]), (ROW, np.ones((3, 3)))]
 MISSHAPEN: dict[str, list[tuple[Any, Any]]] = {
     "accuracy": [*SAME, (TABLE, TABLE), (COLUMN, COLUMN)],
+    "average_precision": OF_SCORES,
     "balanced_accuracy": [*SAME, (TABLE, TABLE), (COLUMN, COLUMN)],
     "calibration_error": OF_EACH,
     "confusion_matrix": [*SAME, (TABLE, TABLE), (COLUMN, COLUMN)],
@@ -164,6 +167,7 @@ MISSHAPEN: dict[str, list[tuple[Any, Any]]] = {
     "pinball_loss": SAME,
     "precision_recall_f1": [*SAME, (TABLE, COLUMN), (TABLE, TABLE.T)],
     "r2": SAME,
+    "roc_auc": OF_SCORES,
     "subset_accuracy": [*SAME, (ROW, ROW), (TABLE, COLUMN), (TABLE, TABLE.T)],
     "top_k_accuracy": [*OF_EACH, (ROW, ROW)],
 }
@@ -345,8 +349,8 @@ def test_a_quantile_out_of_range_is_refused(value: Any) -> None:
 
 
 def test_an_average_of_another_name_is_refused() -> None:
-    for average in ("mean", None, "Macro"):
-        message = f"average must be macro, micro or weighted, got {average!r}"
+    for average in ("mean", "none", "Macro"):
+        message = f"average must be macro, micro, weighted or None, got {average!r}"
         with pytest.raises(UsageError, match=message):
             precision_recall_f1(T, PREDICTED, None, average)
 
@@ -361,3 +365,23 @@ def test_parameters_may_be_numbers_of_numpy() -> None:
     )
     for quantile in (np.float64(0.25), np.float32(0.25)):
         assert pinball_loss(p, p + 1, quantile).dtype == np.float32
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_weights_are_checked(name: str) -> None:
+    """There is one for each sample, whichever of the arrays is looked at."""
+    two = name in ("roc_auc", "average_precision")
+    second: Any = {
+        "subset_accuracy": np.ones((3, 2)),
+        "roc_auc": ROW,
+        "average_precision": ROW,
+    }.get(name, P if METRICS[name] in OF_COLUMNS else np.asarray([0, 1, 1]))
+    t = np.ones((3, 2)) if name == "subset_accuracy" else np.asarray([0, 1, 1 if two else 2])
+    for w, message in (
+        ([1, 2], r"sample_weight has shape \(2,\); expected 3 numbers"),
+        ([1, -1, 1], "0 or more"),
+        ([0, 0, 0], "not all 0"),
+        ([1, math.nan, 1], "finite"),
+    ):
+        with pytest.raises(DataError, match=message):
+            METRICS[name](t, second, *MORE.get(name, ()), sample_weight=w)
