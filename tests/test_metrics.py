@@ -14,7 +14,6 @@ from xpnet.metrics import (
     average_precision,
     calibration_error,
     confusion_matrix,
-    interval,
     log_loss,
     mean_absolute_error,
     mean_squared_error,
@@ -217,32 +216,6 @@ def test_log_loss_clips_probabilities_0_and_1_by_eps_of_their_type(xp: Library) 
         p = xp.array([[1.0, 0.0]], dtype)
         assert float(to_numpy(log_loss([1], p))) == pytest.approx(bits * math.log(2), rel=1e-6)
         assert float(to_numpy(log_loss([0], p))) == pytest.approx(2.0**-bits, rel=1e-6)
-
-
-@pytest.mark.parametrize(
-    ("successes", "n", "low", "high"),
-    # scipy.stats.binomtest(successes, n).proportion_ci(method="wilson")
-    [
-        (9810, 10000, 0.978134, 0.983497),
-        (0, 10, 0.0, 0.277533),
-        (10, 10, 0.722467, 1.0),
-        (1, 2, 0.094531, 0.905469),
-    ],
-)
-def test_interval_is_wilsons(successes: int, n: int, low: float, high: float) -> None:
-    assert interval(successes, n) == pytest.approx((low, high), abs=1e-6)
-
-
-def test_the_interval_is_within_0_and_1_however_it_is_rounded() -> None:
-    assert interval(11, 11)[1] == 1  # by the formula alone 1 + 2e-16
-    assert interval(0, 11)[0] == 0
-
-
-def test_the_interval_covers_the_truth_in_about_95_of_100() -> None:
-    rng, p, n = np.random.default_rng(0), 0.9, 500
-    draws = rng.binomial(n, p, size=4000)
-    covered = np.mean([low <= p <= high for low, high in (interval(int(s), n) for s in draws)])
-    assert 0.93 < covered < 0.97
 
 
 def test_labels_of_uint8_may_have_more_than_256_classes(xp: Library) -> None:
@@ -475,9 +448,9 @@ def test_scores_of_numbers_do_not_depend_on_their_unit(
 
 
 def test_a_mean_is_finite_where_the_sum_is_not(xp: Library) -> None:
-    t, y = xp.array(np.full(20, 1e38), "float32"), xp.array(np.zeros(20), "float32")
-    assert float(to_numpy(mean_absolute_error(t, y))) == pytest.approx(1e38, rel=1e-6)
-    t = xp.array(np.full(20, 1.5e19), "float32")
+    t, y = xp.array(np.full(99, 1e37), "float32"), xp.array(np.zeros(99), "float32")
+    assert float(to_numpy(mean_absolute_error(t, y))) == pytest.approx(1e37, rel=1e-6)
+    t = xp.array(np.full(99, 1.5e19), "float32")
     assert float(to_numpy(mean_squared_error(t, y))) == pytest.approx(2.25e38, rel=1e-6)
     assert float(to_numpy(mean_squared_error(t, t))) == 0
 

@@ -148,6 +148,7 @@ def test_each_library_is_imported_in_one_place(library: str) -> None:
         "optimizers",
         "metric_inputs",
         "metrics",
+        "scores",
     ],
 )
 def test_the_core_names_no_array_library(module: str) -> None:

@@ -121,7 +121,7 @@ def scores_of(
         Logits.
     t : int32 array (n,), or floating-point array (n, m)
         Columns of the labels, or targets.
-    w : float64 array (n,), optional
+    w : floating-point array (n,), optional
         Weights above 0.
 
     Returns
@@ -131,7 +131,7 @@ def scores_of(
     """
     one_sample = len(z) == 1 and (w is None or w[0] <= 1)
     if w is not None:
-        w = w / power_of_two(w)
+        w = w.astype(np.float64) / power_of_two(w)
     t = t if t.ndim == 1 else t.astype(np.float64)
     found = Metrics(loss=_mean_loss(loss, z, t, w))
     weights = np.ones(len(z)) if w is None else w
@@ -192,9 +192,10 @@ def baseline_of_classes(model: Model, answers: Answers, low: float) -> Baseline:
     """Return the baseline of classes, given the lower end of the interval of the accuracy."""
     t, _, w = answers
     if model.multilabel:
-        sets, which = np.unique(t, axis=0, return_inverse=True)
+        packed = np.packbits(t.astype(bool), axis=1)  # sorted in less time
+        _, first, which = np.unique(packed, axis=0, return_index=True, return_inverse=True)
         rows = np.bincount(which.reshape(-1), w)
-        labels = zip(model.labels, sets[rows.argmax()], strict=True)
+        labels = zip(model.labels, t[first[rows.argmax()]], strict=True)
         answer: Any = tuple(label for label, yes in labels if yes)
     else:
         rows = np.bincount(t, w)
