@@ -9,6 +9,7 @@ from helpers import Library, library, needed
 
 import xpnet
 from xpnet.arrays import to_numpy
+from xpnet.fitting import scoring
 from xpnet.fitting.evaluation import Evaluation, default_loss, evaluate, tally
 from xpnet.fitting.scaling import rescale
 from xpnet.fitting.scoring import LOWER_IS_BETTER, scores_of
@@ -333,3 +334,11 @@ def test_classes_that_are_not_there_have_no_rows() -> None:
     assert [each.rows for each in found.classes] == [2, 0, 0]
     assert np.isnan(evaluate(xpnet.mlp(2, 2), np.zeros((2, 2)), [0, 0]).metrics["roc_auc"])
     assert evaluate(xpnet.mlp(2, 21), np.zeros((2, 2)), [0, 20]).confusion_matrix is None
+
+
+def test_the_mean_of_what_is_explained_is_r2() -> None:
+    """Of columns in different units, one of them constant and met, with weights."""
+    t = RNG.normal(size=(30, 3)) * [1.0, 1e-24, 0.0]
+    y, w = t + RNG.normal(size=(30, 3)) * [0.5, 2e-24, 0.0], RNG.uniform(0.1, 3, size=30)
+    found = w @ scoring._explained(t, y, (w @ t) / w.sum(), w) / w.sum()
+    assert found == pytest.approx(float(xpnet.metrics.r2(t[:, :2], y[:, :2], sample_weight=w)))
