@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 
 from xpnet import registry
-from xpnet.cli.tasks import OUTPUTS_OF, about_the_test_set, choose_task, given_task
+from xpnet.cli.tasks import (
+    OUTPUTS_OF,
+    about_the_test_set,
+    about_validation,
+    choose_task,
+    given_task,
+)
 from xpnet.data.sources import Samples
 from xpnet.data.tasks import infer
 from xpnet.errors import DataError, UsageError
@@ -87,6 +93,25 @@ def test_what_is_not_tested_is_said() -> None:
     )
     for quiet in (samples(y), samples([0.5, 1.5], [2.5], split="held out")):
         assert about_the_test_set(quiet, choose_task(quiet)) == ""
+
+
+def test_what_is_not_validated_is_said() -> None:
+    """And not twice: of a class that the test set lacks as well nothing more is said."""
+    y = ["a"] * 9 + ["b", "c", "c"]
+    given = samples(y)
+    task = choose_task(given)
+    said = "none of classes with one or two samples, which stay in training: b, c"
+    assert about_validation(given, task, held=2) == said
+    held = samples(y, ["c"], split="held out")
+    assert about_validation(held, task, held=2) == said.replace("b, c", "c")
+    few = samples([0, 1, 1, 0], [1], split="held out")
+    said = "none is held out of 4 samples: the last epoch is kept"
+    assert about_validation(few, choose_task(few), held=0) == said
+    untested = samples([0, 1, 1, 0], split="none")
+    numbers = samples(np.arange(30) / 7)
+    for quiet in (untested, numbers, samples(y * 2)):
+        assert about_validation(quiet, choose_task(quiet), held=0) == ""
+    assert about_validation(numbers, choose_task(numbers), held=5) == ""
 
 
 def test_one_target_has_an_output_for_each_quantile() -> None:

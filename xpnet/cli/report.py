@@ -8,7 +8,7 @@ from time import perf_counter
 
 from xpnet.cli import run_folder as runs
 from xpnet.cli.shown_scores import line, shown
-from xpnet.cli.tasks import Task, about_the_test_set
+from xpnet.cli.tasks import Task, about_the_test_set, about_validation
 from xpnet.data.sources import Samples
 from xpnet.device.selection import Device
 from xpnet.fitting.evaluation import Evaluation
@@ -45,13 +45,15 @@ class Report:
         if not self.quiet:
             print(line(what, text), flush=True)
 
-    def start(self, samples: Samples, task: Task, device: Device) -> None:
-        """Data, task, network and device."""
+    def start(self, samples: Samples, task: Task, device: Device, held: int) -> None:
+        """Data, of which `held` samples are validated on, task, network and device."""
         train, test = len(samples.x_train), len(samples.x_test)
         shape = " x ".join(map(str, self.model.input_shape))
         self.say("data", f"{self.name}: {train:,} training and {test:,} test samples of {shape}")
         if held_out := about_the_test_set(samples, task):
             self.say("test set", held_out)
+        if kept := about_validation(samples, task, held):
+            self.say("validation", kept)
         self.say("task", f"{task.name} ({task.why})")
         if samples.labels:
             self.say("classes", ", ".join(map(str, samples.labels)))

@@ -161,12 +161,33 @@ def about_the_test_set(samples: Samples, task: Task) -> str:
     if samples.split == "none":
         few = f"fewer than {FEWEST} samples" if n < FEWEST else "no class has three samples"
         return f"{few}: none is held out, and those of training are tested"
-    y = np.concatenate([samples.y_train, samples.y_test])
-    classes = classes_in(y, task.name) if samples.split == "held out" else None
-    if classes is None:
-        return ""
-    counts = np.bincount(classes)
-    rare = [str(task.labels[i]) for i in np.flatnonzero((counts > 0) & (counts <= 2))]
+    return _none_of(_rare_in_all(samples, task))
+
+
+def about_validation(samples: Samples, task: Task, held: int) -> str:
+    """What to say of the samples that are held out to validate on, besides what that one says."""
+    n = len(samples.y_train)
+    if not held:
+        few = f"none is held out of {n} samples" if samples.split != "none" and n < FEWEST else ""
+        return f"{few}: the last epoch is kept" if few else ""
+    told = _rare_in_all(samples, task)
+    return _none_of([i for i in _rare_in(samples.classes, task) if i not in told])
+
+
+def _rare_in_all(samples: Samples, task: Task) -> list[str]:
+    """The classes that have too few samples to be in the test set, if one is held out."""
+    if samples.split != "held out":
+        return []
+    return _rare_in(classes_in(np.concatenate([samples.y_train, samples.y_test]), task.name), task)
+
+
+def _rare_in(classes: HostArray | None, task: Task) -> list[str]:
+    """The labels of one or two of these numbers of classes (n,)."""
+    counts = np.bincount([] if classes is None else classes)
+    return [str(task.labels[i]) for i in np.flatnonzero((counts > 0) & (counts <= 2))]
+
+
+def _none_of(rare: Sequence[str]) -> str:
     shown = ", ".join(rare[:10]) + (f" and {len(rare) - 10:,} more" if len(rare) > 10 else "")
     return (
         f"none of classes with one or two samples, which stay in training: {shown}" if rare else ""

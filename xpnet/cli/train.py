@@ -189,11 +189,11 @@ def train(
         dropout=dropout, noise=noise, max_norm=max_norm, initializer=initializer,
         target=tuple(names_of(target)) if samples.columns else (),
     )  # fmt: skip
-    rows, _ = split(len(samples.x_train), validation, seed, samples.classes)
+    rows, held = split(len(samples.x_train), validation, seed, samples.classes)
     n = len(rows[:limit])
     epochs = enough_epochs(n, batch_size * accumulate) if epochs is None else epochs
     report = Report(model, samples.name, n, epochs, quiet)
-    report.start(samples, found, chosen)
+    report.start(samples, found, chosen, len(held))
     _advise(report, model, chosen, batch_size, fast)
     optimizer = optimizer or default_optimizer(model)
     configuration = {**context.params, "epochs": epochs, "optimizer": optimizer}
