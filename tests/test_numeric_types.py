@@ -164,9 +164,9 @@ def test_numbers_of_any_type_predict_the_same() -> None:
                 found.append(to_numpy(model(strict.asarray(x, device=narrow))))
             assert np.max(np.abs(np.asarray(found) - expected)) < bound, kind
 
-    base = some.integers(0, 40).flatmap(lambda bits: some.integers(-(2**bits), 2**bits))
+    base = some.sampled_from([1_732_000_000, 2**40, -(2**40), 2**31 - 1000, -30_000, 100, 0])
     row = some.lists(some.integers(0, 1000), min_size=2, max_size=2)
     steps = some.lists(row, min_size=2, max_size=8)
-    given = hypothesis.given(base, some.integers(-8, 22), steps)
-    quick = hypothesis.settings(derandomize=True, deadline=None, database=None, max_examples=20)
+    given = hypothesis.given(base, some.sampled_from([0, 3, 22, -8]), steps)
+    quick = hypothesis.settings(derandomize=True, deadline=None, database=None, max_examples=15)
     quick(given(agree))()
