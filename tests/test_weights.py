@@ -42,7 +42,6 @@ def test_samples_without_a_weight_of_0_are_returned_as_they_are() -> None:
         ([1, np.nan, 1, 1, 1], "finite"),
         ([1, "a", 1, 1, 1], "expected 5 numbers"),
         ([1, [2, 3], 1, 1, 1], "a list that makes no array"),
-        (np.ma.array([1.0] * 5, mask=[0, 0, 1, 0, 0]), "masked"),
     ],
 )
 def test_weights_by_which_rows_are_removed_are_checked(w, message: str) -> None:

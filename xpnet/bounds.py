@@ -5,6 +5,7 @@ part is made (`checks.Settings`) and when a function with such parameters is cal
 (`checks.checked`); so are parameters that are True or False, or an instance of a class of xpnet.
 """
 
+import sys
 from collections.abc import Callable, Mapping, Set
 from contextlib import suppress
 from dataclasses import fields
@@ -133,8 +134,9 @@ def several(name: str, given: Any, example: str) -> tuple[Any, ...]:
     Raises
     ------
     UsageError
-        It is none of these.
+        It is none of these, or has a mask.
     """
+    refuse_mask(name, given)
     try:
         if isinstance(given, Mapping | Set):
             raise TypeError
@@ -142,6 +144,35 @@ def several(name: str, given: Any, example: str) -> tuple[Any, ...]:
     except (TypeError, UsageError):
         message = f"{name} must be a list, as in {example}, got {shown(given)}"
         raise UsageError(message, name) from None
+
+
+def refuse_mask(name: str, given: Any) -> None:
+    """Raise a UsageError if an array of NumPy has a mask, or a list holds masked elements.
+
+    NumPy drops the mask where it makes a plain array, and masked elements become numbers.
+    """
+    masked = getattr(sys.modules.get("numpy.ma"), "MaskedArray", None)  # the import takes 10 ms
+    if masked is None:
+        return
+    remedy = f"remove its masked rows, or fill them first, as by {name}.filled(0)"
+    if isinstance(given, masked):
+        raise UsageError(f"{name} is a masked array; {remedy}", name)
+    if _holds(given, masked):
+        remedy = "replace them, or remove their rows"
+        raise UsageError(f"{name} holds masked elements; {remedy}", name)
+
+
+def _holds(given: Any, kind: type) -> bool:
+    """Whether a list, at any depth, or an array of objects holds an instance of a class."""
+    if getattr(getattr(given, "dtype", None), "kind", "") == "O":
+        given = given.tolist()
+    if not isinstance(given, list | tuple):
+        return False
+    kinds = {*map(type, given)}
+    if any(issubclass(each, kind) for each in kinds):
+        return True
+    nested = any(issubclass(each, list | tuple) for each in kinds)
+    return nested and any(_holds(each, kind) for each in given)
 
 
 def shape_of(name: str, given: Any) -> tuple[int, ...]:

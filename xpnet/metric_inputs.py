@@ -19,7 +19,7 @@ from xpnet.arrays import (
     put,
     to_numpy,
 )
-from xpnet.bounds import Interval
+from xpnet.bounds import Interval, refuse_mask
 from xpnet.errors import DataError, UsageError
 from xpnet.weights import length, power_of_two, weights_on_host, without_weightless
 
@@ -173,6 +173,7 @@ def _array(x: Any, name: str) -> Array:
 
     Lists and arrays of Python objects become NumPy arrays of numbers or of names.
     """
+    refuse_mask(name, x)
     if getattr(getattr(x, "dtype", None), "kind", "") in ("O", "T"):
         x = x.tolist()
     if isinstance(x, Sequence) and not isinstance(x, str):

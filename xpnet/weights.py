@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from xpnet.arrays import HostArray, namespace, on_device_of, put, to_numpy
-from xpnet.bounds import shown
+from xpnet.bounds import refuse_mask, shown
 from xpnet.checks import choose
 from xpnet.errors import DataError, UsageError
 
@@ -75,6 +75,7 @@ def weights_on_host(sample_weight: Any, n: int) -> HostArray:
     DataError
         They are not n finite numbers, 0 or more, with one above 0.
     """
+    refuse_mask("sample_weight", sample_weight)
     listed = isinstance(sample_weight, list | tuple)
     try:
         w = np.asarray(sample_weight) if listed else to_numpy(sample_weight)
@@ -82,9 +83,7 @@ def weights_on_host(sample_weight: Any, n: int) -> HostArray:
         raise DataError(f"sample_weight is a list that makes no array: {error}") from None
     if w.shape != (n,) or w.dtype.kind not in "biuf":
         raise DataError(f"sample_weight has shape {w.shape}; expected {n} numbers")
-    if np.any(getattr(w, "mask", False)):
-        raise DataError("sample_weight is masked in places; expected a number for each sample")
-    w = np.asarray(w, dtype=np.float64)
+    w = w.astype(np.float64)
     if not np.all(np.isfinite(w)) or np.any(w < 0) or not np.any(w):
         raise DataError(EXPECTED)
     return w
@@ -140,7 +139,9 @@ def class_weights(
     unknown = [label for label in class_weight if label not in labels]
     if unknown:
         raise UsageError(f"class_weight: {shown(unknown[0])} is none of the model's labels")
-    weights = np.asarray([class_weight.get(label, 1.0) for label in labels])
+    given = [class_weight.get(label, 1.0) for label in labels]
+    refuse_mask("class_weight", given)
+    weights = np.asarray(given)
     if weights.dtype.kind not in "biuf" or not np.all((weights >= 0) & np.isfinite(weights)):
         raise UsageError(f"class_weight {shown(class_weight)}: expected finite numbers, 0 or more")
     return weights.astype(np.float64)

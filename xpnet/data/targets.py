@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from xpnet.arrays import HostArray, to_numpy
-from xpnet.bounds import shown
+from xpnet.bounds import refuse_mask, shown
 from xpnet.checks import choose
 from xpnet.data.labels import (
     Label,
@@ -112,6 +112,7 @@ def encode_targets(
 
 def on_host(given: Any, name: str) -> HostArray:
     """An array or a list as an array of NumPy; a DataError where a list makes none."""
+    refuse_mask(name, given)
     if not isinstance(given, list | tuple):
         return to_numpy(given)
     try:
