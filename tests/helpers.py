@@ -391,7 +391,7 @@ def refused(capsys: pytest.CaptureFixture[str], code: int, expected: int, naming
     errors = capsys.readouterr().err
     assert len(errors.splitlines()) == 1, errors
     assert errors.startswith("xpnet: ")
-    assert naming in errors
+    assert naming in errors, errors
     assert code == expected
 
 

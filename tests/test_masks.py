@@ -34,7 +34,9 @@ REFUSED: dict[str, Callable[[], Any]] = {
     "y of a list": lambda: fit(y=[np.ma.masked, *Y[1:].tolist()]),
     "y of objects": lambda: fit(y=np.asarray([np.ma.masked, *Y[1:].tolist()], dtype=object)),
     "y of evaluate": lambda: xpnet.evaluate(model(), X, masked(Y)),
-    "y of names": lambda: xpnet.evaluate(model(labels="abc"), X, masked(np.asarray([*"abc"])[Y])),
+    "y of names": lambda: xpnet.evaluate(
+        model(labels=[*"abc"]), X, masked(np.asarray([*"abc"])[Y])
+    ),
     "y of numbers": lambda: xpnet.evaluate(NUMBERS, X, masked(X[:, 0])),
     "y of a column": lambda: xpnet.fit(NUMBERS, X, masked(X[:, :1], ROWS[:, :1]), epochs=1),
     "sample_weight": lambda: fit(sample_weight=masked(np.ones(20))),

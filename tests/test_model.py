@@ -398,7 +398,7 @@ def test_read_only_arrays_are_not_copied() -> None:
 
 def test_what_is_prepared_for_numpy_is_prepared_once() -> None:
     model = small()
-    assert model._infer_on_numpy is model._infer_on_numpy
+    assert model.on_numpy is model.on_numpy
 
 
 def test_a_copy_for_torch_is_a_copy() -> None:

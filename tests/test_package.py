@@ -22,7 +22,7 @@ ROWS = (
     "registry errors habits bounds checks device arrays weights random special",
     "layers normalization activations losses initializers schedules scores metric_inputs metrics",
     "network optimizers",
-    "train fast data prediction model builder fitting",
+    "train fast data prediction limits plausible model builder fitting",
     "tools cli __init__ __main__",
 )
 ORDER = [name for row in ROWS for name in row.split()]

@@ -15,6 +15,7 @@ from xpnet import fitting as fitting
 from xpnet import habits as habits
 from xpnet import initializers as initializers
 from xpnet import layers as layers
+from xpnet import limits as limits
 from xpnet import losses as losses
 from xpnet import metric_inputs as metric_inputs
 from xpnet import metrics as metrics
@@ -22,6 +23,7 @@ from xpnet import model as model
 from xpnet import network as network
 from xpnet import normalization as normalization
 from xpnet import optimizers as optimizers
+from xpnet import plausible as plausible
 from xpnet import prediction as prediction
 from xpnet import random as random
 from xpnet import registry as registry

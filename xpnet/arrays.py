@@ -182,9 +182,10 @@ def float_name(x: Array) -> str:
 
 
 def as_type(x: Array, name: str) -> Array:
-    """Return `x` in the type of this name: itself, or a converted copy."""
+    """Return `x` in the type of this name: itself, or a converted copy; too large is infinite."""
     xp = namespace(x)
-    return xp.astype(x, getattr(xp, name), copy=False)
+    with np.errstate(over="ignore"):
+        return xp.astype(x, getattr(xp, name), copy=False)
 
 
 def has_float64(x: Array) -> bool:

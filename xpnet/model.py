@@ -24,15 +24,17 @@ from xpnet.arrays import (
 from xpnet.bounds import Count, Seed, path_of, shape_of
 from xpnet.checks import Hinting, checked, choose, explained
 from xpnet.data import model_file
-from xpnet.data.dataset import as_array
+from xpnet.data.dataset import flattened
 from xpnet.data.labels import Label, label_array, labels_for
 from xpnet.data.targets import check_labels, number_of_classes, output_for
 from xpnet.device.selection import Device, select_device
 from xpnet.errors import UsageError
 from xpnet.initializers import Initializer, initial_arrays
 from xpnet.layers import Layer
+from xpnet.limits import Limits, limits_of, within_on_numpy
 from xpnet.losses import PROBABILITIES, VALUES, Loss
 from xpnet.network import Network
+from xpnet.plausible import checked_logits
 from xpnet.prediction import infer_in_blocks, infer_on_numpy, predicted_columns
 
 DTYPES = ("float32", "float64")
@@ -158,31 +160,33 @@ class Model(Hinting):
         UsageError
             x is of another shape, or no array of numbers.
         """
-        return self._logits(x)
-
-    def _logits(self, x: Any) -> Array:
         x = self.flatten(x)
         if isinstance(x, np.ndarray):
-            return self._infer_on_numpy(x)
+            return self.on_numpy[0](x)
         with on_device_of(x):
             return infer_in_blocks(self.network, self.like(x).params, x)
 
     @cached_property
-    def _infer_on_numpy(self) -> Callable[[HostArray], HostArray]:
-        """`Network.infer` with its arrays on NumPy, prepared at the first call."""
-        return infer_on_numpy(self.network, self.like(np.zeros(0)).params)
+    def on_numpy(self) -> tuple[Callable[[HostArray], HostArray], Callable[[HostArray], bool]]:
+        """`Network.infer` and `limits.contains` for NumPy, prepared at the first call."""
+        model = self.like(np.zeros(0))
+        return infer_on_numpy(self.network, model.params), within_on_numpy(model.limits)
+
+    @cached_property
+    def limits(self) -> Limits:
+        """Between which numbers samples are expected."""
+        return limits_of(self)
 
     @explained
     def predict_proba(self, x: Any) -> Array:
         """Return the probability of each label (n, len(labels)), in x's library; see `__call__`.
 
         With "sigmoid" and several outputs each is a probability by itself.  Raises a UsageError if
-        the model is one for regression.
+        the model is one for regression; x and the outputs are checked (`plausible.check`).
         """
         if not self.labels:
             raise UsageError("a model for regression has no probabilities; call predict")
-        z = self._logits(x)
-        with on_device_of(z):
+        with on_device_of(z := checked_logits(self, x)):
             return self.probabilities(z)
 
     @explained
@@ -192,26 +196,28 @@ class Model(Hinting):
         Integer labels come back in kind.  Names come back as a NumPy array of names for NumPy, and
         as indices into `labels` for other libraries, which know no text.  With several labels a
         sample it is 1 or 0 for each of them, int32 (n, len(labels)); for regression and counts it
-        is the values, (n,) or (n, outputs).
+        is the values, (n,) or (n, outputs).  x and the outputs are checked (`plausible.check`).
         """
-        z = self._logits(x)
+        z = checked_logits(self, x)
+        if type(z) is np.ndarray and self._labels_on_numpy is None:
+            return z.argmax(axis=1)
         with on_device_of(z):
             if not self.labels:
                 values = self.probabilities(z)
                 return values[:, 0] if z.shape[1] == 1 else values
             index = predicted_columns(z, self.multilabel)
-            if self.multilabel:
-                return index
-            if isinstance(index, np.ndarray):
-                return self._labels_on_numpy[index]
-            if isinstance(self.labels[0], str) or self.labels == tuple(range(len(self.labels))):
+            labels = None if self.multilabel else self._labels_on_numpy
+            if labels is not None and isinstance(index, np.ndarray):
+                return labels[index]
+            if labels is None or labels.dtype.kind == "U":
                 return index
             return namespace(index).take(self.like(z)._label_array, index, axis=0)
 
     @cached_property
-    def _labels_on_numpy(self) -> HostArray:
-        """Its labels as an array of numbers or names."""
-        return np.asarray(self.labels)
+    def _labels_on_numpy(self) -> HostArray | None:
+        """Its labels as an array of numbers or names; None if argmax gives them."""
+        argmax = self.labels == (*range(self.network.fan_out),) and not self.multilabel
+        return None if argmax else np.asarray(self.labels)
 
     @cached_property
     def _label_array(self) -> Array:
@@ -221,8 +227,8 @@ class Model(Hinting):
     def probabilities(self, z: Array) -> Array:
         """The probability of each label (n, len(labels)), from logits z (n, m); or the values."""
         p = PROBABILITIES[self.output](z)
-        binary = self.output == "sigmoid" and z.shape[1] == 1 and not self.multilabel
-        return namespace(p).concat([1 - p, p], axis=1) if binary else p
+        single = self.output == "sigmoid" and z.shape[1] == 1 and not self.multilabel
+        return namespace(p).concat([1 - p, p], axis=1) if single else p
 
     @property
     def task(self) -> str:
@@ -235,20 +241,16 @@ class Model(Hinting):
         """The type of its arrays: "float32" or "float64"."""
         return float_name(self.theta)
 
-    def flatten(self, x: Any) -> Array:
-        """Return x as an array (n, width), checked.
+    @cached_property
+    def _flat(self) -> tuple[int, ...] | None:
+        """The shape of a sample that `flatten` returns as it is, if there is one."""
+        return (self.network.fan_in,) if self.network.standardizes else None
 
-        Without a `Standardize` in front, which does it later, x is converted to the model's type.
-        """
-        x = as_array(x)
-        shape, width = tuple(x.shape), self.network.fan_in
-        fits = shape[1:] == self.input_shape or shape[1:] == (width,)
-        if not fits and (len(self.input_shape) > 1 or prod(shape[1:]) != width):
-            raise UsageError(
-                f"x has shape {shape}; this model expects (n, "
-                f"{', '.join(map(str, self.input_shape))})"
-            )
-        x = x if len(shape) == 2 else namespace(x).reshape(x, (shape[0], width))
+    def flatten(self, x: Any) -> Array:
+        """Return x as an array (n, width); without `Standardize` in front in the model's type."""
+        if type(x) is np.ndarray and x.shape[1:] == self._flat and x.dtype.kind in "biuf":
+            return x  # soon: what follows takes as long as a small product
+        x = flattened(x, self.input_shape, self.network.fan_in)
         return x if self.network.standardizes else as_type(x, self.dtype)
 
     def like(self, x: Array) -> "Model":

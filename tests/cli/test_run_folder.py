@@ -308,3 +308,10 @@ def test_newest_is_the_model_written_last() -> None:
         os.utime(folder / run.MODEL, (when, when))
     create("runs/without-a-model", "")
     assert run.newest() == Path("runs/b")
+
+
+def test_json_has_null_where_there_is_no_number() -> None:
+    value = {"a": [1.5, float("nan")], "b": (float("inf"), None), "c": {"d": -float("inf"), "e": 2}}
+    assert json.loads(run.json_text(value)) == {
+        "a": [1.5, None], "b": [None, None], "c": {"d": None, "e": 2}
+    }  # fmt: skip

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 import xpnet
-from xpnet.cli.shown_scores import cut, finite, in_json, shown
+from xpnet.cli.run_folder import finite
+from xpnet.cli.shown_scores import cut, in_json, shown
 from xpnet.fitting.evaluation import default_loss, evaluate
 
 RNG = np.random.default_rng(0)

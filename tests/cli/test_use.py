@@ -191,6 +191,60 @@ def test_predict_takes_one_image_without_an_axis_for_it(
     assert len(json.loads(capsys.readouterr().out)) == 1
 
 
+def test_samples_with_gaps_are_refused_by_their_rows(capsys: pytest.CaptureFixture[str]) -> None:
+    """Neither label nor NaN is printed for them."""
+    assert train("--epochs", "1", "-q") == 0
+    gaps = np.where(np.arange(60)[:, None] == [7, -1, -1, -1], np.nan, X)
+    np.save("gaps.npy", gaps)
+    np.savez("gaps.npz", x_train=X, y_train=Y, x_test=gaps, y_test=Y)
+    for command in (
+        ["predict", "runs/tiny-1", "gaps.npy", "--json"],
+        ["evaluate", "runs/tiny-1", "--data", "gaps.npz", "--json"],
+        ["train", "--data", "gaps.npz", "--epochs", "1"],
+    ):
+        refused(capsys, run([*command, "--device", "cpu"]), 1, "element (7, 0) is nan")
+
+
+def test_numbers_too_large_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    mlp(4, 3).save("model.safetensors")
+    large = np.resize(np.asarray([3e38, -3e38], np.float32), (2, 4))
+    np.save("large.npy", large)
+    np.savez("large.npz", x_train=X, y_train=Y, x_test=large, y_test=Y[:2])
+    expected = (
+        "an output is not finite in rows 0, 1 (2 of 2). The input is finite, and numbers become"
+    )
+    code = run(["predict", "model.safetensors", "large.npy", "--json", "--device", "cpu"])
+    refused(capsys, code, 1, f"large.npy: {expected}")
+    data = ["--data", "large.npz", "--json", "--device", "cpu"]
+    refused(capsys, run(["evaluate", "model.safetensors", *data]), 1, f"large.npz: {expected}")
+
+
+@pytest.mark.filterwarnings("default")
+def test_samples_unlike_the_training_are_warned_of(capsys: pytest.CaptureFixture[str]) -> None:
+    """Once for each file, or each evaluation."""
+    assert train("--epochs", "1", "-q") == 0
+    far = np.where(np.arange(60)[:, None] == [7, 9, -1, -1], 1e4, X)
+    np.save("far.npy", far)
+    np.save("other.npy", far[9:])
+    np.savez("far.npz", x_train=X, y_train=Y, x_test=far, y_test=Y)
+    text = "the input is more than 20 deviations from the mean of the training samples in"
+    assert run(["predict", "runs/tiny-1", "far.npy", "other.npy", "--json", "--device", "cpu"]) == 0
+    out, errors = capsys.readouterr()
+    assert len(json.loads(out)) == 111
+    first, second = errors.splitlines()
+    assert first.startswith(f"xpnet: warning: far.npy: {text} 2 of 60 rows: column ")
+    assert second.startswith(
+        f"xpnet: warning: other.npy: {text} 1 of 51 rows: column 1 has 10000 in row 0"
+    )
+    for command in (
+        ["evaluate", "runs/tiny-1", "--data", "far.npz"],
+        ["train", "--data", "far.npz", "--epochs", "1", "-q"],
+    ):
+        assert run([*command, "--device", "cpu"]) == 0
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith(f"xpnet: warning: {text} 2 of 60 rows: column ")
+
+
 def test_devices_names_the_cpu(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["devices"]) == 0
     assert capsys.readouterr().out.startswith("cpu      works")

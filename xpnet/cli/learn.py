@@ -1,6 +1,5 @@
 """`xpnet gradcheck` and `explain`."""
 
-import json
 from dataclasses import replace
 from typing import Annotated
 
@@ -70,6 +69,7 @@ def gradcheck_command(
     """
     begin()
     from xpnet.builder import mlp
+    from xpnet.cli.run_folder import json_text
     from xpnet.device.selection import select_device
     from xpnet.registry import LOSSES, REFERENCES
     from xpnet.tools.comparison_report import summary, table, verdict
@@ -105,7 +105,7 @@ def gradcheck_command(
         if not as_json:
             print(f"{title}\n{table(comparisons)}\n{verdict(comparisons)}\n", flush=True)
     if as_json:
-        print(json.dumps(summaries))
+        print(json_text(summaries))
     return 0 if all(one["right"] for one in summaries) else 1
 
 
@@ -152,6 +152,7 @@ def explain_command(
     begin("" if tiny else data)
     import numpy as np
 
+    from xpnet.cli.run_folder import json_text
     from xpnet.cli.tasks import choose_task, given_task
     from xpnet.data.sources import load as load_data
     from xpnet.device.selection import select_device
@@ -177,4 +178,4 @@ def explain_command(
         x, y = known.x_train[:samples], known.y_train[:samples]
     chosen = select_device(device, strict_device)
     result = explain(model.to(chosen), chosen.put(x), y, what, learning_rate, seed)
-    print(json.dumps(result.json()) if as_json else result.text())
+    print(json_text(result.json()) if as_json else result.text())

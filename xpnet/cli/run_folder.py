@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, fields, replace
+from math import isfinite
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -82,7 +83,7 @@ class RunFolder:
     def write_manifest(self, status: str) -> None:
         """Write run.json."""
         manifest = {"status": status, **self.manifest}
-        text = json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
+        text = json_text(manifest, indent=2, ensure_ascii=False) + "\n"
         text = re.sub(r"\[\n[^\[\]{}\"]*\]", lambda found: _in_one_line(found[0]), text)
         # A path that is no text comes as lone surrogates, which JSON writes as \udcxx.
         write_atomically(self.path / MANIFEST, text.encode(errors="backslashreplace"))
@@ -177,6 +178,20 @@ def _in_one_line(numbers: str) -> str:
 
 def _missing(folder: Path) -> list[Path]:
     return [path for path in (folder, *folder.parents) if not path.exists()]
+
+
+def json_text(value: Any, **options: Any) -> str:
+    """Return a value as JSON, without NaN and infinity (`finite`)."""
+    return json.dumps(finite(value), allow_nan=False, **options)
+
+
+def finite(x: Any) -> Any:
+    """Return x with None in the place of NaN and infinity, which JSON does not have."""
+    if isinstance(x, Mapping):
+        return {name: finite(value) for name, value in x.items()}
+    if isinstance(x, list | tuple):
+        return [finite(value) for value in x]
+    return None if isinstance(x, float) and not isfinite(x) else x
 
 
 def source_of(data: str) -> str:

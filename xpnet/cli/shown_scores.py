@@ -5,6 +5,7 @@ from dataclasses import asdict
 from math import isfinite
 from typing import Any
 
+from xpnet.cli.run_folder import finite
 from xpnet.fitting.evaluation import Evaluation
 from xpnet.fitting.scoring import Baseline, ClassScores
 from xpnet.fitting.verbose import show_loss
@@ -47,15 +48,6 @@ def in_json(test: Evaluation) -> dict[str, Any]:
         numbers = found["baseline"].pop("metrics")
         found["baseline"] |= numbers
     return dict(found)
-
-
-def finite(x: Any) -> Any:
-    """Return x with None in the place of NaN and infinity, which JSON does not have."""
-    if isinstance(x, dict):
-        return {name: finite(value) for name, value in x.items()}
-    if isinstance(x, list | tuple):
-        return [finite(value) for value in x]
-    return None if isinstance(x, float) and not isfinite(x) else x
 
 
 def _of_numbers(test: Evaluation, loss: Loss, of_loss: str) -> list[str]:

@@ -1,6 +1,5 @@
 """`xpnet evaluate`, `predict` and `devices`."""
 
-import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -81,7 +80,7 @@ def evaluate_command(
             **in_json(result), "samples": result.samples, "seconds": seconds,
             "device": str(chosen), "model": model, "data": source,
         }  # fmt: skip
-        print(json.dumps(answer))
+        print(runs.json_text(answer))
         return
     time = f"{seconds:.2f} s, on {chosen}"
     lines = line("data", source), *shown(loaded, result, measured), line("time", time)
@@ -186,7 +185,7 @@ def predict(
     chosen = select_device(device, strict_device)
     rows = [row for file in files for row in _predict_file(loaded, file, chosen, threads)]
     if as_json:
-        print(json.dumps(rows))
+        print(runs.json_text(rows))
         return
     width = max(len(str(row["file"])) for row in rows)
     answer = "label" if loaded.labels else "value"
@@ -208,6 +207,7 @@ def _predict_file(
 
     from xpnet.arrays import on_device_of, to_numpy
     from xpnet.data.sources import load_samples
+    from xpnet.plausible import checked_logits
     from xpnet.prediction import predicted_columns
 
     x = load_samples(file, model.columns)
@@ -215,7 +215,7 @@ def _predict_file(
         x = x[np.newaxis]
     try:
         with blas.limited(threads or blas.suited(model.network, len(x))):
-            z = model(device.put(x))
+            z = checked_logits(model, device.put(x), f"{file}: ")
     except UsageError as error:
         raise DataError(f"{file}: {error}") from None
     with on_device_of(z):

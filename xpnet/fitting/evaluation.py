@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -14,10 +15,10 @@ from xpnet.arrays import (
     namespace,
     on_device_of,
     require_same_device,
-    to_numpy,
 )
 from xpnet.checks import Hinting, checked
 from xpnet.data.dataset import BLOCK
+from xpnet.errors import DataError
 from xpnet.fitting.scaling import checked_samples
 from xpnet.fitting.scoring import (
     MOST_CLASSES,
@@ -33,6 +34,7 @@ from xpnet.fitting.scoring import (
 from xpnet.losses import Loss, loss_for
 from xpnet.model import Model
 from xpnet.network import Network
+from xpnet.plausible import checked_on_host
 from xpnet.prediction import infer_on_numpy, predicted_columns
 from xpnet.scores import interval
 from xpnet.weights import power_of_two, without_weightless
@@ -105,19 +107,31 @@ def evaluate(
     Raises
     ------
     UsageError, DataError
-        x, y or `sample_weight` isn't what it should be, or the loss is for other outputs.
+        x, y or `sample_weight` isn't what it should be, the loss is for other outputs, or outputs
+        or the loss are not finite.
+
+    Warns
+    -----
+    UserWarning
+        Samples are far from those of the training (`plausible.check`).
     """
     loss = default_loss(model) if loss is None else loss_for(model.output, loss)
     require_same_device(x, sample_weight, "sample_weight")
     x, y, w = without_weightless(x, y, sample_weight)
     x, t, model = checked_samples(model, x, y, loss)
-    with on_device_of(x):
+    quiet = np.errstate(over="ignore", invalid="ignore", divide="ignore")
+    with on_device_of(x), quiet:
         logits, n = logits_of(model.network, model.params, x), x.shape[0]
         parts = [x[start : min(start + BLOCK, n), ...] for start in range(0, n, BLOCK)]
         # Here, once, the device is waited for.
-        z = to_numpy(namespace(x).concat([logits(part) for part in parts]))
-    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        return _evaluation_of(model, loss, z, t, w)
+        z = checked_on_host(model, x, namespace(x).concat([logits(part) for part in parts]))
+        found = _evaluation_of(model, loss, z, t, w)
+    if not isfinite(found.loss):
+        raise DataError(
+            f"the loss is {found.loss}, for outputs as large as {np.max(np.abs(z)):.4g}; scale the "
+            "input and the targets"
+        )
+    return found
 
 
 def _evaluation_of(

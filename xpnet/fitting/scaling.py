@@ -24,6 +24,7 @@ from xpnet.errors import DataError
 from xpnet.layers import Rescale, Standardize
 from xpnet.losses import OUTPUTS, Loss
 from xpnet.model import Model
+from xpnet.plausible import gaps
 from xpnet.weights import length
 
 LARGE = 30.0  # standardized samples are seldom larger
@@ -112,7 +113,7 @@ def checked_samples(
         )
     with on_device_of(x):
         if xp.isdtype(x.dtype, "real floating") and not bool(xp.all(xp.isfinite(x))):
-            raise DataError("x holds NaN or infinite numbers; expected finite ones")
+            raise DataError(f"x {gaps(model, x)}")
         return x, t, model.like(x)
 
 

@@ -1032,16 +1032,26 @@ def test_evaluation_uploads_nothing_and_reads_logits_once(cupy: Any) -> None:
     count = cudaemu.stats()
     assert count.get("h2d_bytes", 0) == 0
     assert count["d2h_copies"] == count["synchronisations"] == 1
-    assert count["d2h_bytes"] == 4 * n * len(model.labels)
+    assert count["d2h_bytes"] == 4 * (n * len(model.labels) + 1)  # with the flag of the checks
 
 
 @pytest.mark.emulator
-def test_predicting_again_uploads_nothing(cupy: Any) -> None:
+@pytest.mark.parametrize("dtype", ["uint8", "float32"])
+def test_predicting_again_uploads_nothing_and_reads_one_flag(cupy: Any, dtype: str) -> None:
+    """The flag of the checks of `predict`; of `model(x)` nothing is read."""
     cudaemu = importlib.import_module("cudaemu")
-    model, x = PLAIN.untrained(), cupy.asarray(IMAGES)
-    model(x)
-    cudaemu.reset()
-    model.predict_proba(x), model.predict(x)
-    count = cudaemu.stats()
-    assert {name: count.get(name, 0) for name in NOTHING} == dict.fromkeys(NOTHING, 0)
-    assert count["kernel_launches"] > 0
+    plain, x = PLAIN.untrained(), cupy.asarray(IMAGES.astype(dtype))
+    columns = np.linspace(100, 150, len(plain.buffers)).astype(plain.dtype)
+    for model in (plain, replace(plain, buffers=columns)):
+        model.predict(x)
+        cudaemu.reset()
+        model(x)
+        count = cudaemu.stats()
+        assert {name: count.get(name, 0) for name in NOTHING} == dict.fromkeys(NOTHING, 0)
+        assert count["kernel_launches"] > 0
+        for call in (model.predict, model.predict_proba):
+            cudaemu.reset()
+            call(x)
+            count = cudaemu.stats()
+            assert count.get("h2d_copies", 0) == 0
+            assert count["d2h_copies"] == count["d2h_bytes"] == count["synchronisations"] == 1

@@ -1,0 +1,246 @@
+"""Checks of predictions: outputs that are not finite, and samples unlike those of the training.
+
+A network has an answer to everything.  `check` raises a DataError if an output is not a finite
+number, and warns of samples far from those that the scaling of the input was found on.  If all is
+well, that is one flag, for which the device is waited for once; `report` looks for what a message
+says.  `Model.__call__` checks nothing.
+"""
+
+import sys
+import warnings
+from typing import Any
+
+import numpy as np
+
+from xpnet.arrays import Array, HostArray, device_of, namespace, on_device_of, to_numpy
+from xpnet.data.dataset import BLOCK
+from xpnet.errors import DataError
+from xpnet.limits import DARKNESS, DEVIATIONS, constants_of, contains, outputs_fit
+from xpnet.prediction import infer_in_blocks
+
+SHOWN = 3  # rows and columns that a message names
+
+
+def checked_logits(model: Any, x: Any, name: str = "") -> Array:
+    """Return the logits of samples x, as `model(x)` does, after `check`."""
+    x = model.flatten(x)
+    if isinstance(x, np.ndarray):
+        infer, within = model.on_numpy
+        if within(x):
+            z = infer(x)
+            if outputs_fit(model.limits, z):
+                return z
+        else:
+            with _without_warnings():
+                z = infer(x)
+        report(model.like(x), x, z, name)
+        return z
+    with on_device_of(x), _without_warnings():
+        model = model.like(x)
+        z = infer_in_blocks(model.network, model.params, x)
+        check(model, x, z, name)
+        return z
+
+
+def _without_warnings() -> np.errstate:
+    """A context without NumPy's warnings of numbers too large, of which an error says more."""
+    return np.errstate(over="ignore", invalid="ignore")
+
+
+def checked_on_host(model: Any, x: Array, z: Array) -> HostArray:
+    """Return the logits z of samples x on the host, after `check`; waits for the device once."""
+    if isinstance(z, np.ndarray):
+        check(model, x, z)
+        return z
+    xp = namespace(z)
+    flag = xp.reshape(xp.astype(_fine(model, x, z), z.dtype), (1,))
+    numbers = to_numpy(xp.concat([xp.reshape(z, (-1,)), flag]))
+    if not numbers[-1]:
+        report(model, x, z)
+    return numbers[:-1].reshape(z.shape)
+
+
+def check(model: Any, x: Array, z: Array, name: str = "") -> None:
+    """Raise an error or warn where logits z (n, m) of samples x (n, width) are not to be trusted.
+
+    Waits for the device once.  Inside `jax.jit` nothing is checked.
+
+    Parameters
+    ----------
+    model : Model
+        With its arrays where x and z are (`Model.like`).
+    x, z : arrays
+    name : str, optional
+        What the samples are called in front of a message, as in "digits.npy: ".
+
+    Raises
+    ------
+    DataError
+        An output, or a number of x, is not finite; it names the rows.
+
+    Warns
+    -----
+    UserWarning
+        Numbers of x are beyond 20 deviations from the mean that the model's `Standardize` has, or
+        the maximum of an image is above 0 and below 1/50 of its scale.
+    """
+    if device_of(x) is not None and not bool(_fine(model, x, z)):
+        report(model, x, z, name)
+
+
+def _fine(model: Any, x: Array, z: Array) -> Any:
+    """Return whether `check` finds nothing, as a 0-d bool array; of NumPy as a bool of Python."""
+    xp, limits = namespace(x), model.limits
+    if isinstance(x, np.ndarray):
+        return model.on_numpy[1](x) and outputs_fit(limits, z)
+    return xp.all(xp.isfinite(z) & (z <= limits.highest)) & contains(limits, x, z.dtype)
+
+
+def report(model: Any, x: Array, z: Array, name: str = "") -> None:
+    """Raise the error or give the warning of `check`, if there is one; look at every number."""
+    n, limits = x.shape[0], model.limits
+    outputs = to_numpy(z)
+    wrong = ~np.all(np.isfinite(outputs) & (outputs <= limits.highest), axis=1)
+    samples = _Samples(model, n)
+    for start in range(0, n, BLOCK):
+        samples.look(start, to_numpy(x[start : min(start + BLOCK, n), ...]).astype(np.float64))
+    rows = np.flatnonzero(wrong | ~samples.finite)
+    if len(rows):
+        subject = "an output is" if np.any(wrong) else "an input is"
+        why = (
+            _too_large(model, x, rows) if np.all(samples.finite) else f"The input {gaps(model, x)}"
+        )
+        raise DataError(f"{name}{subject} not finite in {_listed(rows, n)}. {why}")
+    text = samples.text() if limits.scaled else ""
+    if text:
+        warnings.warn(f"{name}{text}", UserWarning, stacklevel=_level_of_caller())
+
+
+class _Samples:
+    """What is unlike the training samples in n samples, which are looked at in blocks.
+
+    Parameters
+    ----------
+    model : Model
+    n : int
+    """
+
+    def __init__(self, model: Any, n: int) -> None:
+        self.model, self.n = model, n
+        self.mean, self.scale = constants_of(model)
+        self.low, self.high = to_numpy(model.limits.low), to_numpy(model.limits.high)
+        width = len(self.mean)
+        self.finite = np.ones(n, dtype=bool)
+        self.top = np.zeros(n)  # the maximum of each sample
+        self.far = np.zeros(n, dtype=bool)
+        self.counts = np.zeros(width, dtype=np.int64)  # of each column, the numbers that are far
+        self.rows = np.zeros(width, dtype=np.int64)  # the row of that which is farthest
+        self.values = np.zeros(width)
+        self.distances = np.zeros(width)
+
+    def look(self, start: int, x: HostArray) -> None:
+        """Look at samples x (rows, width), of which the first is sample `start`."""
+        part, columns = slice(start, start + len(x)), np.arange(x.shape[1])
+        self.finite[part] = np.all(np.isfinite(x), axis=1)
+        self.top[part] = np.max(x, axis=1)
+        beyond = (x < self.low) | (x > self.high)
+        self.far[part] = np.any(beyond, axis=1)
+        self.counts += np.sum(beyond, axis=0)
+        distances = np.where(beyond, np.abs(x - self.mean) / self.scale, 0)
+        row = np.argmax(distances, axis=0)
+        farther = distances[row, columns] > self.distances
+        for kept, found in (
+            (self.rows, start + row), (self.values, x[row, columns]),
+            (self.distances, distances[row, columns]),
+        ):  # fmt: skip
+            kept[farther] = found[farther]
+
+    def text(self) -> str:
+        """Return the text of the warning, or "" if all samples are like those of the training."""
+        dark = self.model.limits.dark
+        rows = np.flatnonzero((self.top > 0) & (self.top < dark))
+        found = [self._far()] if np.any(self.far) else []
+        if len(rows):
+            found.append(
+                f"{_of(len(rows), self.n)} images have a maximum above 0 and below 1/{DARKNESS} of "
+                f"the scale of the training images, {dark * DARKNESS:.4g}: {self.top[rows[0]]:.4g} "
+                f"in row {rows[0]}; were they divided by 255?"
+            )
+        if not found:
+            return ""
+        return f"{'; and '.join(found)} Give samples in the units of the training samples."
+
+    def _far(self) -> str:
+        """Return which columns have numbers that are far from the mean."""
+        columns = np.argsort(-self.distances, kind="stable")[: np.count_nonzero(self.counts)]
+        text = (
+            f"the input is more than {DEVIATIONS} deviations from the mean of the training samples "
+            f"in {_of(int(np.sum(self.far)), self.n)} rows: "
+        )
+        if isinstance(self.model.limits.low, float):  # pixels
+            divided = np.max(self.scale) < 1
+            question = "; were the training images divided by 255?" if divided else "."
+            return f"{text}{self._worst(columns[0])}{question}"
+        each = [
+            f"column {_column(self.model, j)} has {self._worst(j)} and is so in "
+            f"{_of(int(self.counts[j]), self.n)} rows"
+            for j in columns[:SHOWN]
+        ]
+        more = len(columns) - SHOWN
+        return text + "; ".join(each) + (f"; and {more} more columns" if more > 0 else "") + "."
+
+    def _worst(self, j: int) -> str:
+        """Return the number of column j that is farthest from the mean."""
+        return (
+            f"{self.values[j]:.6g} in row {self.rows[j]} (mean {self.mean[j]:.6g}, deviation "
+            f"{self.scale[j]:.4g})"
+        )
+
+
+def gaps(model: Any, x: Array) -> str:
+    """Return in which rows samples x have NaN or infinite numbers, and what to do about them."""
+    finite = np.isfinite(to_numpy(x))
+    rows = np.flatnonzero(~np.all(finite, axis=1))
+    i = int(rows[0])
+    j = int(np.flatnonzero(~finite[i])[0])
+    return (
+        f"holds NaN or infinite numbers in {_listed(rows, len(finite))}: column "
+        f"{_column(model, j)} of row {i} is {float(x[i, j])}. Fill the gaps, or remove these rows."
+    )
+
+
+def _too_large(model: Any, x: Array, rows: HostArray) -> str:
+    """Return why outputs of finite samples are not finite, and what to do."""
+    if not np.all(np.isfinite(to_numpy(model.theta))):
+        return "Parameters of the model are not finite: train it again, with a lower learning rate."
+    i = int(rows[0])
+    size = np.max(np.abs(to_numpy(x[i : i + 1, ...]).astype(np.float64)))
+    return (
+        f"The input is finite, and numbers become too large for {model.dtype}: row {i} has "
+        f"{size:.6g}. Scale the input."
+    )
+
+
+def _column(model: Any, j: int) -> str:
+    """Return the name of a column of the input, or its number."""
+    named = len(model.columns) == model.network.fan_in
+    return repr(model.columns[j]) if named else str(j)
+
+
+def _of(part: int, n: int) -> str:
+    return f"{part:,} of {n:,}"
+
+
+def _listed(rows: HostArray, n: int) -> str:
+    """Return the first of these rows, and how many there are."""
+    more = ", ..." if len(rows) > SHOWN else ""
+    first = ", ".join(map(str, rows[:SHOWN].tolist()))
+    return f"row{'s' * (len(rows) > 1)} {first}{more} ({_of(len(rows), n)})"
+
+
+def _level_of_caller() -> int:
+    """Return the stack level, for the function that asks, of the first caller outside of xpnet."""
+    frame, level = sys._getframe(1), 1
+    while frame.f_back and frame.f_globals["__name__"].partition(".")[0] == "xpnet":
+        frame, level = frame.f_back, level + 1
+    return level
