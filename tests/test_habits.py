@@ -150,7 +150,7 @@ Exponential(gamma=0.95) => use final
 Cosine(100) => Cosine takes no argument by position, and is given more
 OneCycle(pct_start=0.3) => use warmup
 ReduceOnPlateau(factor=0.5, patience=5, threshold=1e-4) => use min_delta of xpnet.fit
-ReduceOnPlateau(monitor="val_loss") => use on_epoch, a function of the epoch's numbers and the
+ReduceOnPlateau(monitor="val_loss") => use monitor of xpnet.fit
 Warmup(0.1, "cosine") => schedule must be a name or a function, got 0.1; the names are one-cycle,
 Warmup(Cosine, 0.1) => write Cosine()
 Warmup(warmup_steps=100) => use part

@@ -49,11 +49,9 @@ def test_weights_by_which_rows_are_removed_are_checked(w, message: str) -> None:
         without_weightless(np.zeros((5, 2)), np.zeros(5), w)
 
 
-def test_weights_have_their_mean_of_one_where_it_is_trained() -> None:
-    assert with_mean_1(np.asarray([1.0, 3.0]), np.arange(2)).tolist() == [0.5, 1.5]
-    w = with_mean_1(np.asarray([1, 3, 1e3]), np.asarray([0, 1]))
-    np.testing.assert_allclose(w, [0.5, 1.5, 500], rtol=1e-15)
-    assert with_mean_1(np.full(3, 1e308), np.arange(3)).tolist() == [1, 1, 1]
+def test_weights_get_a_mean_of_one() -> None:
+    assert with_mean_1(np.asarray([1.0, 3.0])).tolist() == [0.5, 1.5]
+    assert with_mean_1(np.full(3, 1e308)).tolist() == [1, 1, 1]
 
 
 def test_balance_is_scikit_learns() -> None:
@@ -67,7 +65,7 @@ def test_balance_is_scikit_learns() -> None:
 def test_balance_is_of_the_samples_that_are_trained_on() -> None:
     t = np.asarray([0, 0, 0, 2, 1, 1], dtype=np.int32)
     found = class_weights("balanced", t, (5, 6, 7), np.arange(4))
-    assert found.tolist() == [4 / (2 * 3), 4 / 2, 4 / 2]
+    assert found.tolist() == [4 / (2 * 3), 1, 4 / 2]
 
 
 def test_balance_counts_a_weight_of_k_as_k_samples() -> None:

@@ -54,7 +54,7 @@ ARGUMENTS = _by_name(
         "patience": "n_iter_no_change early_stopping_rounds",
         "min_delta": "tol threshold",
         "seed": "random_state random_seed rng key",
-        "on_epoch, a function of the epoch's numbers and the result": "callbacks callback monitor",
+        "on_epoch, a function of the epoch's numbers and the result": "callbacks callback",
         "schedule": "lr_scheduler scheduler lr_schedule learning_rate_schedule",
         'schedule="inverse-scaling"': "power_t lr_decay Adam.decay SGD.decay Adagrad.decay",
         "clip_norm": "clipnorm global_clipnorm max_grad_norm grad_clip clip_grad_norm max_norm "

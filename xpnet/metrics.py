@@ -344,5 +344,5 @@ def r2(t: Any, y: Any, *, sample_weight: Any = None) -> Array:
     """
     t, y, w = inputs.weighted(inputs.numbers, t, y, sample_weight)
     value = scores.r2(t, y, w)
-    one = t.shape[0] == 1 and (w is None or float(w[0]) * inputs.unit(sample_weight) == 1)
+    one = t.shape[0] == 1 and (w is None or float(w[0]) * inputs.unit(sample_weight) <= 1)
     return namespace(t).full_like(value, float("nan")) if one else value

@@ -100,7 +100,8 @@ def class_weights(
 
     "balanced" gives every class the same sum: n / (k n_c) for a class of n_c samples, where n
     samples of k classes are trained on (King & Zeng (2001), *Logistic regression in rare events
-    data*; scikit-learn's "balanced").  With sample weights, n_c and n are their sums.
+    data*; scikit-learn's "balanced").  With sample weights, n_c and n are their sums.  A class
+    without training samples weighs 1.
 
     Parameters
     ----------
@@ -130,8 +131,9 @@ def class_weights(
     if isinstance(class_weight, str):
         choose("class_weight", class_weight, ["balanced"])
         sums = np.bincount(t[rows], None if w is None else w[rows], minlength=len(labels))
-        balanced: HostArray = np.sum(sums) / (np.count_nonzero(sums) * np.where(sums, sums, 1))
-        return balanced
+        found = sums > 0
+        balanced = np.sum(sums) / (np.count_nonzero(found) * np.where(found, sums, 1))
+        return np.where(found, balanced, 1.0)
     if not isinstance(class_weight, Mapping):
         raise UsageError(
             f'class_weight {shown(class_weight)}: expected "balanced", or a weight by label'
@@ -147,10 +149,10 @@ def class_weights(
     return weights.astype(np.float64)
 
 
-def with_mean_1(w: HostArray, rows: HostArray) -> HostArray:
-    """Return the weights w (n,), divided by their mean over these rows."""
-    w = w / np.max(w[rows])  # first, so that the sum cannot overflow
-    scaled: HostArray = w / np.mean(w[rows])
+def with_mean_1(w: HostArray) -> HostArray:
+    """Return the weights w (n,), divided by their mean."""
+    w = w / np.max(w)  # first, so that the sum cannot overflow
+    scaled: HostArray = w / np.mean(w)
     return scaled
 
 

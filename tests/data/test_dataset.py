@@ -98,7 +98,8 @@ def test_a_sixth_is_held_out_of_ten_samples_or_more(n: int, held: int) -> None:
         ([60, 30, 10], 20, [12, 6, 2]),
         ([970, 30], 100, [97, 3]),
         ([5, 5, 5], 4, [2, 1, 1]),  # equal remainders: the first
-        ([7, 6, 1, 2, 0], 4, [2, 2, 0, 0, 0]),  # a sample or two are not divided
+        ([7, 6, 1, 2, 0], 4, [2, 1, 0, 0, 0]),  # a sample or two are not divided,
+        ([1] * 200 + [60, 60], 64, [0] * 200 + [12, 12]),  # and others do not stand in for them
         ([3, 3], 5, [2, 2]),  # one of each stays
         ([1, 2, 1], 2, [0, 0, 0]),
         ([10**9, 10**9], 10**9, [5 * 10**8, 5 * 10**8]),

@@ -98,10 +98,12 @@ def test_robust_constants_of_normal_numbers_are_mean_and_deviation() -> None:
     assert spread == pytest.approx(2, abs=0.06)
 
 
-def test_where_half_of_the_numbers_are_equal_the_mean_distance_is_taken() -> None:
-    t = np.asarray([[0.0]] * 6 + [[1.0], [3.0]])
-    _, spread = robust_standardization(t, np.arange(8))
-    assert spread == pytest.approx([4 / 8 * np.sqrt(np.pi / 2)])
+def test_where_most_numbers_are_equal_the_distance_of_the_others_is_taken() -> None:
+    """Their median, which outliers among them do not change."""
+    t = np.asarray([[0.0, 5.0]] * 8 + [[1.0, 5.0], [-3.0, 5.0], [1e9, 5.0]])
+    median, spread = robust_standardization(t, np.arange(11))
+    assert median.tolist() == [0, 5]
+    assert spread.tolist() == [pytest.approx(3 / 0.6744898), 1]
 
 
 def test_robust_constants_are_of_the_rows_that_are_trained_on_by_weight() -> None:

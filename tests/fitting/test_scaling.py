@@ -10,6 +10,7 @@ import xpnet
 from xpnet.arrays import float_name, to_numpy
 from xpnet.data.dataset import Dataset
 from xpnet.errors import DataError
+from xpnet.fitting.evaluation import evaluate
 from xpnet.fitting.scaling import in_standard_units, prepare, rescale, start_at_mean
 from xpnet.losses import AbsoluteError, Huber, Loss, Pinball, SquaredError
 
@@ -101,7 +102,12 @@ def test_targets_that_the_type_cannot_tell_apart_are_refused(deviation: float, t
             prepare(start, X, t)
     else:
         data, begun = prepare(start, X, t)
-        prepare(rescale(begun, data.t, ROWS), X[:2], t[0] + np.asarray([0, 0.001]))
+        trained = rescale(begun, data.t, ROWS)
+        few = X[:2], t[0] + np.asarray([0, 0.001])
+        prepare(trained, *few, training=False)
+        evaluate(trained, *few)
+        with pytest.raises(DataError, match="float32 cannot tell apart"):
+            prepare(trained, *few)
     prepare(model(), X, np.stack([t, t], axis=1))
 
 

@@ -130,8 +130,9 @@ def _table_of_classes(classes: Sequence[ClassScores]) -> list[str]:
     """Return a table of rows, precision, recall and F1, of not too many classes."""
     title, first = "per class", ""
     if len(classes) > MOST_LINES:
-        first = f"the {MOST_LINES} of {len(classes):,} with the lowest F1; JSON has all"
-        classes = sorted(classes, key=lambda each: (each.f1, -each.rows))[:MOST_LINES]
+        some = sorted((each for each in classes if each.rows), key=lambda c: (c.f1, -c.rows))
+        first = f"{min(MOST_LINES, len(some))} of {len(classes):,}: the lowest F1; JSON has all"
+        classes = some[:MOST_LINES]
     names = ["label", *(cut(str(each.label), 24) for each in classes)]
     rows = ["rows", *(_number(each.rows) for each in classes)]
     scores = ["precision   recall       F1"]

@@ -29,7 +29,7 @@ class Dataset:
     t : integer array (n,), or floating-point array (n, ...)
         Labels as columns of the logits, or targets.
     w : floating-point array (n,) or None
-        Weights, with a mean of one over the samples that are trained on.
+        Weights, with a mean of one over the samples that are trained or validated on.
     """
 
     x: Array
@@ -165,16 +165,16 @@ def divided(
 
 
 def quotas(counts: HostArray, held: int) -> HostArray:
-    """Return how many rows of each class to hold out, `held` in all or a few less.
+    """Return how many rows of each class to hold out, of `held` in all.
 
-    Parts are in proportion to the counts, rounded by the largest remainders.  A class of one or
-    two rows is not divided, and of others at least one row is left.
+    Each class has its part, n_c / n of them, rounded by the largest remainders.  A class of one or
+    two rows is not divided, so that its part is missing; of others at least one row is left.
     """
     divisible = np.where(counts > 2, counts, 0).astype(np.int64)
-    total = max(int(divisible.sum()), 1)
-    found, remainders = np.divmod(divisible * held, total)
-    largest_first = np.argsort(-remainders, stable=True)
-    found[largest_first[: held - int(found.sum())]] += 1
+    n = int(np.sum(counts))
+    found, remainders = np.divmod(divisible * held, n)
+    rest = round(int(divisible.sum()) * held / n) - int(found.sum())
+    found[np.argsort(-remainders, stable=True)[:rest]] += 1
     return np.minimum(found, np.maximum(divisible - 1, 0))
 
 

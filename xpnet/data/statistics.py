@@ -3,8 +3,6 @@
 With weights of samples they are the same for a weight of k and for k equal rows.
 """
 
-from math import pi, sqrt
-
 import numpy as np
 
 from xpnet.arrays import Array, HostArray, namespace, to_numpy
@@ -12,7 +10,6 @@ from xpnet.data.dataset import blocks
 
 QUARTILES = 0.25, 0.5, 0.75
 NORMAL_RANGE = 1.3489795003921634  # from the first to the third quartile, in deviations
-NORMAL_MEAN = sqrt(2 / pi)  # of the absolute value, in deviations
 EXACT = 256  # rows of bytes of which sums and sums of squares are exact in float32
 
 
@@ -70,8 +67,8 @@ def robust_standardization(
     """Median and spread of the columns of t (n, width), which a few outliers do not change.
 
     The spread is the distance between the quartiles, divided by what it is of a normal
-    distribution of deviation 1.  Where that is 0, as half of the numbers are equal, it is the mean
-    absolute distance from the median, divided likewise.
+    distribution of deviation 1.  Where that is 0, as half of the numbers are equal, it is the
+    median distance of the others from the median, divided likewise.
 
     Source: Huber (1981), *Robust statistics*, sections 1.2 and 5.1.
 
@@ -94,8 +91,14 @@ def robust_standardization(
         t, QUARTILES, axis=0, weights=weights, method="inverted_cdf"
     )  # fmt: skip
     spread = (high - low) / NORMAL_RANGE
-    distance = np.average(np.abs(t - median), axis=0, weights=weights) / NORMAL_MEAN
-    return median, _or_1(np.where(_is_constant(spread, median), distance, spread), median)
+    for j in np.flatnonzero(_is_constant(spread, median)):
+        distance = np.abs(t[:, j] - median[j])
+        others = np.flatnonzero(distance)
+        if len(others):
+            spread[j] = np.quantile(
+                distance[others], 0.5, weights=weights[others], method="inverted_cdf"
+            ) / (NORMAL_RANGE / 2)
+    return median, _or_1(spread, median)
 
 
 def _is_constant(deviation: HostArray, centre: HostArray) -> HostArray:

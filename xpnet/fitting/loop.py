@@ -138,7 +138,7 @@ class Training:
         seconds: float,
     ) -> Epoch:
         """The epoch's means, from the sums over training and validation samples."""
-        n, held = len(self.plan.rows), self.plan.validation_weight
+        n, held = len(self.plan.rows), len(self.plan.validation_rows)
         return Epoch(
             epoch=number,
             loss=sums[0] / n,

@@ -36,9 +36,7 @@ class TrainingPlan:
     validation_data : Dataset
         The samples to validate on are among these: `data` itself, or other samples.
     validation_rows : integer array
-        The samples to validate on.
-    validation_weight : float
-        The sum of their weights: their number if they have none.
+        The samples to validate on; the mean of their weights, if they have some, is one.
     monitor : Monitor
     loss : Loss
         `loss.measure` is the one to validate with.
@@ -50,7 +48,6 @@ class TrainingPlan:
     rows: HostArray
     validation_data: Dataset
     validation_rows: HostArray
-    validation_weight: float
     monitor: Monitor
     loss: Loss
     optimizer: Optimizer

@@ -27,7 +27,7 @@ class FitSamples:
     Attributes
     ----------
     data : Dataset
-        Its weights have a mean of one over `rows`.
+        Its weights have a mean of one over `rows`, and over `validation_rows` if these are of it.
     rows : integer array
         The samples to train on.
     weights : float64 array (n,) or None
@@ -35,8 +35,6 @@ class FitSamples:
     validation_data : Dataset
         The samples to validate on are among these: `data` itself, or other samples.
     validation_rows : integer array
-    validation_weight : float
-        The sum of their weights.
     """
 
     data: Dataset
@@ -44,7 +42,6 @@ class FitSamples:
     weights: HostArray | None
     validation_data: Dataset
     validation_rows: HostArray
-    validation_weight: float
 
     def in_standard_units(self, model: Model) -> tuple[Network, "FitSamples"]:
         """Return the network that is trained, and the samples with targets for it."""
@@ -85,21 +82,25 @@ def samples_of(
     if class_weight is not None:
         by_label = class_weights(class_weight, classes_of(data), model.labels, rows, w)
     w = _weights(data, w, by_label)
-    data = _with_weights(data, w, rows, model.dtype)
     if validation_data is None:
-        held, total = data, _sum(w, rows, held_rows)
+        data = held = _with_weights(data, w, model.dtype, rows, held_rows)
     else:
         held_w = _weights(held, held_w, by_label)
-        held = _with_weights(held, held_w, held_rows, model.dtype)
-        total = float(len(held_rows))
-    return FitSamples(data, rows, w, held, held_rows, total), model
+        data = _with_weights(data, w, model.dtype, rows)
+        held = _with_weights(held, held_w, model.dtype, held_rows)
+    return FitSamples(data, rows, w, held, held_rows), model
 
 
 def _prepared(
-    model: Model, x: Any, y: Any, w: HostArray | None, class_weight: ClassWeight
+    model: Model,
+    x: Any,
+    y: Any,
+    w: HostArray | None,
+    class_weight: ClassWeight,
+    training: bool = True,
 ) -> tuple[Dataset, HostArray | None, Model]:
     """Return the samples without those of classes of weight 0, their weights, and the model."""
-    data, model = prepare(model, x, y, model.loss)
+    data, model = prepare(model, x, y, model.loss, training)
     if not isinstance(class_weight, Mapping):
         return data, w, model
     t, n = classes_of(data), data.x.shape[0]
@@ -125,7 +126,7 @@ def _held_out(
         )
     try:
         x, y, w = without_weightless(*validation_data, *[None] * (3 - len(validation_data)))
-        held, w, _ = _prepared(model, x, y, w, class_weight)
+        held, w, _ = _prepared(model, x, y, w, class_weight, training=False)
     except (UsageError, DataError) as error:
         raise type(error)(f"validation_data: {error}") from None
     if namespace(held.x) is not namespace(data.x):
@@ -138,18 +139,20 @@ def _weights(data: Dataset, w: HostArray | None, by_label: HostArray | None) -> 
     """Return the weights of samples times those of their classes; None if there are neither."""
     if by_label is None:
         return w
-    by_class: HostArray = by_label[classes_of(data)]
+    t = classes_of(data)
+    if t is None:
+        raise DataError("validation_data must have one label a sample, as y has, for class_weight")
+    by_class: HostArray = by_label[t]
     return by_class if w is None else w * by_class
 
 
-def _sum(w: HostArray | None, rows: HostArray, held: HostArray) -> float:
-    """Return the sum over the rows `held` of weights with a mean of one over `rows`."""
-    return float(len(held) if w is None else np.sum(with_mean_1(w, rows)[held]))
-
-
-def _with_weights(data: Dataset, w: HostArray | None, rows: HostArray, dtype: str) -> Dataset:
-    """Return the data with weights that have a mean of one over these rows."""
+def _with_weights(data: Dataset, w: HostArray | None, dtype: str, *parts: HostArray) -> Dataset:
+    """Return the data with weights that have a mean of one over the rows of each part."""
     if w is None:
         return data
+    scaled = np.zeros_like(w)
+    for rows in parts:
+        if len(rows):
+            scaled[rows] = with_mean_1(w[rows])
     with on_device_of(data.x):
-        return replace(data, w=put(with_mean_1(w, rows).astype(dtype), data.x))
+        return replace(data, w=put(scaled.astype(dtype), data.x))

@@ -66,9 +66,22 @@ def adapted(model: Model, x: Any, y: Any) -> tuple[Model, Array]:
     return replace(model, labels=found), x
 
 
-def prepare(model: Model, x: Any, y: Any, loss: Loss | None = None) -> tuple[Dataset, Model]:
-    """Samples and targets where x is, and the model with its arrays there: `checked_samples`."""
+def prepare(
+    model: Model, x: Any, y: Any, loss: Loss | None = None, training: bool = True
+) -> tuple[Dataset, Model]:
+    """Samples and targets where x is, and the model with its arrays there: `checked_samples`.
+
+    Raises
+    ------
+    DataError
+        They are trained on, and y has numbers that the type of the model cannot tell apart.
+    """
     x, t, model = checked_samples(model, x, y, loss)
+    if training and model.output == "identity" and _rounded_away(t, model.dtype):
+        raise DataError(
+            f"y has numbers that {model.dtype} cannot tell apart; subtract their mean, or use "
+            "float64"
+        )
     with on_device_of(x):
         return Dataset(x, put(t if t.dtype == np.int32 else t.astype(model.dtype), x)), model
 
@@ -106,11 +119,6 @@ def checked_samples(
         raise DataError(f"{n} samples in x and {len(t)} in y; expected as many")
     if t.dtype != np.int32 and np.max(np.abs(t)) > np.finfo(model.dtype).max:
         raise DataError(_too_large("y", model.dtype))
-    if t.dtype != np.int32 and _rounded_away(t, model.dtype) and _is_identity(model, -1, Rescale):
-        raise DataError(
-            f"y has numbers that {model.dtype} cannot tell apart; subtract their mean, or use "
-            "float64"
-        )
     with on_device_of(x):
         if xp.isdtype(x.dtype, "real floating") and not bool(xp.all(xp.isfinite(x))):
             raise DataError(f"x {gaps(model, x)}")
@@ -220,6 +228,18 @@ def in_standard_units(model: Model, data: Dataset) -> tuple[Model, Dataset]:
     return model, replace(data, t=(data.t - p["mean"]) / p["scale"])
 
 
+def in_units_of_targets(model: Model, z: HostArray) -> HostArray:
+    """Return numbers in standard units on the host in those of the targets, in float64.
+
+    Without a `Rescale` at the end of the model they stay as they are.
+    """
+    if not model.network.layers or not isinstance(model.network.layers[-1], Rescale):
+        return z
+    p = {name: to_numpy(a).astype(np.float64) for name, a in model.params[-1].items()}
+    found: HostArray = p["mean"] + p["scale"] * z
+    return found
+
+
 def _is_identity(model: Model, i: int, kind: type[Standardize] | type[Rescale]) -> bool:
     """Whether layer i is of this kind, with mean 0 and scale 1."""
     if not model.network.layers or not isinstance(model.network.layers[i], kind):
@@ -229,9 +249,12 @@ def _is_identity(model: Model, i: int, kind: type[Standardize] | type[Rescale]) 
 
 
 def _rounded_away(t: HostArray, dtype: str) -> bool:
-    """Whether rounding moves a column of t (n, outputs) by a tenth of its deviation or more."""
+    """Whether rounding moves a column of t (n, outputs) by more than a tenth of its deviation.
+
+    A tenth, as noise, would cost a hundredth of the variance.
+    """
     error = np.max(np.abs(t - t.astype(dtype)), axis=0)
-    varies = np.ptp(t, axis=0) > 1e-12 * np.max(np.abs(t), axis=0)
+    varies = np.ptp(t, axis=0) > ROUNDING * np.max(np.abs(t), axis=0)
     return bool(np.any(varies & (error > 0.1 * np.std(t, axis=0))))
 
 

@@ -1,6 +1,7 @@
 """Scores of logits, computed on the host in float64: the same whatever computed the logits.
 
-Neither the unit of the targets nor that of the weights matters: a weight counts samples.
+Metrics depend neither on the unit of the targets nor on that of the weights.  The interval of the
+accuracy, whether the baseline is beaten, and R² of one sample do: a weight counts samples.
 """
 
 from collections.abc import Iterator
@@ -42,7 +43,8 @@ class Baseline:
         The most frequent label, or set of labels; of numbers the means of the targets, one for each
         output; of quantiles theirs.
     metrics : mapping of str to float
-        "accuracy"; of numbers "r2", which is 0, and "mean_absolute_error"; of quantiles "loss".
+        "accuracy"; of numbers "r2", 0 or of constant targets 1, and "mean_absolute_error"; of
+        quantiles "loss".
     beaten : bool
         Whether the model is better beyond chance: its 95 % interval of the accuracy is above the
         accuracy here; of numbers, the 95 % interval of the mean difference of the squared errors is
@@ -155,7 +157,7 @@ def scores_of(
     error = scores.calibration_error(confidence, answers.right, w=weights)
     found["calibration_error"] = float(error)
     if m == 2:
-        s = z[:, -1].astype(np.float64) - (z[:, 0] if model.output == "softmax" else 0)
+        s = z[:, -1].astype(np.float64) - (z[:, 0] if z.shape[1] == 2 else 0)
         found["roc_auc"] = float(scores.roc_auc(answers.t == 1, s, weights))
         found["average_precision"] = float(scores.average_precision(answers.t == 1, s, weights))
     return found
@@ -221,7 +223,8 @@ def baseline_of_numbers(
     y = model.probabilities(z)
     centre = t[0] + _column_means(t - t[0], w)  # of a constant column it is exact
     mean_absolute_error = float(scores.mean_absolute_error(t, centre + 0 * t, w))
-    metrics = Metrics(r2=0.0, mean_absolute_error=mean_absolute_error)
+    met = bool(np.all(t == t[0]))  # the mean of constant targets is each of them
+    metrics = Metrics(r2=float(met), mean_absolute_error=mean_absolute_error)
     return Baseline(tuple(centre.tolist()), metrics, _above_0(_explained(t, y, centre, w), w, unit))
 
 

@@ -7,9 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from xpnet.arrays import (
-    on_device_of,
-)
+from xpnet.arrays import on_device_of
 from xpnet.bounds import Count, NotNegative, Positive, Seed, shown
 from xpnet.checks import checked, function_of, instance
 from xpnet.data.labels import Label
@@ -144,7 +142,7 @@ def fit(
         The result of another fit to continue from, with its weights, optimizer state, numbers of
         steps and epochs, history and best model; `model` must have the same network.  The schedule,
         and an average over the last part, run over the epochs that are added.  Scores are compared
-        with those of before: use the same data, seed, validation and loss.
+        with those of before: use the same data, seed, validation, loss and monitor.
     verbose : bool or int, default False
         Print the loss and the validation accuracy: on a terminal in one line that is rewritten,
         elsewhere in a line for each epoch, or for about 20 of many.
@@ -203,10 +201,10 @@ def fit(
         plan = TrainingPlan(
             model=model, network=network, data=samples.data, rows=samples.rows,
             validation_data=samples.validation_data, validation_rows=samples.validation_rows,
-            validation_weight=samples.validation_weight,
-            monitor=monitor_of(model, samples.data, monitor), loss=loss, optimizer=optimizer,
-            schedule=schedule, clip_norm=clip_norm, average=average, epochs=epochs,
-            batch_size=batch_size, accumulate=accumulate, seed=seed, fast=fast, capture=capture,
+            monitor=monitor_of(model, samples.validation_data, monitor), loss=loss,
+            optimizer=optimizer, schedule=schedule, clip_norm=clip_norm, average=average,
+            epochs=epochs, batch_size=batch_size, accumulate=accumulate, seed=seed, fast=fast,
+            capture=capture,
         )  # fmt: skip
         training = Training(plan, *begin(plan, initial))
         with _printing(training, verbose, on_step) as (after_step, show):
@@ -257,7 +255,10 @@ def _check_needs_no_validation(
     needed = {"patience": patience, "schedule plateau": plateau_of(schedule), "monitor": monitor}
     for name, wanted in needed.items():
         if wanted is not None:
-            raise UsageError(f"{name} needs samples to validate on: validation must be above 0")
+            raise UsageError(
+                f"{name} needs samples to validate on: validation must be above 0, and where there "
+                "are classes one must have three samples; or give validation_data"
+            )
 
 
 def default_optimizer(model: Model) -> str:

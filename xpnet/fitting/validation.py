@@ -15,6 +15,7 @@ from xpnet.errors import UsageError
 from xpnet.fitting.evaluation import counts_hits, logits_of, tally
 from xpnet.fitting.monitoring import Monitor
 from xpnet.fitting.plan import TrainingPlan
+from xpnet.fitting.scaling import in_units_of_targets
 from xpnet.fitting.scoring import scores_of
 from xpnet.fitting.steps import Constants, Tables
 from xpnet.model import Model
@@ -83,10 +84,12 @@ def measure_of_monitor(plan: TrainingPlan) -> Callable[[Array, Array], float]:
     data, rows, name = plan.validation_data, plan.validation_rows, plan.monitor.name
     place = put(rows.astype(np.int32), data.x)
     _, t, w = data.gather(place)
-    t, w = to_numpy(t), None if w is None else to_numpy(w)
+    w = None if w is None else to_numpy(w)
+    t, scaled = to_numpy(t), partial(in_units_of_targets, plan.model)
     measure = partial(scores_of, plan.model, plan.loss.measure)
-    known = measure(np.zeros((len(rows), plan.network.fan_out)), t, w)
-    choose("monitor", name, known)
+    t = t if len(t.shape) == 1 else scaled(t)
+    known = measure(scaled(np.zeros((len(rows), plan.network.fan_out))), t, w)
+    choose("monitor", name, [score for score in known if not score.startswith("below_")])
     if not isfinite(known[name]):
         raise UsageError(
             f"monitor {name!r} is not defined for the samples to validate on; hold out more, or "
@@ -97,7 +100,8 @@ def measure_of_monitor(plan: TrainingPlan) -> Callable[[Array, Array], float]:
     def measured(theta: Array, buffers: Array) -> float:
         logits = logits_of(plan.network, plan.network.unpack(theta, buffers), data.x)
         parts = [logits(data.gather(block)[0]) for block in blocks(rows, data.x)]
-        return measure(to_numpy(namespace(data.x).concat(parts)), t, w)[name]
+        z = scaled(to_numpy(namespace(data.x).concat(parts)))
+        return measure(z, t, w)[name]
 
     return measured
 
@@ -147,7 +151,7 @@ def _add_block(
 def _zero_sums(plan: TrainingPlan, theta: Array) -> Sums:
     """Return the sums before the first block."""
     xp, device = namespace(theta), device_of(theta)
-    hits = counts_hits(plan.loss.measure, plan.data.t, plan.model.multilabel)
+    hits = counts_hits(plan.loss.measure, plan.validation_data.t, plan.model.multilabel)
     counted = xp.int32 if plan.validation_data.w is None else theta.dtype
     dtypes = (theta.dtype, counted) if hits else (theta.dtype,)
     return tuple(xp.zeros((), dtype=dtype, device=device) for dtype in dtypes)
