@@ -40,7 +40,7 @@ def test_samples_without_a_weight_of_0_are_returned_as_they_are() -> None:
         ([0] * 5, "expected finite numbers, 0 or more, not all 0"),
         ([1, -1, 1, 1, 1], "0 or more"),
         ([1, np.nan, 1, 1, 1], "finite"),
-        ([1, "a", 1, 1, 1], "expected 5 numbers"),
+        ([1, "a", 1, 1, 1], "sample_weight is <U.*; expected 5 numbers"),
         ([1, [2, 3], 1, 1, 1], "a list that makes no array"),
     ],
 )

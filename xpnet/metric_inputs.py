@@ -21,7 +21,7 @@ from xpnet.arrays import (
 )
 from xpnet.bounds import Interval, refuse_mask
 from xpnet.errors import DataError, UsageError
-from xpnet.weights import length, power_of_two, weights_on_host, without_weightless
+from xpnet.weights import length, weight_scale, weights_on_host, without_weightless
 
 Label = int | str
 
@@ -148,7 +148,7 @@ def weighted(
         return *accepted, None
     like = accepted[1]
     real = namespace(like).isdtype(like.dtype, "real floating")
-    scaled = (w / power_of_two(w)).astype(float_name(like) if real else "float32")
+    scaled = (w / weight_scale(w)).astype(float_name(like) if real else "float32")
     return *accepted, put(scaled, like)
 
 
@@ -156,7 +156,7 @@ def unit(sample_weight: Any) -> float:
     """Return the number that `weighted` divides weights by."""
     if sample_weight is None:
         return 1
-    return power_of_two(weights_on_host(sample_weight, length(sample_weight) or 0))
+    return weight_scale(weights_on_host(sample_weight, length(sample_weight) or 0))
 
 
 def numbers(t: Any, y: Any) -> tuple[Array, Array]:

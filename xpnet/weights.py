@@ -1,12 +1,13 @@
 """The weights of samples and of classes, on the host."""
 
 from collections.abc import Mapping, Sequence
+from math import inf
 from typing import Any
 
 import numpy as np
 
 from xpnet.arrays import HostArray, namespace, on_device_of, put, to_numpy
-from xpnet.bounds import refuse_mask, shown
+from xpnet.bounds import plain, refuse_mask, shown
 from xpnet.checks import choose
 from xpnet.errors import DataError, UsageError
 
@@ -81,8 +82,10 @@ def weights_on_host(sample_weight: Any, n: int) -> HostArray:
         w = np.asarray(sample_weight) if listed else to_numpy(sample_weight)
     except (ValueError, TypeError) as error:
         raise DataError(f"sample_weight is a list that makes no array: {error}") from None
-    if w.shape != (n,) or w.dtype.kind not in "biuf":
+    if w.shape != (n,):
         raise DataError(f"sample_weight has shape {w.shape}; expected {n} numbers")
+    if w.dtype.kind not in "biuf":
+        raise DataError(f"sample_weight is {w.dtype}; expected {n} numbers")
     w = w.astype(np.float64)
     if not np.all(np.isfinite(w)) or np.any(w < 0) or not np.any(w):
         raise DataError(EXPECTED)
@@ -143,10 +146,10 @@ def class_weights(
         raise UsageError(f"class_weight: {shown(unknown[0])} is none of the model's labels")
     given = [class_weight.get(label, 1.0) for label in labels]
     refuse_mask("class_weight", given)
-    weights = np.asarray(given)
-    if weights.dtype.kind not in "biuf" or not np.all((weights >= 0) & np.isfinite(weights)):
+    given = [plain(weight) for weight in given]
+    if not all(isinstance(weight, int | float) and 0 <= weight < inf for weight in given):
         raise UsageError(f"class_weight {shown(class_weight)}: expected finite numbers, 0 or more")
-    return weights.astype(np.float64)
+    return np.asarray(given, dtype=np.float64)
 
 
 def with_mean_1(w: HostArray) -> HostArray:
@@ -156,7 +159,7 @@ def with_mean_1(w: HostArray) -> HostArray:
     return scaled
 
 
-def power_of_two(w: HostArray) -> float:
+def weight_scale(w: HostArray) -> float:
     """Return the power of 2 by which the greatest weight is from 1 to 2.
 
     Divided by it, weights of any size have sums in float32, and whole ones stay exact.

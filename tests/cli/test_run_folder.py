@@ -170,8 +170,8 @@ def test_history_has_a_row_per_epoch() -> None:
         rows = [*csv.reader(stream)]
     assert rows == [
         [field.name for field in fields(Epoch)],
-        ["1", "0.5", "0.25", "0.75", "0.1", "2.0", ""],
-        ["2", "0.125", "", "", "0.01", "3.0", ""],
+        ["1", "0.5", "0.25", "0.75", "0.1", "2.0", "", ""],
+        ["2", "0.125", "", "", "0.01", "3.0", "", ""],
     ]
     assert b"\r" not in (folder / "history.csv").read_bytes()
 

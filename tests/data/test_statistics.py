@@ -54,6 +54,25 @@ def test_what_is_constant_is_divided_by_one(xp: Library, value: float, pixels: b
     assert scale.tolist() == [1, 1]
 
 
+@pytest.mark.parametrize("weighed", [False, True])
+@pytest.mark.parametrize("spread", [1e-12, 1e-13, 1e-14])
+def test_what_varies_beyond_rounding_is_no_constant(spread: float, weighed: bool) -> None:
+    """Milliseconds in seconds since 1970; deviations are as exact as the numbers themselves."""
+    x = 1.7e9 * (1 + spread * RNG.random(size=(N, 1)))
+    w = RNG.random(N) + 0.5 if weighed else None
+    _, scale = standardization(x, ROWS, False, w)
+    shifted = x[ROWS] - x[0]
+    mean = np.average(shifted, axis=0, weights=None if w is None else w[ROWS])
+    expected = np.average((shifted - mean) ** 2, axis=0, weights=None if w is None else w[ROWS])
+    assert scale == pytest.approx(np.sqrt(expected), rel=1e-2)
+
+
+def test_rounding_of_a_constant_is_no_deviation() -> None:
+    x = np.where(np.arange(N) % 2 == 0, 0.3, 0.1 + 0.2)[:, np.newaxis]
+    assert x[0] != x[1]
+    assert standardization(x, np.arange(N), False)[1].tolist() == [1]
+
+
 def test_only_the_constant_column_is_divided_by_one() -> None:
     x = np.stack([np.full(N, 5.0), np.arange(N) * 1e-3], axis=1)
     _, scale = standardization(x, np.arange(N), pixels=False)

@@ -1,5 +1,7 @@
 """What the best epoch is chosen by."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from helpers import Library, blobs, model
@@ -19,12 +21,22 @@ X, Y = blobs()
 
 
 def test_the_score_is_the_one_that_is_named() -> None:
-    epoch = Epoch(1, 1.0, 0.5, 0.75, 0.1, 1.0, validation_score=0.25)
+    epoch = Epoch(1, 1.0, 0.5, 0.75, 0.1, 1.0, 0.25, "f1")
     assert Monitor("accuracy").score(epoch) == (0.75, -0.5)
     assert Monitor("loss").score(epoch) == (-0.5, -0.5)
     assert Monitor("f1").score(epoch) == (0.25, -0.5)
-    assert Monitor("mean_absolute_error").score(epoch) == (-0.25, -0.5)
+    error = replace(epoch, monitor="mean_absolute_error")
+    assert Monitor("mean_absolute_error").score(error) == (-0.25, -0.5)
     assert Monitor("r2").score(Epoch(1, 1.0, None, None, 0.1, 1.0)) == (WORST, WORST)
+    assert Monitor("roc_auc").score(epoch) == (WORST, -0.5)
+
+
+def test_scores_of_different_names_are_not_compared() -> None:
+    """After a fit by F1, another by an error, whose lowest is best, has a best epoch of its own."""
+    first = fit(model(), X, Y, epochs=2, monitor="f1")
+    result = fit(model(), X, Y, epochs=3, monitor="calibration_error", initial=first)
+    assert result.history["monitor"] == ["f1"] * 2 + ["calibration_error"] * 3
+    assert result.best_epoch == 3 + np.argmin(result.history["validation_score"][2:])
 
 
 def last_improvement(history: list[Epoch], min_delta: float, name: str = "accuracy") -> int:
@@ -156,6 +168,22 @@ def test_a_monitor_that_cannot_be_is_refused(monitor: str, options: dict, messag
     y = Y % 2 if monitor == "roc_auc" else Y
     with pytest.raises(UsageError, match=message):
         fit(start, X, y, epochs=1, monitor=monitor, **options)
+
+
+def test_a_share_below_a_quantile_is_no_score_to_monitor() -> None:
+    start = xpnet.mlp(2, 4, 1, output="identity")
+    options = {"loss": "pinball:0.1", "epochs": 1, "monitor": "below_0_0.1"}
+    with pytest.raises(UsageError, match=r"unknown monitor 'below_0_0.1'; .* \(loss\)"):
+        fit(start, X, X[:, 0], **options)
+
+
+def test_errors_of_several_outputs_are_monitored_in_their_own_units() -> None:
+    y = np.stack([X[:, 0], 1e4 * X[:, 1] ** 2], axis=1)
+    start = xpnet.mlp(2, 4, 2, output="identity", dtype="float64")
+    result = fit(start, X, y, epochs=3, monitor="mean_absolute_error", validation=0.25)
+    _, held = split(200, 0.25, 0)
+    best = evaluate(result.model, X[held], y[held]).metrics["mean_absolute_error"]
+    assert min(result.history["validation_score"]) == pytest.approx(best, rel=1e-9)
 
 
 def test_numbers_have_no_accuracy_to_monitor() -> None:

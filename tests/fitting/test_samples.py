@@ -103,6 +103,8 @@ def test_a_weight_of_k_is_k_equal_samples(what: str, fast: bool) -> None:
         hypothesis.assume(min(np.count_nonzero(k[:30]), np.count_nonzero(k[30:])) >= 5)
         x, held = X[:30], X[30:]
         options = {"batch_size": 1000, "fast": fast, **loss}
+        if what == "classes":
+            options["class_weight"] = "balanced"
         weighed = trained(
             what, x, y[:30], sample_weight=k[:30], validation_data=(held, y[30:], k[30:]),
             **options,
@@ -153,6 +155,57 @@ def test_the_samples_to_validate_on_are_stratified() -> None:
     expected = fit(xpnet.mlp(2, 3), x[rows], y[rows], validation_data=(x[held], y[held]), epochs=2)
     assert np.array_equal(found.model.theta, expected.model.theta)
     assert np.array_equal(found.model.buffers, expected.model.buffers)
+
+
+@pytest.mark.parametrize(
+    "kinds", [("soft", "soft"), ("soft", "hot"), ("hot", "soft"), ("hot", "hot")]
+)
+@pytest.mark.parametrize("output", ["softmax", "sigmoid"])
+def test_training_and_validation_targets_may_be_of_different_kinds(output: str, kinds) -> None:
+    rows = {"hot": np.eye(3)[np.arange(20) % 3], "soft": np.full((20, 3), 1 / 3)}
+    start = xpnet.mlp(3, 5, 3, output=output, dtype="float64")
+    y, held = (rows[kind] for kind in kinds)
+    result = fit(start, X[:20], y, validation_data=(X[20:], held), epochs=1)
+    measured = xpnet.evaluate(result.model, X[20:], held)
+    assert result.history[0].validation_loss == pytest.approx(measured.loss, rel=1e-12)
+    assert result.history[0].validation_accuracy == measured.accuracy
+    if kinds == ("hot", "soft"):
+        with pytest.raises(xpnet.DataError, match="validation_data must have one label a sample"):
+            fit(start, X[:20], y, validation_data=(X[20:], held), class_weight="balanced")
+
+
+def test_a_huge_weight_that_is_held_out_spoils_nothing() -> None:
+    y = OUTPUTS["classes"][2]
+    w = np.ones(40)
+    rows, held = split(40, 0.25, 0, y)
+    w[held[0]] = 1e40
+    found = fit(xpnet.mlp(3, 5, 3), X, y, sample_weight=w, validation=0.25, epochs=2)
+    expected = fit(xpnet.mlp(3, 5, 3), X[rows], y[rows], validation=0, epochs=2)
+    assert found.history["loss"] == pytest.approx(expected.history["loss"], rel=1e-6)
+
+
+@pytest.mark.parametrize("size", [1e-300, 1.7e308])
+@pytest.mark.parametrize("what", ["classes", "huber"])
+def test_the_size_of_the_weights_does_not_matter(what: str, size: float) -> None:
+    loss = {"loss": "huber"} if what == "huber" else {"class_weight": "balanced"}
+    what = LOSSES.get(what, what)
+    y, w = OUTPUTS[what][2], np.where(np.arange(40) % 2, 1, 0.5)
+    found = trained(what, X, y, sample_weight=size * w, **loss)
+    assert difference(found.theta, trained(what, X, y, sample_weight=w, **loss).theta) < 1e-12
+
+
+def test_weights_of_classes_of_any_size_are_taken() -> None:
+    y = OUTPUTS["classes"][2]
+    by_label = {0: 1.7e308, 1: 1.7e308, 2: 1e-300}
+    found = trained("classes", X, y, class_weight=by_label, sample_weight=np.full(40, 1.9))
+    assert np.all(np.isfinite(found.theta))
+
+
+def test_samples_of_classes_that_are_not_divided_cannot_be_held_out() -> None:
+    x, y = np.asarray([[0.0, 0], [0, 1], [1, 0], [1, 1]]), [0, 1, 1, 0]
+    with pytest.warns(UserWarning, match=r"validation=0.5: no class has three samples") as warned:
+        fit(xpnet.mlp(2, 4, 2), x, y, validation=0.5, epochs=1)
+    assert warned[0].filename == __file__
 
 
 def test_nothing_is_held_out_of_a_few_samples() -> None:

@@ -69,6 +69,8 @@ def test_counts_begin_at_their_mean() -> None:
     assert difference(begun.predict(X), np.tile(counts[:40].mean(axis=0), (50, 1))) < 1e-13
     assert start_at_mean(begun, 2 * counts, ROWS) is begun
     assert np.all(np.isfinite(start_at_mean(start, 0 * counts, ROWS).theta))
+    rare = start_at_mean(start, 1e-12 * counts, ROWS)
+    assert difference(rare.predict(X[:1]), [1e-12 * counts[:40].mean(axis=0)]) < 1e-12
     weighed = start_at_mean(start, counts, ROWS, 1 + np.arange(50) % 2.0)
     expected = np.average(counts[:40], axis=0, weights=1 + np.arange(40) % 2)
     assert difference(weighed.predict(X[:1]), [expected]) < 1e-13

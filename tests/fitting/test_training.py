@@ -122,9 +122,25 @@ def test_scaling_does_not_look_at_held_out_samples() -> None:
 
 def test_pixels_share_one_scale() -> None:
     x = np.random.default_rng(0).integers(0, 256, size=(50, 4)).astype(np.uint8)
-    start = xpnet.mlp(4, 2, dtype="float64")
-    buffers = fit(start, x, x[:, 0] > 127, epochs=1, validation=0.0).model.buffers
+    start, options = xpnet.mlp(4, 2, dtype="float64"), {"epochs": 1, "validation": 0.0}
+    buffers = fit(start, x.reshape(50, 2, 2), x[:, 0] > 127, **options).model.buffers
     assert difference(buffers, [x.mean()] * 4 + [x.std()] * 4) < 1e-14
+    many = np.tile(x, 16)
+    flat = fit(xpnet.mlp(64, 2, dtype="float64"), many, x[:, 0] > 127, **options).model
+    assert difference(flat.buffers, [x.mean()] * 64 + [x.std()] * 64) < 1e-14
+
+
+def test_a_few_columns_of_bytes_are_no_pixels() -> None:
+    """A column of 0 to 2 beside one of 0 to 255 was lost: it predicts as it does of any type."""
+    rng = np.random.default_rng(0)
+    x = np.stack([rng.integers(0, 3, 300), rng.integers(0, 255, 300)], axis=1)
+    found = [
+        fit(xpnet.mlp(2, 8, 1, output="identity"), x.astype(dtype), 2.0 * x[:, 0], epochs=5).model
+        for dtype in ("uint8", "int16", "float64")
+    ]
+    rows, _ = split(300, None, 0)
+    assert found[0].theta.tobytes() == found[1].theta.tobytes() == found[2].theta.tobytes()
+    assert found[0].buffers[2:4].tolist() == pytest.approx(x[rows].std(axis=0), rel=1e-6)
 
 
 def test_a_weight_of_0_is_a_sample_left_out() -> None:
@@ -467,6 +483,8 @@ def test_one_sample_one_feature() -> None:
         ({"class_weight": {0: -1.0}}, "class_weight {0: -1.0}: expected finite numbers, 0 or more"),
         ({"class_weight": {0: float("nan")}}, "class_weight {0: nan}: expected finite"),
         ({"class_weight": {0: "rare"}}, "class_weight {0: 'rare'}: expected finite"),
+        ({"class_weight": {0: [1, 2], 1: 1}}, r"class_weight {0: \[1, 2\], 1: 1}: expected finite"),
+        ({"class_weight": {0: np.asarray([2.0])}}, "class_weight {0: array.*: expected finite"),
         ({"class_weight": {0: 0, 1: 0, 2: 0}}, "class_weight is 0 for every sample"),
         ({"class_weight": 3}, 'expected "balanced", or a weight by label'),
         ({"schedule": "plateau", "validation": 0}, "schedule plateau needs samples"),

@@ -1,5 +1,6 @@
 """Validation after each epoch: what it measures, and what has no part in it."""
 
+from dataclasses import replace
 from math import log
 
 import numpy as np
@@ -46,8 +47,22 @@ def test_validation_has_the_weights_of_training(fast: bool) -> None:
         optimizer=xpnet.SGD(1e-30),
     )  # fmt: skip
     losses = -np.log(again.model.predict_proba(X[held])[np.arange(50), Y[held]])
-    found = again.history[0].validation_loss
-    assert found == pytest.approx(np.average(losses, weights=w), rel=1e-12)
+    epoch, right = again.history[0], again.model.predict(X[held]) == Y[held]
+    assert epoch.validation_loss == pytest.approx(np.average(losses, weights=w), rel=1e-12)
+    assert epoch.validation_accuracy == pytest.approx(np.average(right, weights=w), rel=1e-12)
+
+
+@pytest.mark.parametrize("fast", [True, False])
+def test_an_enormous_outlier_does_not_choose_the_epoch(fast: bool) -> None:
+    """Losses of 1e10 beside those of 1, in float32: their sum has the digits of the first alone."""
+    y = X[:, 0] + np.where(np.arange(200) % 40 == 3, 1e12, 0)
+    start = xpnet.mlp(2, 4, 1, output="identity")
+    options = {"epochs": 3, "loss": "huber", "validation": 0.5, "fast": fast}
+    result = fit(start, X, y, **options)
+    theta, buffers = start.theta.astype(float), start.buffers.astype(float)
+    exact = fit(replace(start, theta=theta, buffers=buffers), X, y, **options)
+    found, expected = (np.diff(a.history["validation_loss"]) for a in (result, exact))
+    np.testing.assert_allclose(found, expected, rtol=1e-2)
 
 
 def test_several_yes_or_no_targets_have_no_accuracy() -> None:

@@ -8,8 +8,11 @@ import numpy as np
 from xpnet.arrays import Array, HostArray, namespace, to_numpy
 from xpnet.data.dataset import blocks
 
+FEWEST_PIXELS = 64  # columns of bytes that are taken for an image, of 8 × 8
 QUARTILES = 0.25, 0.5, 0.75
 NORMAL_RANGE = 1.3489795003921634  # from the first to the third quartile, in deviations
+ROUNDING = 2.0**-49
+"""A deviation below this part of the mean is rounding of float64, 8 units in its last place."""
 EXACT = 256  # rows of bytes of which sums and sums of squares are exact in float32
 
 
@@ -103,7 +106,7 @@ def robust_standardization(
 
 def _is_constant(deviation: HostArray, centre: HostArray) -> HostArray:
     """Return for each column whether the deviation is nothing but rounding."""
-    constant: HostArray = deviation <= 1e-12 * np.abs(centre)
+    constant: HostArray = deviation <= ROUNDING * np.abs(centre)
     return constant
 
 
@@ -122,16 +125,16 @@ def _mean_and_squares(block: HostArray, w: HostArray | None) -> tuple[float, Hos
     float32 has them exactly, in whatever order.
     """
     n = len(block)
-    if w is not None:
-        x, total = block.astype(np.float64), float(np.sum(w))
-        mean = w @ x / total
-        x -= mean
-        return total, mean, w @ (x * x)
-    if block.dtype != np.uint8:
+    if w is not None or block.dtype != np.uint8:
         x = block.astype(np.float64)
-        mean = x.mean(axis=0)
+        first = x[0].copy()
+        x -= first  # of a constant column exactly 0
+        w = np.ones(n) if w is None else w
+        total = float(np.sum(w))
+        mean = np.einsum("i,ij->j", w, x) / total
         x -= mean
-        return n, mean, np.einsum("ij,ij->j", x, x)
+        x *= x
+        return total, first + mean, np.einsum("i,ij->j", w, x)
     x = block.astype(np.float32)
     ones = np.ones(n, dtype=np.float32)
     sums = (ones @ x).astype(np.float64)

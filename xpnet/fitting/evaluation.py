@@ -37,7 +37,7 @@ from xpnet.network import Network
 from xpnet.plausible import checked_on_host
 from xpnet.prediction import infer_on_numpy, predicted_columns
 from xpnet.scores import interval
-from xpnet.weights import power_of_two, without_weightless
+from xpnet.weights import weight_scale, without_weightless
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,7 @@ def _evaluation_of(
     """Return the evaluation of logits on the host."""
     metrics = scores_of(model, loss, z, t, w)
     n, value = len(z), metrics.pop("loss")
-    unit = 1.0 if w is None else power_of_two(w)
+    unit = 1.0 if w is None else weight_scale(w)
     w = np.ones(n) if w is None else w / unit
     if not model.labels:
         baseline = baseline_of_numbers(model, loss, z, t, w, unit)

@@ -115,9 +115,10 @@ class Training:
             state = progress.state
             xp = namespace(state.theta)
             loss = state.loss + 0 * xp.sum(state.theta)  # 0, or NaN if θ isn't finite
-            found = [xp.astype(a, loss.dtype) for a in self.validate(*state.weights)]
+            total, *hits = self.validate(*state.weights)
+            sums = [loss, total, *hits]
             # Here, once per epoch, the device is waited for.
-            numbers = to_numpy(xp.stack([loss, *found])).tolist()
+            numbers = to_numpy(xp.stack([xp.astype(a, total.dtype) for a in sums])).tolist()
             finite = all(map(isfinite, numbers))
             measured = self.measure(*state.weights) if self.measure and finite else None
         seconds = perf_counter() - start
@@ -147,6 +148,7 @@ class Training:
             learning_rate=self.plan.optimizer.rate * factor,
             seconds=seconds,
             validation_score=measured,
+            monitor="" if measured is None else self.plan.monitor.name,
         )
 
     def keep_the_best(self, epoch: Epoch) -> None:

@@ -29,8 +29,8 @@ class Monitor:
     def score(self, epoch: Epoch) -> tuple[float, float]:
         """Return the score and the loss; greater is better, what was not validated is the worst."""
         loss = epoch.validation_loss
-        if self.is_measured_apart:
-            value = epoch.validation_score
+        if self.is_measured_apart:  # an epoch before `initial` may have another score
+            value = epoch.validation_score if epoch.monitor == self.name else None
         else:
             value = loss if self.name == "loss" else epoch.validation_accuracy
         sign = -1 if self.name in LOWER_IS_BETTER else 1

@@ -31,6 +31,8 @@ class Epoch:
     validation_score : float or None
         The metric that `monitor` names, on the validation samples; None where that is the loss or
         the accuracy.
+    monitor : str
+        Which metric that is; "" for None.
     """
 
     epoch: int
@@ -40,6 +42,7 @@ class Epoch:
     learning_rate: float
     seconds: float
     validation_score: float | None = None
+    monitor: str = ""
 
 
 class History(tuple[Epoch, ...], Hinting):

@@ -1,5 +1,6 @@
 """The samples of a fit: prepared, weighed, and divided into training and validation."""
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -15,7 +16,9 @@ from xpnet.fitting.scaling import adapted, in_standard_units, prepare
 from xpnet.losses import Loss
 from xpnet.model import Model
 from xpnet.network import Network
-from xpnet.weights import class_weights, with_mean_1, without_weightless
+from xpnet.weights import class_weights, weight_scale, with_mean_1, without_weightless
+
+NOTHING = "no class has three samples, so that none is held out; give validation_data"
 
 ClassWeight = str | Mapping[Label, float] | None
 
@@ -67,20 +70,23 @@ def samples_of(
     Samples of weight 0 are removed before anything is computed.  Arguments are those of `fit`.
     """
     require_same_device(x, sample_weight, "sample_weight")
-    x, y, w = without_weightless(x, y, sample_weight)
+    x, y, w = _without_weightless(x, y, sample_weight)
     model, x = adapted(model, x, y)
     model = replace(model, loss=loss)
     data, w, model = _prepared(model, x, y, w, class_weight)
     if validation_data is None:
         rows, held_rows = split(data.x.shape[0], validation, seed, classes_of(data))
+        if validation and not len(held_rows):
+            warnings.warn(f"validation={shown(validation)}: {NOTHING}", stacklevel=4)
+    elif validation is not None:
+        raise UsageError("give either validation or validation_data, not both")
     else:
-        if validation is not None:
-            raise UsageError("give either validation or validation_data, not both")
         held, held_w = _held_out(model, data, validation_data, class_weight)
         rows, held_rows = (np.arange(part.x.shape[0]) for part in (data, held))
     by_label = None
     if class_weight is not None:
         by_label = class_weights(class_weight, classes_of(data), model.labels, rows, w)
+        by_label = by_label / weight_scale(by_label)
     w = _weights(data, w, by_label)
     if validation_data is None:
         data = held = _with_weights(data, w, model.dtype, rows, held_rows)
@@ -89,6 +95,12 @@ def samples_of(
         data = _with_weights(data, w, model.dtype, rows)
         held = _with_weights(held, held_w, model.dtype, held_rows)
     return FitSamples(data, rows, w, held, held_rows), model
+
+
+def _without_weightless(x: Any, y: Any, sample_weight: Any) -> tuple[Any, Any, HostArray | None]:
+    """Return `without_weightless`, with weights whose sums and products are finite."""
+    x, y, w = without_weightless(x, y, sample_weight)
+    return x, y, None if w is None else w / weight_scale(w)
 
 
 def _prepared(
@@ -125,7 +137,7 @@ def _held_out(
             "validation_data",
         )
     try:
-        x, y, w = without_weightless(*validation_data, *[None] * (3 - len(validation_data)))
+        x, y, w = _without_weightless(*validation_data, *[None] * (3 - len(validation_data)))
         held, w, _ = _prepared(model, x, y, w, class_weight, training=False)
     except (UsageError, DataError) as error:
         raise type(error)(f"validation_data: {error}") from None

@@ -18,7 +18,12 @@ from xpnet.arrays import (
     without_history,
 )
 from xpnet.data.dataset import Dataset, as_array
-from xpnet.data.statistics import robust_standardization, standardization
+from xpnet.data.statistics import (
+    FEWEST_PIXELS,
+    ROUNDING,
+    robust_standardization,
+    standardization,
+)
 from xpnet.data.targets import encode_targets, labels_in
 from xpnet.errors import DataError
 from xpnet.layers import Rescale, Standardize
@@ -30,7 +35,6 @@ from xpnet.weights import length
 LARGE = 30.0  # standardized samples are seldom larger
 LEAST_COUNT = 1e-6  # the mean to begin with where no training sample has a count
 COARSE = 2.0**-10  # deviations that rounding may move a mean by
-ROUNDING = 1e-12  # deviations of a mean that are rounding (`data.statistics`)
 
 
 def adapted(model: Model, x: Any, y: Any) -> tuple[Model, Array]:
@@ -163,7 +167,8 @@ def standardize(model: Model, x: Array, rows: HostArray, w: HostArray | None = N
     """The model with the constants of x in its scaling layer, if that is still the identity.
 
     Pixels share one mean and one scale: x is taken for pixels if the model's samples have more
-    than one axis, or if x is of uint8.  Otherwise each column has its own.
+    than one axis, or if x is of uint8 and has at least 64 columns.  Otherwise each column has its
+    own.
 
     Parameters
     ----------
@@ -174,7 +179,8 @@ def standardize(model: Model, x: Array, rows: HostArray, w: HostArray | None = N
     """
     if not _is_identity(model, 0, Standardize):
         return model
-    pixels = len(model.input_shape) > 1 or x.dtype == namespace(x).uint8
+    image = x.dtype == namespace(x).uint8 and x.shape[1] >= FEWEST_PIXELS
+    pixels = image or len(model.input_shape) > 1
     return _with_constants(model, 0, "x", *standardization(x, rows, pixels, w))
 
 
@@ -210,7 +216,7 @@ def start_at_mean(model: Model, t: Array, rows: HostArray, w: HostArray | None =
     if np.any(to_numpy(params[-1]["b"]) != 0):
         return model
     mean, _ = standardization(t, rows, pixels=False, w=w)
-    b = np.log(np.maximum(mean, LEAST_COUNT)).astype(model.dtype)
+    b = np.log(np.where(mean > 0, mean, LEAST_COUNT)).astype(model.dtype)
     params[-1] = {**params[-1], "b": put(b, model.theta)}
     return replace(model, theta=model.network.pack(params))
 

@@ -18,7 +18,7 @@ from xpnet.data.labels import Label
 from xpnet.losses import Loss, Pinball
 from xpnet.model import Model
 from xpnet.prediction import predicted_columns
-from xpnet.weights import power_of_two
+from xpnet.weights import weight_scale
 
 LOWER_IS_BETTER = frozenset({"loss", "calibration_error", "mean_absolute_error"})
 NUMBERS_AT_ONCE = 2**20  # of the logits that are computed with in float64
@@ -133,7 +133,7 @@ def scores_of(
     """
     one_sample = len(z) == 1 and (w is None or w[0] <= 1)
     if w is not None:
-        w = w.astype(np.float64) / power_of_two(w)
+        w = w.astype(np.float64) / weight_scale(w)
     t = t if t.ndim == 1 else t.astype(np.float64)
     found = Metrics(loss=_mean_loss(loss, z, t, w))
     weights = np.ones(len(z)) if w is None else w

@@ -18,7 +18,7 @@ from xpnet.fitting.results import Epoch, Result
 from xpnet.fitting.resuming import begin, continued
 from xpnet.fitting.samples import samples_of
 from xpnet.fitting.scaling import scale
-from xpnet.fitting.validation import monitor_of
+from xpnet.fitting.validation import monitor_of, note_on_validation
 from xpnet.fitting.verbose import EpochLines, Printer
 from xpnet.losses import Loss, loss_for
 from xpnet.model import Model
@@ -64,8 +64,8 @@ def fit(
     Training runs on the device that holds `x`: NumPy arrays and lists on the CPU, CuPy arrays on
     their GPU, other arrays by their library.  A scaling layer that is still the identity first gets
     its constants from the training samples: one mean and scale for all pixels of images (samples of
-    more than one axis, or of uint8), else one for each column.  So does the last layer of a
-    regression, which scales the targets.
+    more than one axis, or of uint8 with 64 columns or more), else one for each column.  So does the
+    last layer of a regression, which scales the targets.
 
     Parameters
     ----------
@@ -235,6 +235,8 @@ def _printing(
         return
     plan, done = training.plan, training.progress.epochs
     unit = "images" if len(plan.model.input_shape) > 1 else "samples"
+    if note := note_on_validation(plan):
+        print(note)
     lines = EpochLines(done + 1, done + plan.epochs, len(plan.rows), unit)
     printer = Printer(lines, plan.steps_per_epoch, training.progress.steps)
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from xpnet.arrays import Array, device_of, is_numpy, namespace, put, to_numpy
 from xpnet.checks import choose
-from xpnet.data.dataset import BLOCK, Dataset, blocks
+from xpnet.data.dataset import BLOCK, FEWEST, Dataset, blocks, classes_of
 from xpnet.errors import UsageError
 from xpnet.fitting.evaluation import counts_hits, logits_of, tally
 from xpnet.fitting.monitoring import Monitor
@@ -18,6 +18,7 @@ from xpnet.fitting.plan import TrainingPlan
 from xpnet.fitting.scaling import in_units_of_targets
 from xpnet.fitting.scoring import scores_of
 from xpnet.fitting.steps import Constants, Tables
+from xpnet.losses import VALUES
 from xpnet.model import Model
 from xpnet.prediction import fast_paths
 
@@ -53,6 +54,19 @@ def validation(plan: TrainingPlan) -> Validate:
         tables = Tables(place, put(no_scalars, data.x), None, BLOCK)
         return partial(_validate_by_steps, plan, step, tables, n)
     return partial(_validate, plan, Dataset(*constants), rows)
+
+
+def note_on_validation(plan: TrainingPlan) -> str:
+    """Return what a user may not expect of the samples to validate on; "" if there is nothing."""
+    if not len(plan.validation_rows):
+        few = len(plan.rows) < FEWEST
+        return f"fewer than {FEWEST} samples: none held out; the last epoch is kept" if few else ""
+    t, labels = classes_of(plan.data), plan.model.labels
+    if t is None or plan.validation_data is not plan.data:
+        return ""
+    counts = np.bincount(t, minlength=len(labels))
+    rare = [str(labels[i]) for i in np.flatnonzero((counts > 0) & (counts <= 2))]
+    return f"used for training only, with one or two samples: {', '.join(rare)}" if rare else ""
 
 
 def monitor_of(model: Model, data: Dataset, name: str | None) -> Monitor:
@@ -144,8 +158,17 @@ def _add_block(
 ) -> Sums:
     """Return the sums so far plus those over these rows."""
     x, t, w = data.gather(rows)
-    more = tally(logits(x), t, w, plan.loss.measure, plan.model.multilabel)
+    z = logits(x)
+    if in_float64(plan):
+        xp = namespace(z)
+        z, t = xp.astype(z, xp.float64), xp.astype(t, xp.float64)
+    more = tally(z, t, w, plan.loss.measure, plan.model.multilabel)
     return tuple(a + b for a, b in zip(found, more, strict=True))
+
+
+def in_float64(plan: TrainingPlan) -> bool:
+    """Whether losses are added up in float64: of numbers on NumPy, where one may be enormous."""
+    return plan.loss.output in VALUES and is_numpy(plan.data.x)
 
 
 def _zero_sums(plan: TrainingPlan, theta: Array) -> Sums:
@@ -153,5 +176,6 @@ def _zero_sums(plan: TrainingPlan, theta: Array) -> Sums:
     xp, device = namespace(theta), device_of(theta)
     hits = counts_hits(plan.loss.measure, plan.validation_data.t, plan.model.multilabel)
     counted = xp.int32 if plan.validation_data.w is None else theta.dtype
-    dtypes = (theta.dtype, counted) if hits else (theta.dtype,)
+    real = xp.float64 if in_float64(plan) else theta.dtype
+    dtypes = (real, counted) if hits else (real,)
     return tuple(xp.zeros((), dtype=dtype, device=device) for dtype in dtypes)

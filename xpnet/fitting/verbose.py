@@ -55,7 +55,7 @@ def status(epoch: Epoch) -> str:
     """Return the training loss, and of validation the monitored score, accuracy or else loss."""
     text = f"loss {show_loss(epoch.loss)}"
     if epoch.validation_score is not None:
-        return f"{text}  score {epoch.validation_score:.4f}"
+        return f"{text}  {epoch.monitor} {epoch.validation_score:.4g}"
     if epoch.validation_accuracy is not None:
         return f"{text}  accuracy {epoch.validation_accuracy:.2%}"
     if epoch.validation_loss is not None:
