@@ -28,13 +28,13 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).parent.parent
 MODULES = (
-    "activations", "initializers", "layers", "losses", "metrics", "network", "normalization",
-    "optimizers", "random", "schedules", "scores", "special",
+    "activations", "initializers", "layers", "losses", "metric_formulas", "metrics", "network", "normalization",
+    "optimizers", "random", "schedules", "special",
 )  # fmt: skip
 KINDS = ("sign", "factor", "index", "off by one")
 TESTS = {
     "metrics": ("tests/test_metrics.py", "tests/test_metric_inputs.py"),
-    "scores": ("tests/test_scores.py", "tests/test_metrics.py"),
+    "metric_formulas": ("tests/test_metric_formulas.py", "tests/test_metrics.py"),
     "normalization": ("tests/test_normalization.py", "tests/test_layers.py"),
 }
 SECONDS = 120  # after which a mutation that never ends counts as caught

@@ -21,6 +21,8 @@ from xpnet.metrics import (
     mean_squared_error,
     pinball_loss,
     precision_recall_f1,
+    r2,
+    roc_auc,
     subset_accuracy,
     top_k_accuracy,
 )
@@ -241,6 +243,46 @@ def test_numbers_of_integer_types_do_not_overflow(xp: Library) -> None:
     assert float(to_numpy(mean_absolute_error(t, y))) == (255 + 254) / 2
     assert float(to_numpy(mean_squared_error(t, y))) == (255**2 + 254**2) / 2
     assert float(to_numpy(mean_absolute_error(t, xp.array(np.asarray([255.0, 1.0]))))) == 509 / 2
+
+
+@pytest.mark.parametrize("kind", ["int32", "uint32", "int64", "float64"])
+def test_numbers_of_a_wide_type_keep_their_digits(xp: Library, kind: str) -> None:
+    """Around 1.7e9 float32 has one number in 128.  The narrow ones are integers of that kind too.
+
+    Of libraries without float64 all numbers become float32.
+    """
+    rng, there = np.random.default_rng(0), xp.dtype if kind == "float64" else kind
+    for n, spread in ((60, 60), (7, 1000)):
+        wide = 1_700_000_000 + rng.integers(0, spread, size=n)
+        narrow = np.full(n, 1_700_000_000, dtype=np.float32)
+        d = (wide - 1_700_000_000).astype(float)
+        for t, y, d in ((wide, narrow, d), (narrow, wide, -d)):
+            expected = [np.mean(abs(d)), np.mean(d * d), np.mean(np.maximum(d / 4, -3 * d / 4))]
+            variance = np.var(t.astype(float))
+            expected.append(1 - expected[1] / variance if variance else 0)
+            for given in (list, lambda a: a.astype(kind), lambda a: xp.array(a, there)):
+                here = [given(a) if a is wide else xp.array(a, "float32") for a in (t, y)]
+                found = [to_numpy(x) for x in (
+                    mean_absolute_error(*here), mean_squared_error(*here),
+                    pinball_loss(*here, 0.25), r2(*here),
+                )]  # fmt: skip
+                assert {str(x.dtype) for x in found} == {xp.dtype}
+                if xp.dtype == "float64":
+                    assert [float(x) for x in found] == pytest.approx(expected, rel=1e-12)
+
+
+def test_narrow_numbers_stay_float32(xp: Library) -> None:
+    y = xp.array(np.asarray([1.5, 4.5]), "float32")
+    for t in (xp.array(np.asarray([1, 4]), "int16"), np.asarray([1, 4], np.uint8), y):
+        assert str(to_numpy(r2(t, y)).dtype) == "float32"
+
+
+def test_scores_of_wide_integers_are_ranked_exactly(xp: Library) -> None:
+    if xp.dtype == "float64":
+        scores = xp.array(2**40 + np.asarray([0, 1]), "int64")
+        assert float(to_numpy(roc_auc([0, 1], scores))) == 1
+        both = xp.array(2**40 + np.asarray([[0, 1], [1, 0]]), "int64")
+        assert float(to_numpy(top_k_accuracy([1, 0], both, 1))) == 1
 
 
 # The accepted labels

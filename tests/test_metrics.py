@@ -205,7 +205,8 @@ def test_metrics_give_exact_values(xp: Library, name: str) -> None:
             value = METRICS[name](*arguments)
             found = [to_numpy(a) for a in (value if isinstance(value, tuple) else (value,))]
             kinds = {str(a.dtype) for a in found[:3]}
-            assert kinds == {DTYPES.get(name, dtype)}
+            whole = name.startswith("mean") and isinstance(given[0][0], int)
+            assert kinds == {DTYPES.get(name, xp.dtype if whole else dtype)}
             expected = expected if isinstance(expected, tuple) else (expected,)
             eps = np.finfo(dtype if name not in DTYPES else "float32").eps
             np.testing.assert_allclose(np.stack(found), expected, rtol=8 * eps, atol=eps)
@@ -428,6 +429,29 @@ def test_a_sample_of_weight_0_is_not_looked_at(name: str) -> None:
     w = [0.1] * n + [0]
     found = METRICS[name](t + odd[0], [*predicted, *odd[1]], *more, sample_weight=w)
     np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("unit", [1e-300, 0.1, 1e300])
+def test_sums_of_weights_are_those_of_any_unit(xp: Library, unit: float) -> None:
+    """In float64, or where there is none as float32 rounds them: to 0 or infinity."""
+    t, predicted, w = [0, 1, 1, 1], [0, 0, 1, 1], np.asarray([3, 1, 1, 2]) * unit
+    given = [xp.array(np.asarray(a), "int32") for a in (t, predicted)]
+    matrix = to_numpy(confusion_matrix(*given, sample_weight=w))
+    support = to_numpy(precision_recall_f1(*given, average=None, sample_weight=w)[3])
+    assert (str(matrix.dtype), str(support.dtype)) == (xp.dtype, xp.dtype)
+    if xp.dtype == "float64":
+        np.testing.assert_allclose(matrix, np.asarray([[3, 0], [1, 3]]) * unit, rtol=1e-15)
+        np.testing.assert_allclose(support, np.asarray([3, 4]) * unit, rtol=1e-15)
+    else:
+        size = {1e-300: 0.0, 0.1: 0.3, 1e300: math.inf}[unit]
+        assert matrix[0].tolist() == [np.float32(size), 0]
+
+
+def test_one_sample_has_no_r2_unless_it_weighs_more_than_1(xp: Library) -> None:
+    t, y = xp.array(np.asarray([3.0])), xp.array(np.asarray([1.0]))
+    for w, expected in ((0.5, math.nan), (1, math.nan), (2, 0.0)):
+        found = float(to_numpy(r2(t, y, sample_weight=[w])))
+        assert found == pytest.approx(expected, nan_ok=True)
 
 
 @pytest.mark.parametrize("unit", [1e-30, 1e-24, 1e18, 1e30])

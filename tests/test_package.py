@@ -20,7 +20,7 @@ MODULES = sorted(
 FOLDERS = sorted(m.removesuffix(".__init__") for m in MODULES if m.endswith(".__init__"))
 ROWS = (
     "registry errors habits bounds checks device arrays weights random special",
-    "layers normalization activations losses initializers schedules scores metric_inputs metrics",
+    "layers normalization activations losses initializers schedules metric_formulas metric_inputs metrics",
     "network optimizers",
     "train fast data prediction limits plausible model builder fitting",
     "tools cli __init__ __main__",
@@ -148,7 +148,7 @@ def test_each_library_is_imported_in_one_place(library: str) -> None:
         "optimizers",
         "metric_inputs",
         "metrics",
-        "scores",
+        "metric_formulas",
     ],
 )
 def test_the_core_names_no_array_library(module: str) -> None:

@@ -17,6 +17,7 @@ from xpnet import initializers as initializers
 from xpnet import layers as layers
 from xpnet import limits as limits
 from xpnet import losses as losses
+from xpnet import metric_formulas as metric_formulas
 from xpnet import metric_inputs as metric_inputs
 from xpnet import metrics as metrics
 from xpnet import model as model
@@ -28,7 +29,6 @@ from xpnet import prediction as prediction
 from xpnet import random as random
 from xpnet import registry as registry
 from xpnet import schedules as schedules
-from xpnet import scores as scores
 from xpnet import special as special
 from xpnet import tools as tools
 from xpnet import train as train

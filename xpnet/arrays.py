@@ -188,6 +188,17 @@ def as_type(x: Array, name: str) -> Array:
         return xp.astype(x, getattr(xp, name), copy=False)
 
 
+def times(x: Array, factor: float) -> Array:
+    """Return x * factor, multiplied in float64 on the host; what is too large is infinite."""
+    with np.errstate(over="ignore"):
+        return put((to_numpy(x).astype(np.float64) * factor).astype(float_name(x)), x)
+
+
+def is_wide(x: Array) -> bool:
+    """Whether the type of `x` has digits that float32 lacks: float64, integers above 16 bits."""
+    return _precision(namespace(x), x.dtype)[0]
+
+
 def has_float64(x: Array) -> bool:
     """Whether the library of `x` has float64 on the device of `x`; nothing waits for the device."""
     if isinstance(x, np.ndarray):

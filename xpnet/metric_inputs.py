@@ -12,11 +12,15 @@ from typing import Any
 
 from xpnet.arrays import (
     Array,
+    as_type,
     device_of,
     float_name,
+    has_float64,
     is_numpy,
+    is_wide,
     namespace,
     put,
+    times,
     to_numpy,
 )
 from xpnet.bounds import Interval, refuse_mask
@@ -139,8 +143,9 @@ def weighted(
 ) -> tuple[Any, ...]:
     """Return what `accept` returns for t, `predicted` and `more`, and the weights or None.
 
-    Rows of weight 0 are removed first.  The others are divided by `unit(sample_weight)`; they are
-    in the type of the second accepted array, or float32 if that is no floating-point type.
+    Rows of weight 0 are removed first.  The others are divided by their unit (`in_their_unit`);
+    they are in the type of the second accepted array.  If that is no floating-point type, they are
+    float64, or float32 where the library has no float64.
     """
     t, predicted, w = without_weightless(t, predicted, sample_weight)
     accepted = accept(t, predicted, *more)
@@ -148,22 +153,29 @@ def weighted(
         return *accepted, None
     like = accepted[1]
     real = namespace(like).isdtype(like.dtype, "real floating")
-    scaled = (w / weight_scale(w)).astype(float_name(like) if real else "float32")
+    widest = "float64" if has_float64(like) else "float32"
+    scaled = (w / weight_scale(w)).astype(float_name(like) if real else widest)
     return *accepted, put(scaled, like)
 
 
-def unit(sample_weight: Any) -> float:
-    """Return the number that `weighted` divides weights by."""
+def in_their_unit(sums: Array, sample_weight: Any) -> Array:
+    """Return sums of the weights that `weighted` returns as sums of those that were given."""
     if sample_weight is None:
-        return 1
-    return weight_scale(weights_on_host(sample_weight, length(sample_weight) or 0))
+        return sums
+    return times(sums, weight_scale(weights_on_host(sample_weight, length(sample_weight) or 0)))
 
 
 def numbers(t: Any, y: Any) -> tuple[Array, Array]:
-    """Return t and y, real numbers (n,) or (n, m), as floating-point arrays."""
+    """Return t and y, real numbers (n,) or (n, m), as floating-point arrays.
+
+    If one is float64 or of integers of more than 16 bits, both become float64 where there is one.
+    """
     t, y = _real(t, "t"), _real(y, "y")
     fits = _shape(t) == _shape(y) and len(t.shape) in (1, 2)
     _require_shapes(fits, t, y, "y", "(n,) for both or (n, m) for both")
+    like = t if is_numpy(y) else y
+    if (is_wide(t) or is_wide(y)) and has_float64(like):
+        return _as_float64(t, like), _as_float64(y, like)
     t, y = _together(t, y)
     return _floating(t, y), _floating(y, t)
 
@@ -310,10 +322,19 @@ def _moved(x: Array, like: Array) -> Array:
     return put(host, like)
 
 
+def _as_float64(x: Array, like: Array) -> Array:
+    """Return x as float64 on the device of `like`."""
+    if _same_place(x, like):
+        return as_type(x, "float64")
+    return put(to_numpy(x).astype("float64"), like)
+
+
 def _floating(x: Array, like: Array) -> Array:
     """Return x as it is if floating-point; else in the type of `like`, or the default type."""
     xp = namespace(x)
     if xp.isdtype(x.dtype, "real floating"):
         return x
     real = xp.isdtype(like.dtype, "real floating")
+    if is_wide(x) and has_float64(x):
+        return as_type(x, "float64")
     return xp.astype(x, like.dtype if real else xp.zeros(1, device=device_of(x)).dtype)

@@ -8,7 +8,9 @@ Functions take arrays of any library that xpnet supports, or lists:
 
 If t and the predictions differ in library or device, t is copied to the device of the predictions.
 If only predicted labels, indicators or numbers are of NumPy, they are copied to the device of t.
-A result is a 0-d array there: of float32 for labels and indicators, else of the predictions' type.
+A result is a 0-d array there.  Of labels and indicators it is float32, with weights float64; of
+scores and probabilities it has their type.  Of numbers t and y it has the wider type: float64 if
+one is float64 or of integers of more than 16 bits.  Without float64 (JAX by default) all is float32.
 
 `sample_weight`, an array or list (n,) of finite numbers >= 0, not all 0, weighs the samples, as in
 scikit-learn.  A sample of weight k counts as k samples; one of weight 0 is removed before all else.
@@ -16,7 +18,7 @@ scikit-learn.  A sample of weight k counts as k samples; one of weight 0 is remo
 Arrays are not broadcast.  UsageError is raised if shapes differ (it names both), an array is empty,
 or an argument is out of range; DataError if a value is not accepted (it names its position).
 Functions of labels and indicators read values and wait for the device, and so do all with weights.
-The formulas are in `xpnet.scores`, and `interval` too.
+The formulas are in `xpnet.metric_formulas`, and `interval` too.
 
 If scikit-learn has the function, the docstring names it, and says where results differ.  It was
 compared with version 1.9, which refuses NaN and infinite numbers.
@@ -25,13 +27,13 @@ compared with version 1.9, which refuses NaN and infinite numbers.
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from xpnet import metric_formulas as formulas
 from xpnet import metric_inputs as inputs
-from xpnet import scores
 from xpnet.arrays import Array, device_of, float_name, namespace, put, to_numpy
 from xpnet.bounds import Interval
 from xpnet.errors import UsageError
-from xpnet.scores import BINS
-from xpnet.scores import interval as interval
+from xpnet.metric_formulas import BINS
+from xpnet.metric_formulas import interval as interval
 from xpnet.special import one_hot
 
 Columns = Sequence[int | str]  # the label of each column
@@ -46,7 +48,7 @@ def accuracy(t: Any, predicted: Any, *, sample_weight: Any = None) -> Array:
     device or type.
     """
     t, predicted, w = inputs.weighted(inputs.comparable_labels, t, predicted, sample_weight)
-    return scores.mean(t == predicted, w)
+    return formulas.mean(t == predicted, w)
 
 
 def log_loss(t: Any, p: Any, labels: Columns | None = None, *, sample_weight: Any = None) -> Array:
@@ -78,7 +80,7 @@ def log_loss(t: Any, p: Any, labels: Columns | None = None, *, sample_weight: An
     chosen = xp.sum(p * xp.astype(one_hot(t, p.shape[1]), p.dtype), axis=1)
     low, high = xp.full_like(chosen, eps), xp.full_like(chosen, 1 - eps)
     log_p = xp.log(xp.minimum(xp.maximum(chosen, low), high))
-    return -scores.mean(log_p, w)
+    return -formulas.mean(log_p, w)
 
 
 def confusion_matrix(
@@ -97,7 +99,7 @@ def confusion_matrix(
 
     Returns
     -------
-    int32 array (m, m), with weights float32
+    int32 array (m, m), with weights float64
         Rows are the labels in t, columns the predicted ones.
 
     Raises
@@ -108,7 +110,7 @@ def confusion_matrix(
         A label is not accepted.
     """
     t, predicted, m, w = inputs.weighted(inputs.label_columns, t, predicted, sample_weight, labels)
-    return scores.confusion_matrix(t, predicted, m, w) * inputs.unit(sample_weight)
+    return inputs.in_their_unit(formulas.confusion_matrix(t, predicted, m, w), sample_weight)
 
 
 def top_k_accuracy(
@@ -142,7 +144,7 @@ def top_k_accuracy(
     chosen = xp.sum(xp.where(column == label, z, xp.zeros_like(z)), axis=1, keepdims=True)
     not_above = (z < chosen) | ((z == chosen) & (column <= label))  # among them the label
     hit = xp.sum(xp.astype(not_above, xp.int32), axis=1, dtype=xp.int32) > m - k
-    return scores.mean(hit, w)
+    return formulas.mean(hit, w)
 
 
 def precision_recall_f1(
@@ -155,12 +157,12 @@ def precision_recall_f1(
 ) -> tuple[Array, ...]:
     """Return precision, recall and F1, in this order, averaged over the labels.
 
-    With the true positives h_j, the predicted p_j and the actual samples a_j of label j
+    With the true positives h_j, the predicted positives p_j and the support a_j of label j
 
         precision_j = h_j / p_j      recall_j = h_j / a_j      F1_j = 2 h_j / (p_j + a_j)
 
-    where 0 / 0 counts as 0.  With `average` None they are arrays (m,) of each label, and a_j, the
-    support, comes fourth.  scikit-learn's `precision_recall_fscore_support(t, predicted,
+    where 0 / 0 counts as 0.  With `average` None they are arrays (m,) of each label, and the support
+    comes fourth.  scikit-learn's `precision_recall_fscore_support(t, predicted,
     average=average, zero_division=0)`.  "macro" leaves out labels that are neither in t nor
     predicted, which scikit-learn counts as 0 if they are in `labels`, but no column of indicators.
 
@@ -187,10 +189,10 @@ def precision_recall_f1(
     t, predicted, m, w = inputs.weighted(
         inputs.columns_or_indicators, t, predicted, sample_weight, labels
     )
-    h, p, a = scores.counts(t, predicted, m, w)
+    h, p, a = formulas.counts(t, predicted, m, w)
     if average is not None:
-        return scores.averaged(h, p, a, average, len(t.shape) == 2)
-    return *scores.precision_recall_f1(h, p, a), a * inputs.unit(sample_weight)
+        return formulas.averaged(h, p, a, average, len(t.shape) == 2)
+    return *formulas.precision_recall_f1(h, p, a), inputs.in_their_unit(a, sample_weight)
 
 
 def balanced_accuracy(
@@ -207,8 +209,8 @@ def balanced_accuracy(
     distribution*, for any number of labels.
     """
     t, predicted, m, w = inputs.weighted(inputs.label_columns, t, predicted, sample_weight, labels)
-    h, _, a = scores.counts(t, predicted, m, w)
-    return scores.balanced_accuracy(h, a)
+    h, _, a = formulas.counts(t, predicted, m, w)
+    return formulas.balanced_accuracy(h, a)
 
 
 def subset_accuracy(t: Any, predicted: Any, *, sample_weight: Any = None) -> Array:
@@ -217,7 +219,7 @@ def subset_accuracy(t: Any, predicted: Any, *, sample_weight: Any = None) -> Arr
     scikit-learn's `accuracy_score(t, predicted)` of indicators.
     """
     t, predicted, w = inputs.weighted(inputs.indicators, t, predicted, sample_weight)
-    return scores.mean(namespace(t).all(t == predicted, axis=1), w)
+    return formulas.mean(namespace(t).all(t == predicted, axis=1), w)
 
 
 def calibration_error(
@@ -251,8 +253,8 @@ def calibration_error(
     bins = Interval("[1, 10000]").check("bins", bins, int)
     t, p, w = inputs.weighted(inputs.columns_and_probabilities, t, p, sample_weight, labels)
     xp = namespace(p)
-    right = t == xp.argmax(p, axis=1)
-    return scores.calibration_error(xp.max(p, axis=1), right, bins, w)
+    correct = t == xp.argmax(p, axis=1)
+    return formulas.calibration_error(xp.max(p, axis=1), correct, bins, w)
 
 
 def roc_auc(t: Any, p: Any, labels: Columns | None = None, *, sample_weight: Any = None) -> Array:
@@ -280,7 +282,7 @@ def roc_auc(t: Any, p: Any, labels: Columns | None = None, *, sample_weight: Any
     Hanley & McNeil (1982), *The meaning and use of the area under a receiver operating
     characteristic (ROC) curve*.
     """
-    return _of_two(scores.roc_auc, t, p, labels, sample_weight)
+    return _of_two(formulas.roc_auc, t, p, labels, sample_weight)
 
 
 def average_precision(
@@ -294,7 +296,7 @@ def average_precision(
 
     Arguments and errors are those of `roc_auc`.
     """
-    return _of_two(scores.average_precision, t, p, labels, sample_weight)
+    return _of_two(formulas.average_precision, t, p, labels, sample_weight)
 
 
 def _of_two(
@@ -309,12 +311,12 @@ def _of_two(
 
 def mean_absolute_error(t: Any, y: Any, *, sample_weight: Any = None) -> Array:
     """Return the mean of |t - y|: scikit-learn's `mean_absolute_error(t, y)`."""
-    return scores.mean_absolute_error(*inputs.weighted(inputs.numbers, t, y, sample_weight))
+    return formulas.mean_absolute_error(*inputs.weighted(inputs.numbers, t, y, sample_weight))
 
 
 def mean_squared_error(t: Any, y: Any, *, sample_weight: Any = None) -> Array:
     """Return the mean of (t - y)²: scikit-learn's `mean_squared_error(t, y)`."""
-    return scores.mean_squared_error(*inputs.weighted(inputs.numbers, t, y, sample_weight))
+    return formulas.mean_squared_error(*inputs.weighted(inputs.numbers, t, y, sample_weight))
 
 
 def pinball_loss(t: Any, y: Any, quantile: float, *, sample_weight: Any = None) -> Array:
@@ -330,7 +332,7 @@ def pinball_loss(t: Any, y: Any, quantile: float, *, sample_weight: Any = None) 
         Interval("[0, 1]").check("quantile", quantile),
         inputs.weighted(inputs.numbers, t, y, sample_weight),
     )
-    return scores.pinball_loss(t, y, q, w)
+    return formulas.pinball_loss(t, y, q, w)
 
 
 def r2(t: Any, y: Any, *, sample_weight: Any = None) -> Array:
@@ -343,6 +345,6 @@ def r2(t: Any, y: Any, *, sample_weight: Any = None) -> Array:
     make the result negative and huge.
     """
     t, y, w = inputs.weighted(inputs.numbers, t, y, sample_weight)
-    value = scores.r2(t, y, w)
-    one = t.shape[0] == 1 and (w is None or float(w[0]) * inputs.unit(sample_weight) <= 1)
+    value = formulas.r2(t, y, w)
+    one = t.shape[0] == 1 and (w is None or float(inputs.in_their_unit(w, sample_weight)[0]) <= 1)
     return namespace(t).full_like(value, float("nan")) if one else value

@@ -32,11 +32,11 @@ from xpnet.fitting.scoring import (
     whole,
 )
 from xpnet.losses import Loss, loss_for
+from xpnet.metric_formulas import interval
 from xpnet.model import Model
 from xpnet.network import Network
 from xpnet.plausible import checked_on_host
 from xpnet.prediction import infer_on_numpy, predicted_columns
-from xpnet.scores import interval
 from xpnet.weights import weight_scale, without_weightless
 
 

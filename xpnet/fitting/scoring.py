@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from xpnet import scores
+from xpnet import metric_formulas as formulas
 from xpnet.arrays import HostArray
 from xpnet.checks import choose
 from xpnet.data.labels import Label
@@ -93,13 +93,13 @@ class Answers(NamedTuple):
     @property
     def accuracy(self) -> float:
         """The share of the samples that are right."""
-        return float(scores.mean(self.right, self.w))
+        return float(formulas.mean(self.right, self.w))
 
     def counts(self, m: int) -> tuple[HostArray, ...]:
         """Return the right, predicted and actual samples of each of m labels."""
         t, predicted, w = self
         if t.ndim == 2:
-            return scores.counts(t, predicted, m, w)
+            return formulas.counts(t, predicted, m, w)
         hit = t == predicted
         some = (t[hit], w[hit]), (predicted, w), (t, w)
         return tuple(np.bincount(columns, weights, m) for columns, weights in some)
@@ -148,18 +148,18 @@ def scores_of(
     h, p, a = answers.counts(m)
     if model.multilabel:
         for average in ("micro", "macro"):
-            found[f"f1_{average}"] = float(scores.averaged(h, p, a, average, True)[2])
+            found[f"f1_{average}"] = float(formulas.averaged(h, p, a, average, True)[2])
         return found
-    found["balanced_accuracy"] = float(scores.balanced_accuracy(h, a))
-    means = scores.averaged(h, p, a, "macro", False)
+    found["balanced_accuracy"] = float(formulas.balanced_accuracy(h, a))
+    means = formulas.averaged(h, p, a, "macro", False)
     found |= zip(("precision", "recall", "f1"), map(float, means), strict=True)
     confidence = np.concat([model.probabilities(block).max(axis=1) for block, _ in _blocks(z)])
-    error = scores.calibration_error(confidence, answers.right, w=weights)
+    error = formulas.calibration_error(confidence, answers.right, w=weights)
     found["calibration_error"] = float(error)
     if m == 2:
         s = z[:, -1].astype(np.float64) - (z[:, 0] if z.shape[1] == 2 else 0)
-        found["roc_auc"] = float(scores.roc_auc(answers.t == 1, s, weights))
-        found["average_precision"] = float(scores.average_precision(answers.t == 1, s, weights))
+        found["roc_auc"] = float(formulas.roc_auc(answers.t == 1, s, weights))
+        found["average_precision"] = float(formulas.average_precision(answers.t == 1, s, weights))
     return found
 
 
@@ -179,7 +179,7 @@ def answers_of(model: Model, z: HostArray, t: HostArray, w: HostArray) -> Answer
 def class_scores(model: Model, answers: Answers, unit: float) -> tuple[ClassScores, ...]:
     """Return the scores of each class, whose rows are counted in units of the weights."""
     counts = answers.counts(len(model.labels))
-    columns = zip(*(x.tolist() for x in scores.precision_recall_f1(*counts)), strict=True)
+    columns = zip(*(x.tolist() for x in formulas.precision_recall_f1(*counts)), strict=True)
     rows = zip(model.labels, whole(counts[2] * unit), columns, strict=True)
     return tuple(ClassScores(label, n, *means) for label, n, means in rows)
 
@@ -218,11 +218,11 @@ def baseline_of_numbers(
             [np.quantile(column, part, weights=w, method="inverted_cdf") for column, part in pairs]
         )
         errors = [np.mean(np.maximum(q * (t - y), (q - 1) * (t - y)), axis=1) for y in (answer, z)]
-        metrics = Metrics(loss=float(scores.mean(errors[0], w)))
+        metrics = Metrics(loss=float(formulas.mean(errors[0], w)))
         return Baseline(tuple(answer.tolist()), metrics, _above_0(errors[0] - errors[1], w, unit))
     y = model.probabilities(z)
     centre = t[0] + _column_means(t - t[0], w)  # of a constant column it is exact
-    mean_absolute_error = float(scores.mean_absolute_error(t, centre + 0 * t, w))
+    mean_absolute_error = float(formulas.mean_absolute_error(t, centre + 0 * t, w))
     met = bool(np.all(t == t[0]))  # the mean of constant targets is each of them
     metrics = Metrics(r2=float(met), mean_absolute_error=mean_absolute_error)
     return Baseline(tuple(centre.tolist()), metrics, _above_0(_explained(t, y, centre, w), w, unit))
@@ -247,8 +247,8 @@ def _of_numbers(
     model: Model, z: HostArray, t: HostArray, w: HostArray, one_sample: bool
 ) -> dict[str, float]:
     y = model.probabilities(z.astype(np.float64))
-    r2 = nan if one_sample else float(scores.r2(t, y, w))
-    return {"r2": r2, "mean_absolute_error": float(scores.mean_absolute_error(t, y, w))}
+    r2 = nan if one_sample else float(formulas.r2(t, y, w))
+    return {"r2": r2, "mean_absolute_error": float(formulas.mean_absolute_error(t, y, w))}
 
 
 def _explained(t: HostArray, y: HostArray, centre: HostArray, w: HostArray) -> HostArray:

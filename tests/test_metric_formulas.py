@@ -5,7 +5,7 @@ import pytest
 from helpers import Library
 
 from xpnet.arrays import to_numpy
-from xpnet.scores import balanced_accuracy, counts, interval, mean, r2, total
+from xpnet.metric_formulas import balanced_accuracy, counts, interval, mean, r2, total
 
 T, PREDICTED = [0, 1, 2, 2], [0, 2, 2, 1]
 WEIGHTS = [0.5, 1.0, 2.0, 0.25]

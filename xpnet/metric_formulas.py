@@ -11,6 +11,7 @@ from xpnet.arrays import Array, device_of, namespace
 from xpnet.special import one_hot
 
 BINS = 15  # of calibration_error
+Z = 1.959963984540054  # standard deviations on each side of a normal 95 % interval
 
 
 def interval(successes: float, n: float) -> tuple[float, float]:
@@ -28,8 +29,7 @@ def interval(successes: float, n: float) -> tuple[float, float]:
     >>> interval(9810, 10000)  # doctest: +ELLIPSIS
     (0.9781..., 0.9834...)
     """
-    z = 1.959963984540054
-    p, c = successes / n, z * z / n
+    p, c = successes / n, Z * Z / n
     half = sqrt(p * (1 - p) * c + c * c / 4)
     return max(0.0, (p + c / 2 - half) / (1 + c)), min(1.0, (p + c / 2 + half) / (1 + c))
 
@@ -54,7 +54,7 @@ def mean(x: Array, w: Array | None = None) -> Array:
 
 
 def counts(t: Array, predicted: Array, m: int, w: Array | None = None) -> tuple[Array, ...]:
-    """Return the right, the predicted and the actual samples of each label, (m,) each.
+    """Return the true positives, the predicted positives and the support of each label, (m,) each.
 
     t and predicted are column numbers (n,) below m, or int32 indicators (n, m).
     """
@@ -81,7 +81,7 @@ def precision_recall_f1(h: Array, p: Array, a: Array) -> tuple[Array, ...]:
 def averaged(h: Array, p: Array, a: Array, average: str, indicators: bool) -> tuple[Array, ...]:
     """Return the averages of `precision_recall_f1`: "macro", "micro" or "weighted".
 
-    "macro" leaves out labels without samples, actual or predicted, but no column of indicators.
+    "macro" leaves out labels that are neither in t nor predicted, but no column of indicators.
     """
     xp = namespace(h)
     if average == "micro":
@@ -92,14 +92,14 @@ def averaged(h: Array, p: Array, a: Array, average: str, indicators: bool) -> tu
 
 
 def balanced_accuracy(h: Array, a: Array) -> Array:
-    """Return the mean recall of the labels with actual samples, of the `counts` h and a."""
+    """Return the mean recall of the labels with support, of the `counts` h and a."""
     return _mean(_ratio(h, a), a > 0)
 
 
-def calibration_error(c: Array, right: Array, bins: int = BINS, w: Array | None = None) -> Array:
-    """Return the expected calibration error of confidences c (n,), and whether each was right."""
+def calibration_error(c: Array, correct: Array, bins: int = BINS, w: Array | None = None) -> Array:
+    """Return the expected calibration error of confidences c (n,), and whether each was correct."""
     xp = namespace(c)
-    r = xp.astype(right, c.dtype)
+    r = xp.astype(correct, c.dtype)
     edges = xp.arange(1, bins, dtype=c.dtype, device=device_of(c)) / bins
     bin_of = xp.sum(xp.astype(c > xp.reshape(edges, (-1, 1)), xp.int32), axis=0, dtype=xp.int32)
     within = xp.astype(one_hot(bin_of, bins, axis=0), c.dtype)
@@ -130,8 +130,8 @@ def average_precision(positive: Array, s: Array, w: Array) -> Array:
     xp = namespace(s)
     p, q = _split(positive, w)
     low, _ = _places(s)
-    right, wrong = (sums[-1] - xp.take(sums, low) for sums in (_sums(p, s), _sums(q, s)))
-    return xp.sum(p * right / (right + wrong)) / _or_nan(xp.sum(p))
+    true, false = (sums[-1] - xp.take(sums, low) for sums in (_sums(p, s), _sums(q, s)))
+    return xp.sum(p * true / (true + false)) / _or_nan(xp.sum(p))
 
 
 def mean_absolute_error(t: Array, y: Array, w: Array | None = None) -> Array:
