@@ -118,7 +118,10 @@ def test_float32_weights_are_the_float64_ones_rounded() -> None:
             {"labels": np.float32([1, 2, 2**24])},
             r"^labels must be whole .* got np.float32",
         ),
-        ({"labels": (1, 2, 2**63)}, "beyond 64-bit integers; give labels as names"),
+        (
+            {"labels": (1, 2, 2**63)},
+            "is out of range: labels are signed 64-bit integers, .*; give larger ones as names",
+        ),
         ({"labels": ("a", "b", "\x1b[2J")}, "cannot be printed"),
         ({"labels": ("a", "b", "\ud800")}, "cannot be printed"),
         ({"widths": (5, 3), "activation": "rleu"}, "did you mean 'relu'"),

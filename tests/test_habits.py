@@ -263,7 +263,7 @@ Constant(0.1) => Constant takes no argument by position, and is given more
 Step(scale=0.1) => use factor
 """
 DATA = """
-fit(model, x, [10**400] * 60) => of sample 0 is beyond 64-bit integers; give labels as names
+fit(model, x, [10**400] * 60) => of sample 0 is out of range: labels are signed 64-bit integers
 fit(model, x, y, class_weight={0: 10**5000}) => class_weight a number of thousands of digits
 fit(model, x, [None] * 60) => label None of sample 0 marks a missing value; leave such
 fit(model, x, np.array([0.5, 1.0, 2.0] * 20, dtype=object)).model.labels => label 0.5 of sample 0
@@ -274,7 +274,7 @@ fit(number, x, ["a"] * 60) => y must be numbers for a model with output='identit
 fit(number, [[None] * 4] * 60, t) => expected numbers
 fit(model, x, y, class_weight={"0": 2.0}) => class_weight: '0' is none of the model's labels
 fit(model, x, y, validation_data=(x, y), validation=0.1) => give either validation or
-mlp(4, 3, labels=[2**70, 1, 2]) => is beyond 64-bit integers; give labels as names
+mlp(4, 3, labels=[2**70, 1, 2]) => is out of range: labels are signed 64-bit integers
 mlp(4, 3, initializer=ReLU()) => initializer must be a function, got ReLU()
 mlp(4, 8, 3, activation="leaky-relu:1e400") => activation 'leaky-relu:1e400': slope must be a
 mlp(4, 8, 3, activation="leaky-relu:nan") => activation 'leaky-relu:nan': slope must be a number

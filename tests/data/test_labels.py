@@ -58,10 +58,18 @@ def test_labels_become_columns(y, labels, expected) -> None:
         (
             np.uint64([2**63]),
             (0, 1),
-            "label 9223372036854775808 of sample 0 is beyond 64-bit .* na",
+            "label 9223372036854775808 of sample 0 is out of range: labels are signed 64-bit .* as na",
         ),
-        (np.uint64([2**64 - 1]), (0, -1), "label 18446744073709551615 of sample 0 is beyond"),
-        (np.asarray([0, 2**80], dtype=object), (0, 1), "of sample 1 is beyond 64-bit"),
+        (
+            np.uint64([2**64 - 1]),
+            (0, -1),
+            "label 18446744073709551615 of sample 0 is out of range: labels are signed",
+        ),
+        (
+            np.asarray([0, 2**80], dtype=object),
+            (0, 1),
+            "of sample 1 is out of range: labels are signed 64-bit",
+        ),
         (np.asarray([2**53 + 1, 0.5], dtype=object), (0, 1), "9007199254740992.0 of sample 0 may"),
         (["a", "c"], ("a", "b"), "label 'c' of sample 1"),
         (["a"], (0, 1), "label 'a' of sample 0"),

@@ -9,10 +9,10 @@ import numpy as np
 from xpnet.arrays import HostArray
 from xpnet.checks import choose, construct
 from xpnet.data.dataset import FEWEST
-from xpnet.data.labels import is_one_hot
+from xpnet.data.labels import OUT_OF_RANGE, different, is_one_hot, text_of
 from xpnet.data.sources import Samples
 from xpnet.data.tables import is_number
-from xpnet.data.tasks import classes_in, different
+from xpnet.data.tasks import classes_in
 from xpnet.errors import DataError, UsageError
 from xpnet.losses import CLASSES, OUTPUTS, VALUES, Loss, Pinball
 from xpnet.registry import LOSSES, TASKS
@@ -116,10 +116,12 @@ def _classes(samples: Samples, names: Sequence[str], hint: str) -> tuple[int | s
             _check_one_hot(part, where)
         labels = _labels_of_columns(y.shape[1], names)
         y, y_test = (np.asarray(labels)[np.argmax(part, axis=1)] for part in (y, y_test))
-    if y.dtype.kind == "f" or y.dtype == np.uint64:
+    if y.dtype == np.uint64:
+        raise DataError(f"{where}: label {y.max()} {OUT_OF_RANGE}")
+    if y.dtype.kind == "f":
         raise DataError(
             f"{where}: a label is {y.max()}, whose digits may be lost; classification needs "
-            "integers of 64 bits, or names: store labels of more digits as texts"
+            "integers, or names: store labels of more digits as texts"
         )
     classes = different(y)
     if len(classes) < 2:
@@ -160,18 +162,18 @@ def about_the_test_set(samples: Samples, task: Task) -> str:
     n = len(samples.y_train)
     if samples.split == "none":
         few = f"fewer than {FEWEST} samples" if n < FEWEST else "no class has three samples"
-        return f"{few}: none is held out, and those of training are tested"
-    return _none_of(_rare_in_all(samples, task))
+        return f"{few}: no test set; scores are computed on the training samples"
+    return _used_for_training(_rare_in_all(samples, task))
 
 
 def about_validation(samples: Samples, task: Task, held: int) -> str:
     """What to say of the samples that are held out to validate on, besides what that one says."""
     n = len(samples.y_train)
     if not held:
-        few = f"none is held out of {n} samples" if samples.split != "none" and n < FEWEST else ""
-        return f"{few}: the last epoch is kept" if few else ""
+        few = samples.split != "none" and n < FEWEST
+        return f"fewer than {FEWEST} samples: none held out; the last epoch is kept" if few else ""
     told = _rare_in_all(samples, task)
-    return _none_of([i for i in _rare_in(samples.classes, task) if i not in told])
+    return _used_for_training([i for i in _rare_in(samples.classes, task) if i not in told])
 
 
 def _rare_in_all(samples: Samples, task: Task) -> list[str]:
@@ -184,14 +186,12 @@ def _rare_in_all(samples: Samples, task: Task) -> list[str]:
 def _rare_in(classes: HostArray | None, task: Task) -> list[str]:
     """The labels of one or two of these numbers of classes (n,)."""
     counts = np.bincount([] if classes is None else classes)
-    return [str(task.labels[i]) for i in np.flatnonzero((counts > 0) & (counts <= 2))]
+    return [text_of(task.labels[i]) for i in np.flatnonzero((counts > 0) & (counts <= 2))]
 
 
-def _none_of(rare: Sequence[str]) -> str:
+def _used_for_training(rare: Sequence[str]) -> str:
     shown = ", ".join(rare[:10]) + (f" and {len(rare) - 10:,} more" if len(rare) > 10 else "")
-    return (
-        f"none of classes with one or two samples, which stay in training: {shown}" if rare else ""
-    )
+    return f"classes with one or two samples are used for training only: {shown}" if rare else ""
 
 
 def _check_indicators(samples: Samples) -> None:

@@ -8,13 +8,27 @@ from typing import Any
 
 import numpy as np
 
-from xpnet.arrays import Array, HostArray, namespace, put
+from xpnet.arrays import Array, HostArray, namespace, put, to_numpy
 from xpnet.bounds import plain, several, shown
 from xpnet.errors import DataError, UsageError
 
 Label = int | str
 EXACT = 53  # bits of the whole numbers that float64 tells apart
-_BEYOND = "is beyond 64-bit integers; give labels as names, as by str(label)"
+OUT_OF_RANGE = (
+    "is out of range: labels are signed 64-bit integers, from -2^63 to 2^63 - 1; give larger ones "
+    "as names, as by str(label)"
+)
+
+
+def different(y: HostArray) -> HostArray:
+    """Return the different values, sorted; np.unique(y) alone would import numpy.ma, for 10 ms."""
+    return np.unique(y, return_counts=True)[0]
+
+
+def text_of(label: Label) -> str:
+    """Return a label as lines and tables show it: in quotes if it is empty or of spaces only."""
+    text = str(label)
+    return text if text.strip() else repr(text)
 
 
 def encode_labels(y: Any, labels: Sequence[Label]) -> HostArray:
@@ -45,7 +59,7 @@ def encode_labels(y: Any, labels: Sequence[Label]) -> HostArray:
     else:
         code, wrong = np.zeros(len(y), dtype=np.int64), np.arange(len(y))
     if len(wrong):
-        some = ", ".join(map(str, labels[:10])) + (", ..." if len(labels) > 10 else "")
+        some = ", ".join(map(text_of, labels[:10])) + (", ..." if len(labels) > 10 else "")
         raise DataError(
             f"label {y[wrong[0]].item()!r} of sample {wrong[0]} is out of range: the model's "
             f"labels are {some} (fit finds them in y; mlp(..., labels=[...]) sets them)"
@@ -76,14 +90,14 @@ def plain_labels(y: HostArray) -> HostArray:
         raise DataError(f"labels must be whole numbers or names, y is {y.dtype}")
     if y.dtype == np.uint64 and np.any(y >= 2**63):
         i = np.flatnonzero(y >= 2**63)[0]
-        raise DataError(f"label {y[i]} of sample {i} {_BEYOND}")
+        raise DataError(f"label {y[i]} of sample {i} {OUT_OF_RANGE}")
     return y.astype(np.int64)
 
 
 def require_names(y: HostArray, where: str = "") -> None:
     """Raise a DataError where one of the names y (n,) marks a missing value, as "nan" does."""
-    names = np.unique(y, return_counts=True)[0]  # np.unique(y) alone imports numpy.ma, for 10 ms
-    found = [np.flatnonzero(y == name)[0] for name in names.tolist() if is_missing(name)]
+    names = different(y).tolist()
+    found = [np.flatnonzero(y == name)[0] for name in names if is_missing(name)]
     if found:
         raise DataError(where + _missing(min(found), y[min(found)].item()))
 
@@ -115,7 +129,7 @@ def _from_objects(labels: Sequence[Any]) -> HostArray:
         if is_missing(label):
             raise DataError(_missing(i, label))
         if isinstance(label, whole) and not -(2**63) <= label < 2**63:
-            raise DataError(f"label {shown(label)} of sample {i} {_BEYOND}")
+            raise DataError(f"label {shown(label)} of sample {i} {OUT_OF_RANGE}")
     kinds: tuple[tuple[Any, Any], ...] = (
         (whole, np.int64), (str, np.str_), (bytes, np.bytes_), (Real, np.float64)
     )  # fmt: skip
@@ -180,8 +194,8 @@ def labels_for(labels: Sequence[Label] | None, classes: int) -> tuple[Label, ...
     example = '["no", "yes"]'
     if isinstance(labels, str | bytes):
         raise UsageError(f"labels must be a list, as in {example}, got {shown(labels)}", "labels")
-    given = range(classes) if labels is None else labels
-    return tuple(map(plain_label, several("labels", given, example)))
+    given = several("labels", range(classes) if labels is None else labels, example)
+    return tuple(plain_label(to_numpy(a)[()] if hasattr(a, "__dlpack__") else a) for a in given)
 
 
 def plain_label(label: Any) -> Label:
@@ -216,7 +230,7 @@ def check_names(labels: Sequence[Label], expected: int) -> None:
         if isinstance(label, str) and not label.isprintable():
             raise UsageError(f"label {shown(label)} has characters that cannot be printed")
         if isinstance(label, int) and not -(2**63) <= label < 2**63:
-            raise UsageError(f"label {shown(label)} {_BEYOND}")
+            raise UsageError(f"label {shown(label)} {OUT_OF_RANGE}")
 
 
 def label_array(labels: Sequence[Label], like: Array) -> Array:

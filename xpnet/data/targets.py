@@ -12,6 +12,7 @@ from xpnet.checks import choose
 from xpnet.data.labels import (
     Label,
     check_names,
+    different,
     encode_labels,
     is_one_hot,
     plain_labels,
@@ -32,8 +33,7 @@ def labels_in(y: Any) -> tuple[Label, ...] | None:
     y = y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
     if y.ndim != 1 or not len(y):
         return None
-    found = np.unique(plain_labels(y), return_counts=True)[0]  # np.unique(y) imports numpy.ma
-    return tuple(found.tolist())
+    return tuple(different(plain_labels(y)).tolist())
 
 
 def encode_targets(
@@ -117,9 +117,10 @@ def on_host(given: Any, name: str) -> HostArray:
         return to_numpy(given)
     try:
         array = np.asarray(given)
-        if array.dtype.kind != "U":
+        rounded = array.dtype.kind == "f" and np.any(np.abs(array) >= 2.0**63)
+        if array.dtype.kind != "U" and not rounded:
             return array
-        return np.asarray(given, dtype=object)  # NumPy would turn numbers in between into texts
+        return np.asarray(given, dtype=object)  # NumPy makes texts or floats of integers in between
     except (ValueError, TypeError) as error:
         raise DataError(f"{name} is a list that makes no array: {error}") from None
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from xpnet.arrays import HostArray
-from xpnet.data.labels import is_exact, is_one_hot
+from xpnet.data.labels import different, is_exact, is_one_hot
 from xpnet.data.tables import is_number
 
 FEW = 20  # so many different whole numbers, or the root of the number of samples, may be classes
@@ -29,11 +29,6 @@ def infer(y: HostArray) -> tuple[str, str]:
     if n <= max(FEW, len(y) ** 0.5) and (n <= 2 or 2 * n <= len(y)):
         return "classification", why
     return "regression", f"{why} in {len(y):,} rows; --task classification takes them as classes"
-
-
-def different(y: HostArray) -> HostArray:
-    """The different values in their order; np.unique(y) alone would import numpy.ma, for 10 ms."""
-    return np.unique(y, return_counts=True)[0]
 
 
 def classes_in(y: HostArray, task: str) -> HostArray | None:
