@@ -28,8 +28,8 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).parent.parent
 MODULES = (
-    "activations", "initializers", "layers", "losses", "metric_formulas", "metrics", "network", "normalization",
-    "optimizers", "random", "schedules", "special",
+    "activations", "initializers", "layers", "losses", "metric_formulas", "metrics", "network",
+    "normalization", "optimizers", "random", "schedules", "special",
 )  # fmt: skip
 KINDS = ("sign", "factor", "index", "off by one")
 TESTS = {

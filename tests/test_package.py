@@ -20,7 +20,8 @@ MODULES = sorted(
 FOLDERS = sorted(m.removesuffix(".__init__") for m in MODULES if m.endswith(".__init__"))
 ROWS = (
     "registry errors habits bounds checks device arrays weights random special",
-    "layers normalization activations losses initializers schedules metric_formulas metric_inputs metrics",
+    "layers normalization activations losses initializers schedules",
+    "metric_formulas metric_inputs metrics",
     "network optimizers",
     "train fast data prediction limits plausible model builder fitting",
     "tools cli __init__ __main__",

@@ -10,7 +10,8 @@ If t and the predictions differ in library or device, t is copied to the device 
 If only predicted labels, indicators or numbers are of NumPy, they are copied to the device of t.
 A result is a 0-d array there.  Of labels and indicators it is float32, with weights float64; of
 scores and probabilities it has their type.  Of numbers t and y it has the wider type: float64 if
-one is float64 or of integers of more than 16 bits.  Without float64 (JAX by default) all is float32.
+one is float64 or of integers of more than 16 bits.  Without float64, as in JAX by default, all is
+float32.
 
 `sample_weight`, an array or list (n,) of finite numbers >= 0, not all 0, weighs the samples, as in
 scikit-learn.  A sample of weight k counts as k samples; one of weight 0 is removed before all else.
@@ -161,9 +162,9 @@ def precision_recall_f1(
 
         precision_j = h_j / p_j      recall_j = h_j / a_j      F1_j = 2 h_j / (p_j + a_j)
 
-    where 0 / 0 counts as 0.  With `average` None they are arrays (m,) of each label, and the support
-    comes fourth.  scikit-learn's `precision_recall_fscore_support(t, predicted,
-    average=average, zero_division=0)`.  "macro" leaves out labels that are neither in t nor
+    where 0 / 0 counts as 0.  With `average` None they are arrays (m,) of each label, and a_j comes
+    fourth.  scikit-learn's `precision_recall_fscore_support(t, predicted, average=average,
+    zero_division=0)`.  "macro" leaves out labels that are neither in t nor
     predicted, which scikit-learn counts as 0 if they are in `labels`, but no column of indicators.
 
     Parameters

@@ -115,14 +115,13 @@ def test_weighted_scores_are_scikit_learns() -> None:
             model.predict_proba(x),
             model.predict(x),
         )
-        functions = {"balanced_accuracy": "balanced_accuracy_score"}
+        functions = [("balanced_accuracy", "balanced_accuracy_score", predicted)]
         if task != "three":
-            functions |= {
-                "roc_auc": "roc_auc_score",
-                "average_precision": "average_precision_score",
-            }
-        for name, function in functions.items():
-            answer = p[:, 1] if "a" not in name[1:2] else predicted
+            functions += [
+                ("roc_auc", "roc_auc_score", p[:, 1]),
+                ("average_precision", "average_precision_score", p[:, 1]),
+            ]
+        for name, function, answer in functions:
             expected = getattr(metrics, function)(y, answer, sample_weight=w)
             assert found.metrics[name] == pytest.approx(expected, rel=1e-12), name
         columns = metrics.precision_recall_fscore_support(
@@ -290,16 +289,39 @@ def test_the_mean_is_the_baseline_of_numbers() -> None:
     assert quantiles.metrics == pytest.approx({"loss": middle})
 
 
-def test_the_interval_of_a_difference_covers_the_truth_in_about_95_of_100() -> None:
-    """Outputs that are noise of the targets' own size have a true R² of 0: half of 5 % beat it."""
-    model, rng = xpnet.mlp(1, 1, output="identity", dtype="float64"), np.random.default_rng(0)
-    slope = float(model(np.ones((1, 1)))[0, 0]) - float(model(np.zeros((1, 1)))[0, 0])
-    beaten = 0
-    for _ in range(200):
-        x = rng.normal(size=(200, 1))
-        t = 0.5 * slope * x + rng.normal(size=(200, 1))  # R² of slope x is 0
-        beaten += evaluate(model, x, t).baseline.beaten
-    assert 1 <= beaten <= 14
+@pytest.mark.parametrize("w", [[1.0, 1, 1, 1], [1, 2, 1, 3], [0.25, 2.5, 0.5, 0.5]])
+@pytest.mark.parametrize("unit", [1.0, 2.0])
+def test_a_mean_is_above_0_if_its_interval_is(w: list[float], unit: float) -> None:
+    """The interval is mean ± 1.959964 √(variance / (n - 1)), where n is the sum of the weights."""
+    weights, noise = np.asarray(w), np.asarray([-3.0, 1.0, 2.0, -1.0])
+    noise -= np.average(noise, weights=weights)
+    n = sum(w) * unit
+    half = 1.959964 * np.sqrt(np.average(noise**2, weights=weights) / (n - 1))
+    assert not scoring._above_0(noise + half * 0.9999, weights, unit)
+    assert scoring._above_0(noise + half * 1.0001, weights, unit)
+
+
+def test_of_one_sample_no_mean_is_above_0() -> None:
+    assert not scoring._above_0(np.ones(1), np.ones(1), 1.0)
+    assert not scoring._above_0(np.ones(2), np.full(2, 0.5), 1.0)
+    assert scoring._above_0(np.ones(2), np.full(2, 0.5), 3.0)
+
+
+def test_equal_targets_are_met_by_their_mean() -> None:
+    model = xpnet.mlp(1, 2, output="identity", dtype="float64")
+    base = evaluate(model, np.ones((3, 1)), np.full((3, 2), 0.1)).baseline
+    assert (base.answer, base.metrics["r2"], base.beaten) == ((0.1, 0.1), 1.0, False)
+    assert base.metrics["mean_absolute_error"] == 0
+
+
+@pytest.mark.parametrize("output", ["softmax", "sigmoid"])
+def test_two_outputs_are_ranked_by_their_difference(output: str) -> None:
+    """The second alone puts none of 4 pairs in order, the difference 3."""
+    model = xpnet.mlp(2, 2, output=output, dtype="float64")
+    z, t = np.asarray([[5.0, 3.0], [1.0, 2.0], [-4.0, 1.0], [0.0, 0.0]]), np.asarray([0, 0, 1, 1])
+    scores = scores_of(model, default_loss(model), z, t)
+    assert scores["roc_auc"] == 3 / 4
+    assert scores["average_precision"] == pytest.approx((1 + 2 / 3) / 2)
 
 
 # What there is by name
@@ -323,7 +345,8 @@ def test_scores_by_name_are_those_of_evaluation(task: str) -> None:
 def test_one_sample_has_no_r2() -> None:
     model, x, y, _ = case("numbers", n=1)
     assert np.isnan(evaluate(model, x, y).metrics["r2"])
-    assert np.isnan(evaluate(model, x, y, sample_weight=[1]).metrics["r2"])
+    for w in (0.5, 1):
+        assert np.isnan(evaluate(model, x, y, sample_weight=[w]).metrics["r2"])
     twice = evaluate(model, x[[0, 0]], y[[0, 0]]).metrics
     assert evaluate(model, x, y, sample_weight=[2]).metrics == pytest.approx(twice)
 

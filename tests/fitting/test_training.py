@@ -828,12 +828,21 @@ def test_rows_of_two_columns_are_labels_of_a_single_output() -> None:
     assert ours.model == fit(start, X, Y % 2, epochs=1).model
 
 
-@pytest.mark.parametrize("labels", [["2", "nan", "7"], [2, 3, float("nan")], ["a", "b", 3]])
-def test_a_label_that_is_missing_or_of_another_kind_is_named_with_its_sample(labels: Any) -> None:
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (["2", "nan", "7"], "label 'nan' of sample {1} marks a missing value"),
+        ([2, 3, float("nan")], "label nan of sample {2} marks a missing value"),
+        (["a", "b", 3], "labels must all be whole .*, y has 'b' in sample 1;"),
+    ],
+)
+def test_a_label_that_is_missing_or_of_another_kind_is_named_with_its_sample(
+    labels: Any, message: str
+) -> None:
     wrong = [labels[i] for i in Y]
     good = ["2", "1", "7"] if isinstance(labels[0], str) else [2, 3, 4]
     right = [good[i] for i in Y]
-    message = "label '?nan'? of sample|labels must all be whole .*, y has .* in sample"
+    message = message.format(*(Y.tolist().index(i) for i in range(3)))
     with pytest.raises(xpnet.DataError, match=message):
         fit(model(), X, wrong, epochs=1)
     with pytest.raises(xpnet.DataError, match=message):

@@ -24,11 +24,11 @@ from xpnet.fitting.scoring import (
     MOST_CLASSES,
     Baseline,
     ClassScores,
-    answers_of,
     baseline_of_classes,
     baseline_of_numbers,
     class_scores,
-    scores_of,
+    metrics_of,
+    outputs_of,
     whole,
 )
 from xpnet.losses import Loss, loss_for
@@ -37,7 +37,7 @@ from xpnet.model import Model
 from xpnet.network import Network
 from xpnet.plausible import checked_on_host
 from xpnet.prediction import infer_on_numpy, predicted_columns
-from xpnet.weights import weight_scale, without_weightless
+from xpnet.weights import without_weightless
 
 
 @dataclass(frozen=True)
@@ -138,24 +138,22 @@ def _evaluation_of(
     model: Model, loss: Loss, z: HostArray, t: HostArray, w: HostArray | None
 ) -> Evaluation:
     """Return the evaluation of logits on the host."""
-    metrics = scores_of(model, loss, z, t, w)
+    outputs = outputs_of(model, z, t, w)
+    metrics, predictions, unit = metrics_of(model, loss, outputs), outputs.predictions, outputs.unit
     n, value = len(z), metrics.pop("loss")
-    unit = 1.0 if w is None else weight_scale(w)
-    w = np.ones(n) if w is None else w / unit
     if not model.labels:
-        baseline = baseline_of_numbers(model, loss, z, t, w, unit)
+        baseline = baseline_of_numbers(model, loss, outputs)
         return Evaluation(n, value, None, None, metrics, baseline)
-    answers = answers_of(model, z, t, w)
-    if answers is None:
+    if predictions is None:
         return Evaluation(n, value, None, None, metrics)
-    accuracy, m = metrics.pop("accuracy"), len(model.labels)
-    between = interval(float(w @ answers.right) * unit, float(w.sum()) * unit)
+    accuracy, total = metrics.pop("accuracy"), float(outputs.weights.sum())
+    between = interval(float(outputs.weights @ predictions.correct) * unit, total * unit)
     matrix = None
-    if not model.multilabel and m <= MOST_CLASSES:
-        matrix = tuple(map(tuple, whole(answers.confusion_matrix(m) * unit)))
+    if not model.multilabel and predictions.m <= MOST_CLASSES:
+        matrix = tuple(map(tuple, whole(predictions.confusion_matrix * unit)))
     return Evaluation(
-        n, value, accuracy, between, metrics, baseline_of_classes(model, answers, between[0]),
-        class_scores(model, answers, unit), matrix,
+        n, value, accuracy, between, metrics, baseline_of_classes(model, predictions, between[0]),
+        class_scores(model, predictions, unit), matrix,
     )  # fmt: skip
 
 

@@ -5,9 +5,10 @@ accuracy, whether the baseline is beaten, and R² of one sample do: a weight cou
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from math import nan, sqrt
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -23,7 +24,6 @@ from xpnet.weights import weight_scale
 LOWER_IS_BETTER = frozenset({"loss", "calibration_error", "mean_absolute_error"})
 NUMBERS_AT_ONCE = 2**20  # of the logits that are computed with in float64
 MOST_CLASSES = 20  # of a confusion matrix
-Z = 1.959963984540054  # standard deviations on each side of a normal 95 % interval
 
 
 class Metrics(dict[str, float]):
@@ -76,109 +76,128 @@ class ClassScores:
     f1: float
 
 
-class Answers(NamedTuple):
-    """What was predicted: columns (n,), or with several labels a sample indicators (n, m)."""
+@dataclass(frozen=True)
+class Predictions:
+    """Labels and what was predicted: columns (n,), or of several labels a sample 0 and 1 (n, m).
+
+    Attributes
+    ----------
+    t, predicted : integer arrays
+    w : float64 array (n,)
+    m : int
+        How many labels there are.
+    """
 
     t: HostArray
     predicted: HostArray
     w: HostArray
+    m: int
 
-    @property
-    def right(self) -> HostArray:
+    @cached_property
+    def correct(self) -> HostArray:
         """Whether each sample has its label, or all of its labels."""
         equal = self.t == self.predicted
-        right: HostArray = equal if equal.ndim == 1 else np.all(equal, axis=1)
-        return right
+        correct: HostArray = equal if equal.ndim == 1 else np.all(equal, axis=1)
+        return correct
+
+    @cached_property
+    def counts(self) -> tuple[HostArray, ...]:
+        """The true positives, the predicted positives and the support of each label."""
+        t, predicted, w = self.t, self.predicted, self.w
+        if t.ndim == 2:
+            return formulas.counts(t, predicted, self.m, w)
+        some = (t[self.correct], w[self.correct]), (predicted, w), (t, w)
+        return tuple(np.bincount(columns, weights, self.m) for columns, weights in some)
 
     @property
-    def accuracy(self) -> float:
-        """The share of the samples that are right."""
-        return float(formulas.mean(self.right, self.w))
+    def confusion_matrix(self) -> HostArray:
+        """How many samples of label i were predicted as label j, (m, m)."""
+        pairs = np.bincount(self.t * self.m + self.predicted, self.w, self.m * self.m)
+        return pairs.reshape(self.m, self.m)
 
-    def counts(self, m: int) -> tuple[HostArray, ...]:
-        """Return the right, predicted and actual samples of each of m labels."""
-        t, predicted, w = self
-        if t.ndim == 2:
-            return formulas.counts(t, predicted, m, w)
-        hit = t == predicted
-        some = (t[hit], w[hit]), (predicted, w), (t, w)
-        return tuple(np.bincount(columns, weights, m) for columns, weights in some)
 
-    def confusion_matrix(self, m: int) -> HostArray:
-        """Return how many samples of label i were predicted as label j, (m, m)."""
-        pairs = np.bincount(self.t * m + self.predicted, self.w, m * m)
-        return pairs.reshape(m, m)
+@dataclass(frozen=True)
+class Outputs:
+    """What scores are computed of.
+
+    Attributes
+    ----------
+    z : floating-point array (n, m)
+        Logits.
+    t : int32 array (n,), or float64 array (n, m)
+        Columns of the labels, or targets.
+    w : float64 array (n,), or None
+        Weights above 0, divided by their unit.
+    unit : float
+    predictions : Predictions or None
+        None of numbers, and where no answer is right or wrong: rows of softmax have a most probable
+        label, other rows of probabilities have none.
+    """
+
+    z: HostArray
+    t: HostArray
+    w: HostArray | None
+    unit: float
+    predictions: Predictions | None
+
+    @cached_property
+    def weights(self) -> HostArray:
+        """The weights, or ones."""
+        return np.ones(len(self.z)) if self.w is None else self.w
+
+
+def outputs_of(model: Model, z: HostArray, t: HostArray, w: HostArray | None) -> Outputs:
+    """Return logits, targets and weights as scores are computed of them, and the predictions."""
+    unit = 1.0 if w is None else weight_scale(w)
+    w = None if w is None else w.astype(np.float64) / unit
+    t = t if t.ndim == 1 else t.astype(np.float64)
+    found = Outputs(z, t, w, unit, None)
+    if not model.labels or (t.ndim == 2 and model.output == "sigmoid" and not model.multilabel):
+        return found
+    if model.multilabel:
+        labels = (t > 0.5).astype(np.int32)
+    else:
+        labels = t if t.ndim == 1 else t.argmax(axis=1)
+    predicted = predicted_columns(z, model.multilabel)
+    return replace(
+        found, predictions=Predictions(labels, predicted, found.weights, len(model.labels))
+    )
 
 
 def scores_of(
     model: Model, loss: Loss, z: HostArray, t: HostArray, w: HostArray | None = None
 ) -> Metrics:
-    """Return the loss and all metrics by name.
-
-    Parameters
-    ----------
-    model : Model
-    loss : Loss
-    z : floating-point array (n, m)
-        Logits.
-    t : int32 array (n,), or floating-point array (n, m)
-        Columns of the labels, or targets.
-    w : floating-point array (n,), optional
-        Weights above 0.
+    """Return the loss and all metrics by name, of logits z, targets t and weights w (`Outputs`).
 
     Returns
     -------
     Metrics
         "loss"; of classes and several labels "accuracy"; and those of `Evaluation.metrics`.
     """
-    one_sample = len(z) == 1 and (w is None or w[0] <= 1)
-    if w is not None:
-        w = w.astype(np.float64) / weight_scale(w)
-    t = t if t.ndim == 1 else t.astype(np.float64)
-    found = Metrics(loss=_mean_loss(loss, z, t, w))
-    weights = np.ones(len(z)) if w is None else w
+    return metrics_of(model, loss, outputs_of(model, z, t, w))
+
+
+def metrics_of(model: Model, loss: Loss, outputs: Outputs) -> Metrics:
+    """Return `scores_of`."""
+    found = Metrics(loss=_mean_loss(loss, outputs.z, outputs.t, outputs.w))
     if isinstance(loss, Pinball):
-        return Metrics(found | _of_quantiles(loss, z, t, weights))
+        return Metrics(found | _of_quantiles(loss, outputs))
     if not model.labels:
-        return Metrics(found | _of_numbers(model, z, t, weights, one_sample))
-    answers = answers_of(model, z, t, weights)
-    if answers is None:
+        return Metrics(found | _of_numbers(model, outputs))
+    if outputs.predictions is None:
         return found
-    found["accuracy"], m = answers.accuracy, len(model.labels)
-    h, p, a = answers.counts(m)
+    found["accuracy"] = float(formulas.mean(outputs.predictions.correct, outputs.weights))
     if model.multilabel:
+        h, p, a = outputs.predictions.counts
         for average in ("micro", "macro"):
             found[f"f1_{average}"] = float(formulas.averaged(h, p, a, average, True)[2])
         return found
-    found["balanced_accuracy"] = float(formulas.balanced_accuracy(h, a))
-    means = formulas.averaged(h, p, a, "macro", False)
-    found |= zip(("precision", "recall", "f1"), map(float, means), strict=True)
-    confidence = np.concat([model.probabilities(block).max(axis=1) for block, _ in _blocks(z)])
-    error = formulas.calibration_error(confidence, answers.right, w=weights)
-    found["calibration_error"] = float(error)
-    if m == 2:
-        s = z[:, -1].astype(np.float64) - (z[:, 0] if z.shape[1] == 2 else 0)
-        found["roc_auc"] = float(formulas.roc_auc(answers.t == 1, s, weights))
-        found["average_precision"] = float(formulas.average_precision(answers.t == 1, s, weights))
-    return found
+    return Metrics(found | _of_classes(model, outputs.z, outputs.predictions))
 
 
-def answers_of(model: Model, z: HostArray, t: HostArray, w: HostArray) -> Answers | None:
-    """Return what was predicted; None where no answer is right or wrong.
-
-    Rows of softmax have a most probable label, other rows of probabilities have none.
-    """
-    predicted = predicted_columns(z, model.multilabel)
-    if model.multilabel:
-        return Answers((t > 0.5).astype(np.int32), predicted, w)
-    if t.ndim == 2 and model.output == "sigmoid":
-        return None
-    return Answers(t if t.ndim == 1 else t.argmax(axis=1), predicted, w)
-
-
-def class_scores(model: Model, answers: Answers, unit: float) -> tuple[ClassScores, ...]:
+def class_scores(model: Model, predictions: Predictions, unit: float) -> tuple[ClassScores, ...]:
     """Return the scores of each class, whose rows are counted in units of the weights."""
-    counts = answers.counts(len(model.labels))
+    counts = predictions.counts
     columns = zip(*(x.tolist() for x in formulas.precision_recall_f1(*counts)), strict=True)
     rows = zip(model.labels, whole(counts[2] * unit), columns, strict=True)
     return tuple(ClassScores(label, n, *means) for label, n, means in rows)
@@ -190,9 +209,9 @@ def whole(x: HostArray) -> Any:
     return (x.astype(np.int64) if exact else x).tolist()
 
 
-def baseline_of_classes(model: Model, answers: Answers, low: float) -> Baseline:
+def baseline_of_classes(model: Model, predictions: Predictions, low: float) -> Baseline:
     """Return the baseline of classes, given the lower end of the interval of the accuracy."""
-    t, _, w = answers
+    t, w = predictions.t, predictions.w
     if model.multilabel:
         packed = np.packbits(t.astype(bool), axis=1)  # sorted in less time
         _, first, which = np.unique(packed, axis=0, return_index=True, return_inverse=True)
@@ -200,17 +219,15 @@ def baseline_of_classes(model: Model, answers: Answers, low: float) -> Baseline:
         labels = zip(model.labels, t[first[rows.argmax()]], strict=True)
         answer: Any = tuple(label for label, yes in labels if yes)
     else:
-        rows = np.bincount(t, w)
+        rows = predictions.counts[2]
         answer = model.labels[rows.argmax()]
     accuracy = float(rows.max() / rows.sum())
     return Baseline(answer, Metrics(accuracy=accuracy), low > accuracy)
 
 
-def baseline_of_numbers(
-    model: Model, loss: Loss, z: HostArray, t: HostArray, w: HostArray, unit: float
-) -> Baseline:
+def baseline_of_numbers(model: Model, loss: Loss, outputs: Outputs) -> Baseline:
     """Return the baseline of numbers: their means; of quantiles, the quantiles of the targets."""
-    z = z.astype(np.float64)
+    z, t, w, unit = outputs.z.astype(np.float64), outputs.t, outputs.weights, outputs.unit
     if isinstance(loss, Pinball):
         q = np.asarray(loss.quantiles)
         pairs = zip(t.T, np.broadcast_to(q, t.shape[1]), strict=True)
@@ -237,18 +254,34 @@ def _mean_loss(loss: Loss, z: HostArray, t: HostArray, w: HostArray | None) -> f
     return total / (len(z) if w is None else float(w.sum()))
 
 
-def _of_quantiles(loss: Pinball, z: HostArray, t: HostArray, w: HostArray) -> dict[str, float]:
-    quantiles = loss.quantiles * (z.shape[1] // len(loss.quantiles))
-    below = _column_means((t < z).astype(np.float64), w).tolist()
+def _of_quantiles(loss: Pinball, outputs: Outputs) -> dict[str, float]:
+    quantiles = loss.quantiles * (outputs.z.shape[1] // len(loss.quantiles))
+    hit = (outputs.t < outputs.z).astype(np.float64)
+    below = _column_means(hit, outputs.weights).tolist()
     return {f"below_{j}_{q:g}": x for j, (q, x) in enumerate(zip(quantiles, below, strict=True))}
 
 
-def _of_numbers(
-    model: Model, z: HostArray, t: HostArray, w: HostArray, one_sample: bool
-) -> dict[str, float]:
-    y = model.probabilities(z.astype(np.float64))
+def _of_numbers(model: Model, outputs: Outputs) -> dict[str, float]:
+    t, w, y = outputs.t, outputs.weights, model.probabilities(outputs.z.astype(np.float64))
+    one_sample = len(t) == 1 and w[0] * outputs.unit <= 1
     r2 = nan if one_sample else float(formulas.r2(t, y, w))
     return {"r2": r2, "mean_absolute_error": float(formulas.mean_absolute_error(t, y, w))}
+
+
+def _of_classes(model: Model, z: HostArray, predictions: Predictions) -> dict[str, float]:
+    t, w = predictions.t, predictions.w
+    h, p, a = predictions.counts
+    found = {"balanced_accuracy": float(formulas.balanced_accuracy(h, a))}
+    means = formulas.averaged(h, p, a, "macro", False)
+    found |= zip(("precision", "recall", "f1"), map(float, means), strict=True)
+    confidence = np.concat([model.probabilities(block).max(axis=1) for block, _ in _blocks(z)])
+    error = formulas.calibration_error(confidence, predictions.correct, w=w)
+    found["calibration_error"] = float(error)
+    if predictions.m == 2:
+        s = z[:, -1].astype(np.float64) - (z[:, 0] if z.shape[1] == 2 else 0)
+        found["roc_auc"] = float(formulas.roc_auc(t == 1, s, w))
+        found["average_precision"] = float(formulas.average_precision(t == 1, s, w))
+    return found
 
 
 def _explained(t: HostArray, y: HostArray, centre: HostArray, w: HostArray) -> HostArray:
@@ -266,7 +299,7 @@ def _above_0(d: HostArray, w: HostArray, unit: float) -> bool:
     d = d / (np.max(np.abs(d)) or 1.0)
     n, mean = float(w.sum()) * unit, float(w @ d / w.sum())
     variance = float(w @ (d - mean) ** 2 / w.sum())  # times n/(n - 1): without bias
-    return n > 1 and mean > Z * sqrt(variance / (n - 1))
+    return n > 1 and mean > formulas.Z * sqrt(variance / (n - 1))
 
 
 def _column_means(x: HostArray, w: HostArray) -> HostArray:
