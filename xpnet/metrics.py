@@ -8,10 +8,9 @@ Functions take arrays of any library that xpnet supports, or lists:
 
 If t and the predictions differ in library or device, t is copied to the device of the predictions.
 If only predicted labels, indicators or numbers are of NumPy, they are copied to the device of t.
-A result is a 0-d array there.  Of labels and indicators it is float32, with weights float64; of
-scores and probabilities it has their type.  Of numbers t and y it has the wider type: float64 if
-one is float64 or of integers of more than 16 bits.  Without float64, as in JAX by default, all is
-float32.
+A result is a 0-d array there.  Its type is float32 for labels and indicators, with weights float64;
+that of scores and probabilities; and the wider one of numbers t and y: float64 if one is float64 or
+integers of more than 16 bits.  Without float64, as in JAX by default, it is float32.
 
 `sample_weight`, an array or list (n,) of finite numbers >= 0, not all 0, weighs the samples, as in
 scikit-learn.  A sample of weight k counts as k samples; one of weight 0 is removed before all else.

@@ -9,7 +9,7 @@ import pytest
 
 import xpnet
 from xpnet.cli.run_folder import finite
-from xpnet.cli.shown_scores import cut, in_json, shown
+from xpnet.cli.shown_scores import cut, in_json, line, shown
 from xpnet.fitting.evaluation import default_loss, evaluate
 
 RNG = np.random.default_rng(0)
@@ -20,7 +20,7 @@ def lines_of(labels: list[str], rows: list[int], **options: object) -> list[str]
     model = xpnet.mlp(2, len(labels), labels=labels, initializer="zeros")
     y = np.repeat(labels, rows)
     test = evaluate(model, RNG.normal(size=(len(y), 2)), y)
-    return shown(model, test, default_loss(model))
+    return "\n".join(shown(model, test, default_loss(model))).split("\n")
 
 
 def test_a_useless_model_is_called_so() -> None:
@@ -28,7 +28,7 @@ def test_a_useless_model_is_called_so() -> None:
     assert lines == [
         "test accuracy  92.00% of 600 samples (95 % interval: 89.55% to 93.91%)",
         "baseline       92.00% (always no, the most frequent class)",
-        "note           not better than always no (within the interval)",
+        "note           accuracy is not above the baseline, given its 95 % interval",
         "test loss      0.6931 (softmax-cross-entropy)",
         "over classes   precision 46.00%, recall 50.00%, F1 47.92% (macro)",
         "balanced       50.00% (balanced accuracy; classes of 48 to 552 rows)",
@@ -46,7 +46,7 @@ def test_a_useless_model_is_called_so() -> None:
 
 def test_a_model_worse_than_the_baseline_is_called_so() -> None:
     text = "\n".join(lines_of(["no", "yes"], [10, 90]))
-    assert "note           not better than always yes (above the interval)" in text
+    assert "note           accuracy is below the baseline" in text
 
 
 def test_classes_of_similar_size_have_no_balanced_accuracy() -> None:
@@ -108,12 +108,67 @@ def test_of_many_classes_those_with_the_lowest_f1_are_shown() -> None:
     assert not any("c00" in line for line in lines[start:])
 
 
+def test_of_many_classes_those_without_rows_are_not_shown() -> None:
+    labels = [f"c{i:02d}" for i in range(61)]
+    lines = lines_of(labels, [500, *[0] * 60])
+    start = next(i for i, line in enumerate(lines) if line.startswith("per class"))
+    assert lines[start] == "per class      the 1 of 61 that have rows; JSON has all"
+    assert [line.split()[:2] for line in lines[start + 1 :]] == [["label", "rows"], ["c00", "500"]]
+
+
+ALIKE = [f"class number {word} of twenty, from a long list" for word in ("one", "two", "three")]
+
+
+def test_long_names_are_shown_whole_or_have_numbers() -> None:
+    """A name of up to 28 characters is whole; the numbers are those of the confusion matrix."""
+    whole = lines_of([name[:28] for name in ALIKE], [2, 2, 2])
+    start = next(i for i, line in enumerate(whole) if line.startswith("confusion"))
+    shown_names = [line[15:45] for line in whole[start - 3 : start]]
+    assert shown_names == [f"{i} {name[:28]}" for i, name in enumerate(ALIKE, 1)]
+    assert [line[15:17] for line in whole[start + 2 :]] == ["1 ", "2 ", "3 "]
+    lines = lines_of(ALIKE, [2, 2, 2])
+    assert [line[15:45] for line in lines[-8:-5]] == [
+        f"{i} {cut(name, 28)}" for i, name in enumerate(ALIKE, 1)
+    ]
+    many = lines_of([f"{name}{i:02d}" for i in range(20) for name in ALIKE], [1, *[2] * 59])
+    numbers = [line.split()[0] for line in many[-50:]]
+    assert numbers == [str(i) for i in range(2, 52)]
+    assert (
+        max(len(line) for text in (whole, lines, many) for line in "\n".join(text).split("\n"))
+        <= 80
+    )
+
+
+def test_the_baseline_names_its_class() -> None:
+    text = "\n".join(lines_of(ALIKE, [1, 1, 2]))
+    assert " ".join(text.split("baseline")[1].split()[1:12]) == f"(always {ALIKE[2]}, the"
+    text = "\n".join(lines_of([name + "." * 40 for name in ALIKE], [1, 1, 2]))
+    assert "(always 3 class" in text
+    assert max(map(len, text.splitlines())) <= 80
+
+
+def test_an_empty_name_is_shown_in_quotes() -> None:
+    lines = lines_of(["", " ", "b"], [5, 1, 1])
+    assert "(always '', the most frequent class)" in lines[1]
+    start = next(i for i, line in enumerate(lines) if line.startswith("per class"))
+    assert [line.split()[0] for line in lines[start + 1 : start + 4]] == ["''", "'", "b"]
+    assert lines[-3].split()[:2] == ["''", "5"]
+
+
+def test_long_lines_go_on_below() -> None:
+    assert line("task", "a " * 30) == f"task           {'a ' * 30}"
+    assert line("task", "word " * 20) == (
+        f"task           {'word ' * 12}word\n{' ' * 15}{'word ' * 6}word"
+    )
+    assert line("data", "/" * 99) == f"data           {'/' * 99}"
+
+
 def test_several_labels_have_a_table() -> None:
     model = xpnet.mlp(2, 2, multilabel=True, labels=("wet", "cold"), initializer="zeros")
     test = evaluate(model, np.zeros((4, 2)), [[1, 1], [1, 1], [0, 0], [1, 1]])
     lines = shown(model, test, default_loss(model))
     assert lines[1] == "baseline       75.00% (always wet, cold, the most frequent set)"
-    assert lines[2].startswith("note           not better than always wet, cold (above the ")
+    assert lines[2].startswith("note           accuracy is below the baseline")
     assert lines[-3:] == [
         "per class      label  rows  precision   recall       F1",
         "               wet       3      0.00%    0.00%    0.00%",
@@ -131,15 +186,24 @@ def test_numbers_have_the_mean_for_a_baseline(unit: float) -> None:
     assert lines[:3] == [
         "test R²        0.0000 of 4 samples",
         f"baseline       0 (always the mean; mean absolute error {unit:.4g})",
-        "note           not better than always the mean (95 % interval of squared errors)",
+        "note           R² is not above the baseline, given its 95 % interval",
     ]
     squared = "1.0000" if unit == 1 else f"{unit**2:.4g}"
     assert lines[3] == f"test loss      {squared} (squared-error)"
     loss = xpnet.Pinball((0.5,))
     lines = shown(model, evaluate(model, np.zeros((4, 2)), t, loss), loss)
     assert lines[1].endswith(" (always the quantiles of the targets)")
-    assert lines[2].startswith("note           not better than always these quantiles (95 % ")
+    assert lines[2].startswith(
+        "note           loss is not below the baseline, given its 95 % interval"
+    )
     assert max(map(len, lines)) <= 80
+
+
+def test_constant_targets_have_a_baseline_of_1() -> None:
+    model = xpnet.mlp(2, 1, output="identity", initializer="zeros")
+    lines = shown(model, evaluate(model, np.zeros((3, 2)), [5.0] * 3), default_loss(model))
+    assert lines[0] == "test R²        0.0000 of 3 samples"
+    assert lines[1] == "baseline       1 (always the mean; mean absolute error 0)"
 
 
 def test_long_texts_lose_their_middle() -> None:

@@ -7,7 +7,15 @@ import pytest
 from helpers import Library
 
 from xpnet.arrays import to_numpy
-from xpnet.data.labels import encode_labels, is_one_hot, label_array, plain_labels
+from xpnet.data.labels import (
+    check_names,
+    encode_labels,
+    is_one_hot,
+    label_array,
+    labels_for,
+    plain_labels,
+    text_of,
+)
 from xpnet.data.targets import labels_in
 from xpnet.errors import DataError, UsageError
 
@@ -58,7 +66,7 @@ def test_labels_become_columns(y, labels, expected) -> None:
         (
             np.uint64([2**63]),
             (0, 1),
-            "label 9223372036854775808 of sample 0 is out of range: labels are signed 64-bit .* as na",
+            "label 9223372036854775808 of sample 0 is out of range: labels are signed 64-bit",
         ),
         (
             np.uint64([2**64 - 1]),
@@ -100,6 +108,32 @@ def test_a_label_that_the_model_has_not_is_named(y, labels, message: str) -> Non
 def test_labels_of_other_types_are_refused(y: np.ndarray) -> None:
     with pytest.raises(DataError, match="labels must be whole numbers or names, y is"):
         encode_labels(y, (0, 1))
+
+
+@pytest.mark.parametrize(
+    "y", [[1, 2**64 - 1], [-1, 2**64 - 1], [1.0, 2**63], [1, -(2**63) - 1], [1, 2**70]]
+)
+def test_lists_of_larger_labels_are_refused(y: list[int]) -> None:
+    """NumPy makes floats of some of them."""
+    message = f"label {y[1]} of sample 1 is out of range: labels are signed 64-bit integers"
+    with pytest.raises(DataError, match=message):
+        labels_in(y)
+    with pytest.raises(UsageError, match=f"label {y[1]} is out of range"):
+        check_names(labels_for(y, 2), 2)
+
+
+def test_a_models_labels_may_be_an_array_of_any_library(xp: Library) -> None:
+    for given in ([0.0, 7.0], [0, 7], [False, True]):
+        found = labels_for(xp.array(np.asarray(given)), 2)
+        assert found == (0, int(given[1]))
+        assert {type(label) for label in found} == {int}
+    with pytest.raises(UsageError, match=r"labels must be whole numbers or names, got .*0\.5"):
+        labels_for(xp.array(np.asarray([0.5, 1])), 2)
+
+
+@pytest.mark.parametrize(("label", "text"), [("", "''"), ("  ", "'  '"), ("a", "a"), (0, "0")])
+def test_a_label_is_shown_so_that_it_is_seen(label: str | int, text: str) -> None:
+    assert text_of(label) == text
 
 
 def test_names_of_numpys_own_strings_are_taken() -> None:

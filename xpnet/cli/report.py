@@ -9,6 +9,7 @@ from time import perf_counter
 from xpnet.cli import run_folder as runs
 from xpnet.cli.shown_scores import line, shown
 from xpnet.cli.tasks import Task, about_the_test_set, about_validation
+from xpnet.data.labels import text_of
 from xpnet.data.sources import Samples
 from xpnet.device.selection import Device
 from xpnet.fitting.evaluation import Evaluation
@@ -56,7 +57,7 @@ class Report:
             self.say("validation", kept)
         self.say("task", f"{task.name} ({task.why})")
         if samples.labels:
-            self.say("classes", ", ".join(map(str, samples.labels)))
+            self.say("classes", ", ".join(map(text_of, samples.labels)))
         network = self.model.network
         self.say("network", f"{network}, {network.size:,} parameters")
         self.say("device", f"{device} ({device.why})")

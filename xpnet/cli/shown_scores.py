@@ -3,24 +3,36 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 from math import isfinite
+from textwrap import wrap
 from typing import Any
 
 from xpnet.cli.run_folder import finite
+from xpnet.data.labels import Label, text_of
 from xpnet.fitting.evaluation import Evaluation
-from xpnet.fitting.scoring import Baseline, ClassScores
+from xpnet.fitting.scoring import Baseline
 from xpnet.fitting.verbose import show_loss
 from xpnet.losses import Loss, Pinball, name_of
 from xpnet.model import Model
 
 WIDTH = 80  # columns of a line, where numbers allow it
 MARGIN = 15  # of the text of a line
+NAME = 60  # most characters of a label in a line
+NAME_IN_MATRIX = 14
+SCORES = "precision   recall       F1"
 MOST_LINES = 50  # of the table of classes
 UNEVEN = 3  # from where on the balanced accuracy is shown: largest class over smallest
 
 
 def line(what: str, text: str) -> str:
-    """Return a line: what it is about, and the text."""
-    return f"{what:<{MARGIN - 1}} {text}"
+    """Return a line: what it is about, and the text, which goes on in lines below if it is long."""
+    first = f"{what:<{MARGIN - 1}} "
+    if len(first + text) <= WIDTH:
+        return first + text
+    rows = wrap(
+        text, WIDTH, initial_indent=first, subsequent_indent=" " * MARGIN,
+        break_long_words=False, break_on_hyphens=False,
+    )  # fmt: skip
+    return "\n".join(rows)
 
 
 def shown(model: Model, test: Evaluation, loss: Loss) -> list[str]:
@@ -34,10 +46,10 @@ def shown(model: Model, test: Evaluation, loss: Loss) -> list[str]:
         f"{test.accuracy:.2%} of {test.samples:,} samples{what} "
         f"(95 % interval: {low:.2%} to {high:.2%})"
     )
-    lines = [line("test accuracy", accuracy), *_of_baseline(test), of_loss]
+    lines = [line("test accuracy", accuracy), *_of_baseline(model, test), of_loss]
     means = _of_labels(test) if model.multilabel else _of_classes(model, test)
     lines += [line(what, text) for what, text in means]
-    return lines + _table_of_classes(test.classes) + _confusion(model, test)
+    return lines + _table_of_classes(test) + _confusion(model, test)
 
 
 def in_json(test: Evaluation) -> dict[str, Any]:
@@ -57,7 +69,10 @@ def _of_numbers(test: Evaluation, loss: Loss, of_loss: str) -> list[str]:
         lines = [of_loss]
         if base:
             constant = f"{show_loss(base.metrics['loss'])} (always the quantiles of the targets)"
-            lines += [line("baseline", constant), *_unbeaten(base, "these quantiles", "losses")]
+            lines += [
+                line("baseline", constant),
+                *_note(base, "loss is not below"),
+            ]
         for name, part in metrics.items():
             output, quantile = name.split("_")[1:]
             text = f"{part:.1%} of targets below output {output}"
@@ -66,39 +81,45 @@ def _of_numbers(test: Evaluation, loss: Loss, of_loss: str) -> list[str]:
     if "r2" not in metrics or base is None:
         return [of_loss]
     error = f"{metrics['mean_absolute_error']:.4g} (mean absolute)"
-    constant = f"0 (always the mean; mean absolute error {base.metrics['mean_absolute_error']:.4g})"
+    constant = (
+        f"{base.metrics['r2']:g} (always the mean; "
+        f"mean absolute error {base.metrics['mean_absolute_error']:.4g})"
+    )
     return [
         line("test R²", f"{metrics['r2']:.4f} of {test.samples:,} samples"),
         line("baseline", constant),
-        *_unbeaten(base, "the mean", "squared errors"),
+        *_note(base, "R² is not above"),
         of_loss,
         line("test error", error),
     ]
 
 
-def _unbeaten(base: Baseline, answer: str, error: str) -> list[str]:
-    if base.beaten:
-        return []
-    text = f"not better than always {answer} (95 % interval of {error})"
-    return [line("note", text)]
+def _note(base: Baseline, what: str) -> list[str]:
+    """Return a line if the model is not better, where `what` says by which score."""
+    return [] if base.beaten else [line("note", f"{what} the baseline, given its 95 % interval")]
 
 
-def _of_baseline(test: Evaluation) -> list[str]:
+def _of_baseline(model: Model, test: Evaluation) -> list[str]:
     """Return the line of the baseline, and one if the model is not better."""
     base = test.baseline
     if base is None or test.interval is None:
         return []
-    several = isinstance(base.answer, tuple)
-    names = base.answer if isinstance(base.answer, tuple) else (base.answer,)
-    answer = cut(", ".join(map(str, names)) or "none", 20)
+    if isinstance(base.answer, tuple):
+        answer = cut(", ".join(text_of(str(each)) for each in base.answer) or "none", NAME)
+        what = "the most frequent set"
+    else:
+        answer, what = _named(model, base.answer), "the most frequent class"
     accuracy = base.metrics["accuracy"]
-    what = "the most frequent set" if several else "the most frequent class"
-    lines = [line("baseline", f"{accuracy:.2%} (always {answer}, {what})")]
-    if not base.beaten:
-        place = "within" if accuracy <= test.interval[1] else "above"
-        text = f"not better than always {answer} ({place} the interval)"
-        lines.append(line("note", text))
-    return lines
+    text = f"{accuracy:.2%} (always {answer}, {what})"
+    if accuracy > test.interval[1]:
+        return [line("baseline", text), line("note", "accuracy is below the baseline")]
+    return [line("baseline", text), *_note(base, "accuracy is not above")]
+
+
+def _named(model: Model, label: Label) -> str:
+    """Return a label as a line shows it; a long one is cut and has its number in front."""
+    text = text_of(label)
+    return text if len(text) <= NAME else f"{model.labels.index(label) + 1} {cut(text, NAME)}"
 
 
 def _of_labels(test: Evaluation) -> list[tuple[str, str]]:
@@ -119,25 +140,36 @@ def _of_classes(model: Model, test: Evaluation) -> list[tuple[str, str]]:
         lines.append(("balanced", text))
     if isfinite(metrics.get("roc_auc", float("nan"))):
         auc, precision = metrics["roc_auc"], metrics["average_precision"]
-        label = cut(str(model.labels[1]), 24)
+        label = _named(model, model.labels[1])
         text = f"ROC-AUC {auc:.4f}, average precision {precision:.4f} (of {label})"
         lines.append(("ranking", text))
     calibration = f"{metrics['calibration_error']:.2%} (calibration error)"
     return [*lines, ("confidence", calibration)]
 
 
-def _table_of_classes(classes: Sequence[ClassScores]) -> list[str]:
-    """Return a table of rows, precision, recall and F1, of not too many classes."""
-    title, first = "per class", ""
+def _table_of_classes(test: Evaluation) -> list[str]:
+    """Return a table of rows, precision, recall and F1, of not too many classes.
+
+    If a name is cut, here or in the confusion matrix, all have the numbers that they have there.
+    """
+    title, first, classes = "per class", "", [*enumerate(test.classes, 1)]
     if len(classes) > MOST_LINES:
-        some = sorted((each for each in classes if each.rows), key=lambda c: (c.f1, -c.rows))
-        first = f"{min(MOST_LINES, len(some))} of {len(classes):,}: the lowest F1; JSON has all"
+        some = sorted((c for c in classes if c[1].rows), key=lambda c: (c[1].f1, -c[1].rows))
+        why = "with the lowest F1" if len(some) > MOST_LINES else "that have rows"
+        first = f"the {min(MOST_LINES, len(some))} of {len(classes):,} {why}; JSON has all"
         classes = some[:MOST_LINES]
-    names = ["label", *(cut(str(each.label), 24) for each in classes)]
-    rows = ["rows", *(_number(each.rows) for each in classes)]
-    scores = ["precision   recall       F1"]
-    scores += [f"{a.precision:9.2%}  {a.recall:7.2%}  {a.f1:7.2%}" for a in classes]
-    name, number = (max(map(len, column)) for column in (names, rows))
+    names, rows = ["label"], ["rows", *(_number(each.rows) for _, each in classes)]
+    number = max(map(len, rows))
+    width = WIDTH - MARGIN - number - len(SCORES) - 4
+    widest = max(len(text_of(each.label)) for _, each in classes)
+    numbered = widest > (NAME_IN_MATRIX if test.confusion_matrix else width)
+    digits = len(str(max(i for i, _ in classes)))
+    for i, each in classes:
+        head = f"{i:>{digits}} " if numbered else ""
+        names.append(head + cut(text_of(each.label), width - len(head)))
+    scores = [SCORES]
+    scores += [f"{a.precision:9.2%}  {a.recall:7.2%}  {a.f1:7.2%}" for _, a in classes]
+    name = max(map(len, names))
     columns = zip(names, rows, scores, strict=True)
     lines = [f"{a:<{name}}  {b:>{number}}  {c}" for a, b, c in columns]
     return _under(title, [first, *lines] if first else lines)
@@ -148,11 +180,13 @@ def _confusion(model: Model, test: Evaluation) -> list[str]:
     if test.confusion_matrix is None:
         return []
     cells = [[_number(n, "") for n in row] for row in test.confusion_matrix]
-    labels = [*map(str, model.labels)]
+    labels = [*map(text_of, model.labels)]
     digits = max(len(cell) for row in cells for cell in row)
     widest, m = max(map(len, labels)), len(labels)
-    heads, names = labels, [cut(label, 14) for label in labels]
-    if widest > digits and (widest > 5 or min(widest, 14) + m * (widest + 1) > WIDTH - MARGIN):
+    heads, names = labels, [cut(label, NAME_IN_MATRIX) for label in labels]
+    if widest > digits and (
+        widest > 5 or min(widest, NAME_IN_MATRIX) + m * (widest + 1) > WIDTH - MARGIN
+    ):
         heads = [str(i) for i in range(1, m + 1)]
         names = [f"{i:>{len(heads[-1])}} {name}" for i, name in zip(heads, names, strict=True)]
     name, cell = max(map(len, names)), max(digits, *map(len, heads))
@@ -168,7 +202,7 @@ def _confusion(model: Model, test: Evaluation) -> list[str]:
 
 
 def _under(what: str, lines: Sequence[str]) -> list[str]:
-    return [line(what, lines[0]), *(line("", text) for text in lines[1:])]
+    return [line(what, lines[0]), *(" " * MARGIN + text for text in lines[1:])]
 
 
 def _number(n: float, comma: str = ",") -> str:

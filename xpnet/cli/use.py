@@ -165,6 +165,7 @@ def predict(
     """The label of each sample, and how probable it is; of a regression its values."""
     begin(threads=threads)
     from xpnet.cli import run_folder as runs
+    from xpnet.data.labels import text_of
     from xpnet.device.selection import select_device
     from xpnet.model import load
 
@@ -190,7 +191,7 @@ def predict(
     width = max(len(str(row["file"])) for row in rows)
     answer = "label" if loaded.labels else "value"
     what = "  probability" if loaded.labels and not loaded.multilabel else ""
-    wide = max([8, *(len(str(label)) for label in loaded.labels)])
+    wide = max([8, *(len(text_of(label)) for label in loaded.labels)])
     print(f"{'file':<{width}}  {'sample':>6}  {answer:>{wide}}{what}")
     for row in rows:
         print(f"{row['file']:<{width}}  {row['sample']:>6}  {_shown_answer(row, wide)}")
@@ -233,11 +234,13 @@ def _predict_file(
 
 
 def _shown_answer(row: dict[str, Any], width: int) -> str:
+    from xpnet.data.labels import text_of
+
     if "values" in row:
         return "  ".join(f"{value:8.6g}" for value in row["values"])
     if "labels" in row:
-        return f"{', '.join(map(str, row['labels'])) or 'none':>{width}}"
-    return f"{row['label']:>{width}}  {max(row['probabilities']):.4f}"
+        return f"{', '.join(map(text_of, row['labels'])) or 'none':>{width}}"
+    return f"{text_of(row['label']):>{width}}  {max(row['probabilities']):.4f}"
 
 
 def devices() -> None:
