@@ -116,27 +116,28 @@ def test_of_many_classes_those_without_rows_are_not_shown() -> None:
     assert [line.split()[:2] for line in lines[start + 1 :]] == [["label", "rows"], ["c00", "500"]]
 
 
-ALIKE = [f"class number {word} of twenty, from a long list" for word in ("one", "two", "three")]
+ALIKE = [f"class number {word} of twenty-one in a long list" for word in ("one", "two", "three")]
 
 
 def test_long_names_are_shown_whole_or_have_numbers() -> None:
-    """A name of up to 28 characters is whole; the numbers are those of the confusion matrix."""
-    whole = lines_of([name[:28] for name in ALIKE], [2, 2, 2])
-    start = next(i for i, line in enumerate(whole) if line.startswith("confusion"))
-    shown_names = [line[15:45] for line in whole[start - 3 : start]]
-    assert shown_names == [f"{i} {name[:28]}" for i, name in enumerate(ALIKE, 1)]
-    assert [line[15:17] for line in whole[start + 2 :]] == ["1 ", "2 ", "3 "]
-    lines = lines_of(ALIKE, [2, 2, 2])
-    assert [line[15:45] for line in lines[-8:-5]] == [
-        f"{i} {cut(name, 28)}" for i, name in enumerate(ALIKE, 1)
+    """The table has names of up to 41 characters, and the numbers of the confusion matrix."""
+    for length, margin in ((28, 15), (29, 2), (41, 2)):
+        labels = [name[: length - 1] + "." for name in ALIKE]
+        whole = lines_of(labels, [2, 2, 2])
+        start = next(i for i, line in enumerate(whole) if line.startswith("confusion"))
+        assert [line[margin:].split("  ")[0] for line in whole[start - 3 : start]] == [
+            f"{i} {name}" for i, name in enumerate(labels, 1)
+        ]
+        assert [line[15:17] for line in whole[start + 2 :]] == ["1 ", "2 ", "3 "]
+    assert whole[start - 5] == "per class      in the order of the labels"
+    lines = lines_of([name + 9 * "." for name in ALIKE], [2, 2, 2])
+    assert [line[2:45] for line in lines[-8:-5]] == [
+        f"{i} {cut(name + 9 * '.', 41)}" for i, name in enumerate(ALIKE, 1)
     ]
     many = lines_of([f"{name}{i:02d}" for i in range(20) for name in ALIKE], [1, *[2] * 59])
     numbers = [line.split()[0] for line in many[-50:]]
     assert numbers == [str(i) for i in range(2, 52)]
-    assert (
-        max(len(line) for text in (whole, lines, many) for line in "\n".join(text).split("\n"))
-        <= 80
-    )
+    assert max(map(len, [*whole, *lines, *many])) <= 80
 
 
 def test_the_baseline_names_its_class() -> None:

@@ -1,6 +1,5 @@
 """The scores of a model in lines and tables, and in JSON."""
 
-from collections.abc import Sequence
 from dataclasses import asdict
 from math import isfinite
 from textwrap import wrap
@@ -19,6 +18,7 @@ MARGIN = 15  # of the text of a line
 NAME = 60  # most characters of a label in a line
 NAME_IN_MATRIX = 14
 SCORES = "precision   recall       F1"
+ORDER = "in the order of the labels"
 MOST_LINES = 50  # of the table of classes
 UNEVEN = 3  # from where on the balanced accuracy is shown: largest class over smallest
 
@@ -152,27 +152,30 @@ def _table_of_classes(test: Evaluation) -> list[str]:
 
     If a name is cut, here or in the confusion matrix, all have the numbers that they have there.
     """
-    title, first, classes = "per class", "", [*enumerate(test.classes, 1)]
+    first, classes = "", [*enumerate(test.classes, 1)]
     if len(classes) > MOST_LINES:
         some = sorted((c for c in classes if c[1].rows), key=lambda c: (c[1].f1, -c[1].rows))
         why = "with the lowest F1" if len(some) > MOST_LINES else "that have rows"
         first = f"the {min(MOST_LINES, len(some))} of {len(classes):,} {why}; JSON has all"
         classes = some[:MOST_LINES]
-    names, rows = ["label"], ["rows", *(_number(each.rows) for _, each in classes)]
-    number = max(map(len, rows))
-    width = WIDTH - MARGIN - number - len(SCORES) - 4
-    widest = max(len(text_of(each.label)) for _, each in classes)
-    numbered = widest > (NAME_IN_MATRIX if test.confusion_matrix else width)
-    digits = len(str(max(i for i, _ in classes)))
-    for i, each in classes:
-        head = f"{i:>{digits}} " if numbered else ""
-        names.append(head + cut(text_of(each.label), width - len(head)))
-    scores = [SCORES]
+    rows = ["rows", *(_number(each.rows) for _, each in classes)]
+    number, digits = max(map(len, rows)), len(str(max(i for i, _ in classes)))
+    labels = [text_of(each.label) for _, each in classes]
+    widest, width = max(map(len, labels)), WIDTH - len(SCORES) - 4 - number
+    numbered = widest > (NAME_IN_MATRIX if test.confusion_matrix else width - MARGIN)
+    head = digits + 1 if numbered else 0
+    margin = MARGIN if head + widest <= width - MARGIN else 2
+    names = [cut(label, width - margin - head) for label in labels]
+    if numbered:
+        names = [f"{i:>{digits}} {name}" for (i, _), name in zip(classes, names, strict=True)]
+    names, scores = ["label", *names], [SCORES]
     scores += [f"{a.precision:9.2%}  {a.recall:7.2%}  {a.f1:7.2%}" for _, a in classes]
     name = max(map(len, names))
     columns = zip(names, rows, scores, strict=True)
-    lines = [f"{a:<{name}}  {b:>{number}}  {c}" for a, b, c in columns]
-    return _under(title, [first, *lines] if first else lines)
+    table = [f"{a:<{name}}  {b:>{number}}  {c}" for a, b, c in columns]
+    if margin == MARGIN and not first:
+        first, *table = table
+    return [line("per class", first or ORDER), *(" " * margin + row for row in table)]
 
 
 def _confusion(model: Model, test: Evaluation) -> list[str]:
@@ -199,10 +202,6 @@ def _confusion(model: Model, test: Evaluation) -> list[str]:
     ]
     title = "rows are labels, columns what was predicted"
     return [line("confusion", title), *(" " * margin + row for row in table)]
-
-
-def _under(what: str, lines: Sequence[str]) -> list[str]:
-    return [line(what, lines[0]), *(" " * MARGIN + text for text in lines[1:])]
 
 
 def _number(n: float, comma: str = ",") -> str:
