@@ -25,7 +25,7 @@ HASHES = {
     ),
     f"{MNIST} --optimizer adagrad --noise 0.1 --max-norm 2": "b5a308f753d8a5d6",
     "--data regression.npz --epochs 20 --loss pinball:0.1,0.5,0.9 --normalization layer "
-    "--average ema": "407418c3e84cb4fd",
+    "--average ema": "e033dbe347f351ec",
     "--data labels.npz --epochs 20 --loss binary-focal --accumulate 2 --average last": (
         "2eb0d8ba82124c56"
     ),

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from helpers import unpaired
 
-from xpnet.activations import LeakyReLU
+from xpnet.activations import LeakyReLU, ReLU
 from xpnet.builder import mlp
 from xpnet.errors import UsageError
 from xpnet.initializers import he_normal
@@ -46,6 +46,7 @@ EXACT = {
     "lecun-uniform": lambda u, z, m, n: [math.sqrt(3 / m) * (2 * v - 1) for v in u],
     "lecun-normal": lambda u, z, m, n: [math.sqrt(1 / m) * v for v in z],
     "orthogonal": lambda u, z, m, n: at_right_angles(z, m, n),
+    "mean-field": lambda u, z, m, n: [math.sqrt(3) / m * (2 * v - 1) for v in u],
     "zeros": lambda u, z, m, n: [0.0] * (m * n),
 }
 
@@ -96,6 +97,17 @@ def test_signals_keep_their_size_through_20_layers(slope: float, initializer) ->
     model = Model.from_layers(256, layers, initializer=initializer)
     x = np.random.default_rng(0).normal(size=(100, 256)).astype(np.float32)
     assert 0.5 < np.sqrt(np.mean(model(x) ** 2)) < 2
+
+
+@pytest.mark.parametrize("output", ["identity", "exp"])
+def test_a_regression_begins_near_the_mean_of_its_targets(output: str) -> None:
+    """Variance of the logits 1 / 128; by glorot-uniform, as for classes, it is about 2."""
+    x = np.random.default_rng(0).normal(size=(1000, 10)).astype(np.float32)
+    assert np.var(mlp(10, 128, 1, output=output)(x)) < 2 / 128
+    assert np.var(mlp(10, 128, 1, output=output, initializer="he-uniform")(x)) > 0.5
+    assert np.var(mlp(10, 128, 1, output="sigmoid")(x)) > 0.5
+    layers = [Dense(10, 128), ReLU(), Dense(128, 1), ReLU()]  # as small, half its units might die
+    assert np.var(Model.from_layers(10, layers, output=output)(x)) > 0.1
 
 
 @pytest.mark.parametrize(("fan_in", "fan_out"), [(5, 5), (8, 3), (3, 8), (1, 4)])

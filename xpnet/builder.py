@@ -58,7 +58,8 @@ def mlp(
     initializer : str or function, or a sequence of them, optional
         Of every dense layer, or of each, the last included: one of
         `xpnet.registry.INITIALIZERS`, or a function of key, fan_in and fan_out like those in
-        `xpnet.initializers`; by default the one that suits the activation.
+        `xpnet.initializers`; by default the one that suits the activation, and "mean-field" for
+        the last layer of a regression, whose outputs begin near the mean of the targets.
     output : {"softmax", "sigmoid", "identity", "exp"}, optional
         What the logits stand for (see `Model`); "softmax" by default, "sigmoid" with `multilabel`.
         A single output needs it said: "sigmoid" for two classes, "identity" for regression, "exp"

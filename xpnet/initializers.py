@@ -18,7 +18,7 @@ from xpnet.arrays import HostArray
 from xpnet.bounds import shown
 from xpnet.checks import choose, function_of
 from xpnet.errors import UsageError
-from xpnet.layers import Dense, Layer
+from xpnet.layers import Dense, Layer, Rescale
 from xpnet.random import Purpose, normal, step_keys, uniform
 from xpnet.registry import INITIALIZERS
 
@@ -91,6 +91,21 @@ def orthogonal(key: HostArray, fan_in: int, fan_out: int) -> HostArray:
     return Q if fan_in >= fan_out else Q.T
 
 
+def mean_field(key: HostArray, fan_in: int, fan_out: int) -> HostArray:
+    """Uniform, of variance 1 / fan_in²: for the last layer of a regression.
+
+    Its inputs have a mean square of about 1, so that the variance of the first outputs is about
+    1 / fan_in: before training the output is nearly the mean of the scaled targets.  By
+    `glorot_uniform` its variance is about 2, more than that of the targets.  Training on few
+    samples removes this random function at the samples, and leaves the rest of it between them.
+
+    Sources: Mei, Montanari & Nguyen (2018), *A mean field view of the landscape of two-layer neural
+    networks*, equation 1; Yang & Hu (2021), *Feature learning in infinite-width neural networks*,
+    section 5, for its place in deep networks.
+    """
+    return _uniform(key, fan_in, fan_out, 1 / fan_in**2)
+
+
 def zeros(key: HostArray, fan_in: int, fan_out: int) -> HostArray:
     """All 0, for a last layer that is to begin with equal probabilities.
 
@@ -103,6 +118,7 @@ def initial_arrays(
     layers: Sequence[Layer],
     initializer: str | Initializer | Sequence[str | Initializer] | None,
     seed: int,
+    output: str,
 ) -> list[dict[str, HostArray]]:
     """Return the arrays of each layer before training.
 
@@ -112,8 +128,11 @@ def initial_arrays(
     ----------
     layers : sequence of Layer
     initializer : str or function, or a sequence of them, optional
-        Of every dense layer, or of each; by default the one that suits the activation behind it.
+        Of every dense layer, or of each; by default the one that suits the activation behind it,
+        and `mean_field` for the last layer of a regression.
     seed : int
+    output : str
+        What the logits stand for, as in `Model`.
 
     Raises
     ------
@@ -124,7 +143,10 @@ def initial_arrays(
     dense = [i for i, layer in enumerate(layers) if isinstance(layer, Dense)]
     behind = {i: _activation(layers[i + 1 :]) for i in dense}
     if initializer is None:
-        given: list[Any] = [behind[i].initializer for i in dense]
+        given: list[Any] = [
+            mean_field if _ends_in_numbers(layers, i, output) else behind[i].initializer
+            for i in dense
+        ]
     elif isinstance(initializer, list | tuple):
         given = [*initializer]
     else:
@@ -144,6 +166,12 @@ def initial_arrays(
             p["W"] = _checked(draw(key, layer.fan_in, layer.fan_out), layer)
         arrays.append(p)
     return arrays
+
+
+def _ends_in_numbers(layers: Sequence[Layer], i: int, output: str) -> bool:
+    """Return whether dense layer i is the last one of a regression."""
+    behind = layers[i + 1 :]
+    return output in ("identity", "exp") and all(isinstance(layer, Rescale) for layer in behind)
 
 
 def _activation(layers: Sequence[Layer]) -> Activation:

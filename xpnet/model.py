@@ -137,7 +137,7 @@ class Model(Hinting):
         output = output_for(output, network.fan_out, multilabel)
         choose("dtype", dtype, DTYPES)
         names = labels_for(labels, number_of_classes(output, network.fan_out, multilabel))
-        arrays = initial_arrays(network.layers, initializer, seed)
+        arrays = initial_arrays(network.layers, initializer, seed, output)
         theta, buffers = model_file.vectors(network, arrays, dtype)
         shape: Any = (fan_in,) if input_shape is None else input_shape
         return cls(network, theta, buffers, names, shape, output, multilabel)

@@ -124,6 +124,7 @@ INITIALIZERS: "Parts[Callable[[HostArray, int, int], HostArray]]" = Parts(
         "lecun-uniform": "initializers.lecun_uniform",
         "lecun-normal": "initializers.lecun_normal",
         "orthogonal": "initializers.orthogonal",
+        "mean-field": "initializers.mean_field",
         "zeros": "initializers.zeros",
     }
 )

@@ -27,9 +27,10 @@ SMALL = {
     "benchmarks/bench_predict.py": ["--quick", "--peers", "products,xpnet"],
     "benchmarks/recipes.py": ["--seeds", "2", "--epochs", "1,2", "--limit", "1000"],
     "examples/coming_from.py": ["sklearn", "xpnet"],
+    "defaults.py": ["--only", "wine,diabetes", "--seeds", "2", "--folds", "2"],
     "scikit_learn.py": ["--only", "regression,multilabel", "--seeds", "2"],
 }
-WITH_SKLEARN = {"examples/coming_from.py", "scikit_learn.py"}
+WITH_SKLEARN = {"defaults.py", "examples/coming_from.py", "scikit_learn.py"}
 
 SHARED = {"benchmarks/benchmark.py", "benchmarks/by_hand.py"}  # what some of them import
 ON_A_GPU = {

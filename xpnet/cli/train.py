@@ -88,7 +88,7 @@ def train(
         option(
             NETWORK,
             f"One for all dense layers, or one each: {', '.join(registry.INITIALIZERS)}.",
-            default="the activation's",
+            default="the activation's; mean-field in the last layer of a regression",
         ),
     ] = None,
     dtype: Annotated[str, option(NETWORK, "float32 or float64.")] = "float32",
