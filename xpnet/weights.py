@@ -1,7 +1,7 @@
 """The weights of samples and of classes, on the host."""
 
 from collections.abc import Mapping, Sequence
-from math import inf
+from sys import float_info
 from typing import Any
 
 import numpy as np
@@ -147,7 +147,7 @@ def class_weights(
     given = [class_weight.get(label, 1.0) for label in labels]
     refuse_mask("class_weight", given)
     given = [plain(weight) for weight in given]
-    if not all(isinstance(weight, int | float) and 0 <= weight < inf for weight in given):
+    if not all(isinstance(a, int | float) and 0 <= a <= float_info.max for a in given):
         raise UsageError(f"class_weight {shown(class_weight)}: expected finite numbers, 0 or more")
     return np.asarray(given, dtype=np.float64)
 
