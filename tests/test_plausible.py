@@ -3,6 +3,7 @@
 import re
 import warnings
 from dataclasses import replace
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -317,4 +318,35 @@ def test_a_mean_in_two_parts_is_exact() -> None:
     assert warned(model.predict, x) == warned(model.predict, x[:1]) == []
     for far in (1_732_000_030, 1_731_999_970):
         (text,) = warned(model.predict, np.asarray([[float(far)]]))
-        assert "(mean 1.732e+09, deviation " in text
+        assert f"{far} in row 0 (mean 1732000000" in text or "(mean 1731999999." in text
+
+
+@pytest.mark.parametrize("columns", [1, 3])
+def test_columns_of_mean_0_and_deviation_1_are_checked(columns: int) -> None:
+    """As training leaves them; a model that was not trained has the same constants."""
+    signs = [-1.0, 1.0]
+    x = np.asarray([*product(signs, repeat=columns)] * (8 // 2**columns * 2))
+    start = xpnet.mlp(columns, 4, 1, output="identity")
+    model = xpnet.fit(start, x, x[:, 0], epochs=1, validation=0).model
+    assert model.params[0]["scale"].tolist() == [1] * columns
+    far = [[1000.0, *signs][:columns]]
+    with pytest.warns(UserWarning, match="column 0 has 1000 in row 0"):
+        model.predict(far)
+    start.predict(far)
+
+
+def test_a_table_whose_columns_are_alike_is_no_image() -> None:
+    x = np.asarray([[0.0, 0], [0, 1], [1, 0], [1, 1]])
+    model = xpnet.fit(xpnet.mlp(2, 4, 2), x, [0, 1, 1, 0], epochs=1).model
+    model.predict([[0.001, 0.002]])
+    with pytest.warns(UserWarning, match="column 1 has 100 in row 0"):
+        model.predict([[0, 100.0]])
+
+
+def test_numbers_far_from_zero_are_shown_with_the_digits_that_tell_them_apart() -> None:
+    x = 1_732_000_000 + np.arange(60)[:, np.newaxis]
+    model = xpnet.fit(xpnet.mlp(1, 2), x, np.arange(60) % 2, epochs=1).model
+    with pytest.warns(
+        UserWarning, match=r"1732003600 in row 0 \(mean 17320000\d\d.*, deviation 1\d"
+    ):
+        model.predict([[1_732_003_600]])

@@ -14,6 +14,7 @@ import numpy as np
 from xpnet.arrays import Array, HostArray, namespace, put, to_numpy
 
 DEVIATIONS = 20  # from the mean, beyond which a number is far from the training samples
+FEWEST_PIXELS = 64  # columns of bytes that are taken for an image, of 8 × 8
 DARKNESS = 50  # an image whose maximum is below the scale divided by this is too dark
 
 
@@ -50,16 +51,17 @@ def limits_of(model: Any) -> Limits:
     exponential = model.output == "exp"
     highest = log(largest) if exponential else largest
     mean, scale = constants_of(model)
-    if np.all(mean == 0) and np.all(scale == 1):
+    idle = model.loss is None and np.all(mean == 0) and np.all(scale == 1)  # not trained
+    if idle or not model.network.standardizes:
         return Limits(-(largest**0.5), largest**0.5, 0.0, False, highest, exponential)
     on_host = isinstance(model.theta, np.ndarray)
     exact = on_host and "rest" in model.params[0]  # else the mean is rounded, as samples may be
     reach = DEVIATIONS * scale + (0 if exact else np.abs(mean) * np.finfo(model.dtype).eps)
     low, high = (np.clip(a, -largest, largest) for a in (mean - reach, mean + reach))
-    shared = len(mean) > 1 and bool(np.all(mean == mean[0]) and np.all(scale == scale[0]))
-    images = shared or len(model.input_shape) > 1
+    shared = bool(np.all(mean == mean[0]) and np.all(scale == scale[0]))
+    images = len(model.input_shape) > 1 or (shared and len(mean) >= FEWEST_PIXELS)
     dark = float(np.max(scale)) / DARKNESS if images else 0.0
-    if shared:
+    if images and shared:
         return Limits(float(low[0]), float(high[0]), dark, True, highest, exponential)
     if not on_host:
         low, high = (put(a.astype(model.dtype), model.theta) for a in (low, high))

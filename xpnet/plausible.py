@@ -12,7 +12,16 @@ from typing import Any
 
 import numpy as np
 
-from xpnet.arrays import Array, HostArray, device_of, namespace, on_device_of, to_numpy
+from xpnet.arrays import (
+    Array,
+    HostArray,
+    device_of,
+    has_float64,
+    namespace,
+    on_device_of,
+    to_numpy,
+    without_history,
+)
 from xpnet.data.dataset import BLOCK
 from xpnet.errors import DataError
 from xpnet.limits import DARKNESS, DEVIATIONS, constants_of, contains, outputs_fit
@@ -99,11 +108,11 @@ def _fine(model: Any, x: Array, z: Array) -> Any:
 def report(model: Any, x: Array, z: Array, name: str = "") -> None:
     """Raise the error or give the warning of `check`, if there is one; look at every number."""
     n, limits = x.shape[0], model.limits
-    outputs = to_numpy(z)
+    outputs = _in_float64(z)
     wrong = ~np.all(np.isfinite(outputs) & (outputs <= limits.highest), axis=1)
     samples = _Samples(model, n)
     for start in range(0, n, BLOCK):
-        samples.look(start, to_numpy(x[start : min(start + BLOCK, n), ...]).astype(np.float64))
+        samples.look(start, _in_float64(x[start : min(start + BLOCK, n), ...]))
     rows = np.flatnonzero(wrong | ~samples.finite)
     if len(rows):
         subject = "an output is" if np.any(wrong) else "an input is"
@@ -192,14 +201,14 @@ class _Samples:
     def _worst(self, j: int) -> str:
         """Return the number of column j that is farthest from the mean."""
         return (
-            f"{self.values[j]:.6g} in row {self.rows[j]} (mean {self.mean[j]:.6g}, deviation "
+            f"{self.values[j]:.10g} in row {self.rows[j]} (mean {self.mean[j]:.10g}, deviation "
             f"{self.scale[j]:.4g})"
         )
 
 
 def gaps(model: Any, x: Array) -> str:
     """Return in which rows samples x have NaN or infinite numbers, and what to do about them."""
-    finite = np.isfinite(to_numpy(x))
+    finite = np.isfinite(_in_float64(x))
     rows = np.flatnonzero(~np.all(finite, axis=1))
     i = int(rows[0])
     j = int(np.flatnonzero(~finite[i])[0])
@@ -214,11 +223,21 @@ def _too_large(model: Any, x: Array, rows: HostArray) -> str:
     if not np.all(np.isfinite(to_numpy(model.theta))):
         return "Parameters of the model are not finite: train it again, with a lower learning rate."
     i = int(rows[0])
-    size = np.max(np.abs(to_numpy(x[i : i + 1, ...]).astype(np.float64)))
+    size = np.max(np.abs(_in_float64(x[i : i + 1, ...])))
     return (
         f"The input is finite, and numbers become too large for {model.dtype}: row {i} has "
         f"{size:.6g}. Scale the input."
     )
+
+
+def _in_float64(x: Array) -> HostArray:
+    """Return an array of any library and numeric type, such as bfloat16, on the host in float64."""
+    if not isinstance(x, np.ndarray):
+        xp = namespace(x)
+        x = to_numpy(xp.astype(without_history(x), xp.float64 if has_float64(x) else xp.float32))
+    with _without_warnings():
+        found: HostArray = x.astype(np.float64)
+    return found
 
 
 def _column(model: Any, j: int) -> str:

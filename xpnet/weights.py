@@ -1,6 +1,7 @@
 """The weights of samples and of classes, on the host."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from sys import float_info
 from typing import Any
 
@@ -44,6 +45,19 @@ def without_weightless(x: Any, y: Any, sample_weight: Any) -> tuple[Any, Any, Ho
     if len(kept) == n:
         return x, y, w
     return _rows_of(x, kept), _rows_of(y, kept), w[kept]
+
+
+@contextmanager
+def saying_what_was_removed(given: Any, x: Any) -> Iterator[None]:
+    """Say in a DataError about rows of x that those removed from the given ones do not count."""
+    removed = (length(given) or 0) - (length(x) or 0)
+    try:
+        yield
+    except DataError as error:
+        if not removed:
+            raise
+        counted = f" (rows are counted without the {removed:,} of weight 0)"
+        raise type(error)(f"{error}{counted}") from None
 
 
 def length(y: Any) -> int | None:

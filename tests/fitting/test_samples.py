@@ -61,6 +61,25 @@ def test_a_sample_of_weight_0_may_hold_anything(xp: Library) -> None:
     assert difference(found.model.theta, to_numpy(expected.model.theta)) < 1e-5
 
 
+def test_an_error_says_that_rows_of_weight_0_are_not_counted() -> None:
+    x, w = X.copy(), np.where(np.arange(40) < 3, 0.0, 1.0)
+    x[9, 1] = np.nan
+    y = OUTPUTS["classes"][2]
+    start = xpnet.mlp(3, 5, 3)
+    message = r"row 6 .* \(rows are counted without the 3 of weight 0\)"
+    for refused in (
+        lambda: fit(start, x, y, sample_weight=w),
+        lambda: fit(start, X, y, validation_data=(x, y, w)),
+        lambda: xpnet.evaluate(start, x, y, sample_weight=w),
+    ):
+        with pytest.raises(xpnet.DataError, match=message):
+            refused()
+    with pytest.raises(
+        xpnet.DataError, match=r"column 1 of row 9 is nan. Fill the gaps, or remove these rows.$"
+    ):
+        fit(start, x, y, sample_weight=np.ones(40))
+
+
 def test_targets_of_weight_0_do_not_spoil_the_scale_of_the_others() -> None:
     rng = np.random.default_rng(0)
     x = rng.normal(size=(600, 3))

@@ -31,7 +31,7 @@ from xpnet.cli.options import (
     or_none,
 )
 from xpnet.cli.parser import option
-from xpnet.errors import UsageError
+from xpnet.errors import DataError, UsageError
 from xpnet.tools import threads as blas
 
 if TYPE_CHECKING:
@@ -290,7 +290,10 @@ def _fit_and_test(
             )
         run.write()
         seconds = perf_counter() - start
-        test = evaluate(result.model, device.put(samples.x_test), samples.y_test)
+        try:
+            test = evaluate(result.model, device.put(samples.x_test), samples.y_test)
+        except DataError as error:
+            raise DataError(f"the test set: {error} The model is in {run.path}") from None
         run.manifest |= _results(result, test, seconds)
     report.end(result, test, default_loss(result.model), seconds, device, run.path)
 

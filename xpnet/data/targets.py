@@ -98,8 +98,9 @@ def encode_targets(
             f"y must be numbers for a model with output={output!r}, got {shown(odd)}; "
             'names are for output="softmax" or "sigmoid"'
         )
-    if not np.all(np.isfinite(y)):
-        raise DataError("y holds NaN or infinite numbers; expected finite ones")
+    if not np.all(finite := np.isfinite(y)):
+        i = int(np.argwhere(~finite)[0][0])
+        raise DataError(f"y holds NaN or infinite numbers, first in row {i}; expected finite ones")
     targets: HostArray = y.astype(np.float64)
     if output == "softmax" and (np.any(targets < 0) or np.any(abs(targets.sum(axis=1) - 1) > 1e-3)):
         raise DataError("y has a row that is no distribution; expected numbers >= 0 of sum one")

@@ -37,7 +37,7 @@ from xpnet.model import Model
 from xpnet.network import Network
 from xpnet.plausible import checked_on_host
 from xpnet.prediction import infer_on_numpy, predicted_columns
-from xpnet.weights import without_weightless
+from xpnet.weights import saying_what_was_removed, without_weightless
 
 
 @dataclass(frozen=True)
@@ -117,15 +117,16 @@ def evaluate(
     """
     loss = default_loss(model) if loss is None else loss_for(model.output, loss)
     require_same_device(x, sample_weight, "sample_weight")
-    x, y, w = without_weightless(x, y, sample_weight)
-    x, t, model = checked_samples(model, x, y, loss)
+    kept, y, w = without_weightless(x, y, sample_weight)
     quiet = np.errstate(over="ignore", invalid="ignore", divide="ignore")
-    with on_device_of(x), quiet:
-        logits, n = logits_of(model.network, model.params, x), x.shape[0]
-        parts = [x[start : min(start + BLOCK, n), ...] for start in range(0, n, BLOCK)]
-        # Here, once, the device is waited for.
-        z = checked_on_host(model, x, namespace(x).concat([logits(part) for part in parts]))
-        found = _evaluation_of(model, loss, z, t, w)
+    with saying_what_was_removed(x, kept):
+        x, t, model = checked_samples(model, kept, y, loss)
+        with on_device_of(x), quiet:
+            logits, n = logits_of(model.network, model.params, x), x.shape[0]
+            parts = [x[start : min(start + BLOCK, n), ...] for start in range(0, n, BLOCK)]
+            # Here, once, the device is waited for.
+            z = checked_on_host(model, x, namespace(x).concat([logits(part) for part in parts]))
+            found = _evaluation_of(model, loss, z, t, w)
     if not isfinite(found.loss):
         raise DataError(
             f"the loss is {found.loss}, for outputs as large as {np.max(np.abs(z)):.4g}; scale the "

@@ -16,7 +16,13 @@ from xpnet.fitting.scaling import adapted, in_standard_units, prepare
 from xpnet.losses import Loss
 from xpnet.model import Model
 from xpnet.network import Network
-from xpnet.weights import class_weights, weight_scale, with_mean_1, without_weightless
+from xpnet.weights import (
+    class_weights,
+    saying_what_was_removed,
+    weight_scale,
+    with_mean_1,
+    without_weightless,
+)
 
 NOTHING = "no class has three samples, so that none is held out; give validation_data"
 
@@ -70,10 +76,11 @@ def samples_of(
     Samples of weight 0 are removed before anything is computed.  Arguments are those of `fit`.
     """
     require_same_device(x, sample_weight, "sample_weight")
-    x, y, w = _without_weightless(x, y, sample_weight)
-    model, x = adapted(model, x, y)
-    model = replace(model, loss=loss)
-    data, w, model = _prepared(model, x, y, w, class_weight)
+    kept, y, w = _without_weightless(x, y, sample_weight)
+    with saying_what_was_removed(x, kept):
+        model, x = adapted(model, kept, y)
+        model = replace(model, loss=loss)
+        data, w, model = _prepared(model, x, y, w, class_weight)
     if validation_data is None:
         rows, held_rows = split(data.x.shape[0], validation, seed, classes_of(data))
         if validation and not len(held_rows):
@@ -138,7 +145,8 @@ def _held_out(
         )
     try:
         x, y, w = _without_weightless(*validation_data, *[None] * (3 - len(validation_data)))
-        held, w, _ = _prepared(model, x, y, w, class_weight, training=False)
+        with saying_what_was_removed(validation_data[0], x):
+            held, w, _ = _prepared(model, x, y, w, class_weight, training=False)
     except (UsageError, DataError) as error:
         raise type(error)(f"validation_data: {error}") from None
     if namespace(held.x) is not namespace(data.x):

@@ -142,7 +142,8 @@ def fit(
         The result of another fit to continue from, with its weights, optimizer state, numbers of
         steps and epochs, history and best model; `model` must have the same network.  The schedule,
         and an average over the last part, run over the epochs that are added.  Scores are compared
-        with those of before: use the same data, seed, validation, loss and monitor.
+        with those of before: use the same data, seed, validation and loss; of another monitor they
+        are not compared, and the best model is one of this fit.
     verbose : bool or int, default False
         Print the loss and the validation accuracy: on a terminal in one line that is rewritten,
         elsewhere in a line for each epoch, or for about 20 of many.
