@@ -208,13 +208,14 @@ class _Samples:
 
 def gaps(model: Any, x: Array) -> str:
     """Return in which rows samples x have NaN or infinite numbers, and what to do about them."""
-    finite = np.isfinite(_in_float64(x))
+    numbers = _in_float64(x)
+    finite = np.isfinite(numbers)
     rows = np.flatnonzero(~np.all(finite, axis=1))
     i = int(rows[0])
     j = int(np.flatnonzero(~finite[i])[0])
     return (
         f"holds NaN or infinite numbers in {_listed(rows, len(finite))}: column "
-        f"{_column(model, j)} of row {i} is {float(x[i, j])}. Fill the gaps, or remove these rows."
+        f"{_column(model, j)} of row {i} is {numbers[i, j]}. Fill the gaps, or remove these rows."
     )
 
 

@@ -574,6 +574,21 @@ def test_every_file_of_the_same_seconds_gives_the_same_model(folder: Path) -> No
         assert np.array_equal(models[name].buffers, models["float64"].buffers)
 
 
+def test_an_error_in_the_test_says_so_and_where_the_model_is(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = sources.load("tiny.npz")
+    x_test = data.x_test.astype(float)
+    x_test[3] = [3e38, -3e38, 3e38, -3e38]
+    np.savez("far.npz", x_train=data.x_train, y_train=data.y_train, x_test=x_test,
+             y_test=data.y_test)  # fmt: skip
+    assert run(["train", "--data", "far.npz", "--epochs", "1", "--output", "out"]) == 1
+    error = capsys.readouterr().err
+    assert "the test set: an output is not finite in row 3 (1 of 12)." in error
+    assert "The model is in out" in error
+    assert load("out").loss is not None
+
+
 def test_train_is_fit_with_the_same_seed(folder: Path) -> None:
     assert train("--seed", "3", "--epochs", "3", "--output", "out", "--quiet") == 0
     data = sources.load("tiny.npz")
