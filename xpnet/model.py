@@ -242,14 +242,14 @@ class Model(Hinting):
         return float_name(self.theta)
 
     @cached_property
-    def _flat(self) -> tuple[int, ...] | None:
-        """The shape of a sample that `flatten` returns as it is, if there is one."""
-        return (self.network.fan_in,) if self.network.standardizes else None
+    def _shapes(self) -> tuple[tuple[int, ...], ...]:
+        """The shapes of a sample that `flatten` takes without more checks, if there are any."""
+        return ((self.network.fan_in,), self.input_shape) if self.network.standardizes else ()
 
     def flatten(self, x: Any) -> Array:
         """Return x as an array (n, width); without `Standardize` in front in the model's type."""
-        if type(x) is np.ndarray and x.shape[1:] == self._flat and x.dtype.kind in "biuf":
-            return x  # soon: what follows takes as long as a small product
+        if type(x) is np.ndarray and x.shape[1:] in self._shapes and x.dtype.kind in "biuf":
+            return x if x.ndim == 2 else x.reshape(x.shape[0], self.network.fan_in)  # soon
         x = flattened(x, self.input_shape, self.network.fan_in)
         return x if self.network.standardizes else as_type(x, self.dtype)
 
