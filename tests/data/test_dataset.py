@@ -14,6 +14,7 @@ from xpnet.data.dataset import (
     blocks,
     quotas,
     split,
+    undivided,
 )
 from xpnet.errors import UsageError
 
@@ -107,6 +108,10 @@ def test_a_sixth_is_held_out_of_ten_samples_or_more(n: int, held: int) -> None:
 )
 def test_each_class_has_its_part_of_what_is_held_out(counts, held: int, expected) -> None:
     assert quotas(np.asarray(counts), held).tolist() == expected
+
+
+def test_classes_of_one_or_two_rows_are_not_divided() -> None:
+    assert undivided(np.asarray([4, 0, 0, 0, 4, 2])).tolist() == [2, 4]
 
 
 def test_a_split_of_classes_is_in_proportion() -> None:

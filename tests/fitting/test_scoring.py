@@ -324,7 +324,7 @@ def test_two_outputs_are_ranked_by_their_difference(output: str) -> None:
     assert scores["average_precision"] == pytest.approx((1 + 2 / 3) / 2)
 
 
-# What there is by name
+# Scores by name
 
 
 @pytest.mark.parametrize("task", TASKS[:-1])

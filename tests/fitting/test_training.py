@@ -131,7 +131,7 @@ def test_pixels_share_one_scale() -> None:
 
 
 def test_a_few_columns_of_bytes_are_no_pixels() -> None:
-    """A column of 0 to 2 beside one of 0 to 255 was lost: it predicts as it does of any type."""
+    """A column of 0 to 2 next to one of 0 to 255 is scaled as it is in any other type."""
     rng = np.random.default_rng(0)
     x = np.stack([rng.integers(0, 3, 300), rng.integers(0, 255, 300)], axis=1)
     found = [

@@ -54,7 +54,7 @@ def test_validation_has_the_weights_of_training(fast: bool) -> None:
 
 @pytest.mark.parametrize("fast", [True, False])
 def test_an_enormous_outlier_does_not_choose_the_epoch(fast: bool) -> None:
-    """Losses of 1e10 beside those of 1, in float32: their sum has the digits of the first alone."""
+    """In float32 the sum of a loss of 1e10 and losses of 1 has the digits of the first alone."""
     y = X[:, 0] + np.where(np.arange(200) % 40 == 3, 1e12, 0)
     start = xpnet.mlp(2, 4, 1, output="identity")
     options = {"epochs": 3, "loss": "huber", "validation": 0.5, "fast": fast}

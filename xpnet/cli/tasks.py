@@ -8,7 +8,7 @@ import numpy as np
 
 from xpnet.arrays import HostArray
 from xpnet.checks import choose, construct
-from xpnet.data.dataset import FEWEST
+from xpnet.data.dataset import FEWEST, undivided
 from xpnet.data.labels import OUT_OF_RANGE, different, is_one_hot, text_of
 from xpnet.data.sources import Samples
 from xpnet.data.tables import is_number
@@ -185,8 +185,7 @@ def _rare_in_all(samples: Samples, task: Task) -> list[str]:
 
 def _rare_in(classes: HostArray | None, task: Task) -> list[str]:
     """The labels of one or two of these numbers of classes (n,)."""
-    counts = np.bincount([] if classes is None else classes)
-    return [text_of(task.labels[i]) for i in np.flatnonzero((counts > 0) & (counts <= 2))]
+    return [] if classes is None else [text_of(task.labels[i]) for i in undivided(classes)]
 
 
 def _used_for_training(rare: Sequence[str]) -> str:

@@ -17,6 +17,7 @@ from xpnet.random import Purpose, permutation, step_keys
 
 BLOCK = 1024  # rows that are evaluated, or looked through, at a time
 FEWEST = 10  # samples of which some are held out unless it is asked for
+MOST_UNDIVIDED = 2  # samples of a class that all stay in training
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,7 @@ def split(
         sixth, or nothing of fewer than 10 samples.
     seed : int
     classes : integer array (n,), optional
-        The class of each sample, from 0: the rows to validate on are `stratified`.
+        The class of each sample, from 0: each has its part (`divided`).
 
     Raises
     ------
@@ -164,13 +165,19 @@ def divided(
     return np.sort(order[~chosen]), np.sort(order[chosen])
 
 
+def undivided(classes: HostArray) -> HostArray:
+    """Return the classes of one or two of these rows (n,), which `quotas` does not divide."""
+    counts = np.bincount(classes)
+    return np.flatnonzero((counts > 0) & (counts <= MOST_UNDIVIDED))
+
+
 def quotas(counts: HostArray, held: int) -> HostArray:
     """Return how many rows of each class to hold out, of `held` in all.
 
     Each class has its part, n_c / n of them, rounded by the largest remainders.  A class of one or
     two rows is not divided, so that its part is missing; of others at least one row is left.
     """
-    divisible = np.where(counts > 2, counts, 0).astype(np.int64)
+    divisible = np.where(counts > MOST_UNDIVIDED, counts, 0).astype(np.int64)
     n = int(np.sum(counts))
     found, remainders = np.divmod(divisible * held, n)
     rest = round(int(divisible.sum()) * held / n) - int(found.sum())

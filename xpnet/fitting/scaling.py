@@ -235,10 +235,11 @@ def in_units_of_targets(model: Model, z: HostArray) -> HostArray:
 
     Without a `Rescale` at the end of the model they stay as they are.
     """
-    if not model.network.layers or not isinstance(model.network.layers[-1], Rescale):
+    last = model.network.layers[-1] if model.network.layers else None
+    if not isinstance(last, Rescale):
         return z
     p = {name: to_numpy(a).astype(np.float64) for name, a in model.params[-1].items()}
-    found: HostArray = p["mean"] + p["scale"] * z
+    found: HostArray = last.infer(p, z)
     return found
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from xpnet.arrays import Array, device_of, is_numpy, namespace, put, to_numpy
 from xpnet.checks import choose
-from xpnet.data.dataset import BLOCK, FEWEST, Dataset, blocks, classes_of
+from xpnet.data.dataset import BLOCK, FEWEST, Dataset, blocks, classes_of, undivided
 from xpnet.errors import UsageError
 from xpnet.fitting.evaluation import counts_hits, logits_of, tally
 from xpnet.fitting.monitoring import Monitor
@@ -64,8 +64,7 @@ def note_on_validation(plan: TrainingPlan) -> str:
     t, labels = classes_of(plan.data), plan.model.labels
     if t is None or plan.validation_data is not plan.data:
         return ""
-    counts = np.bincount(t, minlength=len(labels))
-    rare = [str(labels[i]) for i in np.flatnonzero((counts > 0) & (counts <= 2))]
+    rare = [str(labels[i]) for i in undivided(t)]
     return f"used for training only, with one or two samples: {', '.join(rare)}" if rare else ""
 
 
