@@ -211,7 +211,7 @@ def test_what_is_no_comma_separated_text_is_named(
 def test_columns_that_are_not_taken_are_not_blamed(tmp_path: Path) -> None:
     path = csv_file(tmp_path, "note,a,label\nold,1,1\nnew,2,nan\n")
     with pytest.raises(DataError, match="line 3: column 'label' is nan"):
-        load(path, columns=("a",))
+        load(path, features=("a",))
 
 
 def test_text_in_one_of_several_targets_is_no_number(tmp_path: Path) -> None:
@@ -222,23 +222,23 @@ def test_text_in_one_of_several_targets_is_no_number(tmp_path: Path) -> None:
 def test_samples_of_a_table_are_the_columns_that_are_named(tmp_path: Path) -> None:
     """In their order, whatever others hold; all where none is named."""
     path = csv_file(tmp_path, "a,label,b\n1,,2\n3,cat,4\n")
-    assert load_samples(path, columns=("b", "a")).tolist() == [[2, 1], [4, 3]]
+    assert load_samples(path, features=("b", "a")).tolist() == [[2, 1], [4, 3]]
     with pytest.raises(DataError, match=r"table\.csv: line 2: column 'label' has no value"):
         load_samples(path)
     with pytest.raises(DataError, match="has no column 'c' that the model takes; it has"):
-        load_samples(path, columns=("a", "c"))
+        load_samples(path, features=("a", "c"))
 
 
 def test_a_table_may_give_its_features_in_another_order(tmp_path: Path) -> None:
     path = csv_file(tmp_path, "b,note,label,a\n1,x,0,2\n3,,1,4\n5,y,0,6\n")
-    samples = load(path, columns=("a", "b"))
+    samples = load(path, features=("a", "b"))
     assert samples.columns == ("a", "b")
     assert samples.x_train.tolist() == [[2, 1], [4, 3], [6, 5]]
 
 
 def test_a_fault_beside_an_unused_column_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="line 3: column 'b' is 'x'"):
-        load_samples(csv_file(tmp_path, "label,b\n,1\n,x\n"), columns=("b",))
+        load_samples(csv_file(tmp_path, "label,b\n,1\n,x\n"), features=("b",))
 
 
 def test_samples_of_pixels_are_images(tmp_path: Path) -> None:

@@ -104,7 +104,6 @@ def build(
     dtype: str,
     seed: int,
     initializer: str | None = None,
-    target: tuple[str, ...] = (),
     **options: Any,
 ) -> "Model":
     """The network for these samples, with initial weights; `options` as for `mlp`."""
@@ -117,7 +116,7 @@ def build(
         output=task.loss.output, multilabel=task.name == "multilabel",
         labels=task.labels or None, input_shape=shape, seed=seed, dtype=dtype, **options,
     )  # fmt: skip
-    return replace(model, columns=samples.columns, target=target)
+    return replace(model, columns=samples.columns, target=samples.target)
 
 
 def each(given: str) -> str | list[str]:

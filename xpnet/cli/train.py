@@ -174,7 +174,6 @@ def train(
     from xpnet.cli.tasks import choose_task, given_task
     from xpnet.data.dataset import split
     from xpnet.data.sources import load
-    from xpnet.data.tables import names_of
     from xpnet.device.selection import select_device
     from xpnet.fitting.plan import enough_epochs
     from xpnet.fitting.training import default_optimizer
@@ -183,11 +182,10 @@ def train(
     _check_counts(batch_size=batch_size, accumulate=accumulate, limit=limit)
     chosen = select_device(device, strict_device)
     samples = load(data, target, data_dir, task=given_task(task, loss)[0])
-    found = choose_task(samples, task, loss, names_of(target) if samples.columns else ())
+    found = choose_task(samples, task, loss, samples.target)
     model = build(
         samples, found, hidden, activation, dtype, seed, normalization=or_none(normalization),
         dropout=dropout, noise=noise, max_norm=max_norm, initializer=initializer,
-        target=tuple(names_of(target)) if samples.columns else (),
     )  # fmt: skip
     rows, held = split(len(samples.x_train), validation, seed, samples.classes)
     n = len(rows[:limit])

@@ -99,11 +99,14 @@ def _test_samples(
     from xpnet.cli import run_folder as runs
     from xpnet.data.sources import load
 
-    target = target or ",".join(model.target) or (run.target if run else "label")
+    columns = target or model.target or (run.target if run else "label")
     own = data is None or (run is not None and runs.source_of(data) == run.source)
     try:
         names = any(isinstance(label, str) for label in model.labels)
-        samples = load(source, target, folder, model.columns, not own, model.task, names)
+        samples = load(
+            source, columns, folder, features=model.columns, whole=not own, task=model.task,
+            names=names,
+        )  # fmt: skip
     except DataError as error:
         if data is None:
             raise DataError(f"{error} (the data of that run; name other data by --data)") from None

@@ -4,12 +4,44 @@ import hashlib
 import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from secrets import token_hex
 from typing import NamedTuple
 
 from xpnet.arrays import HostArray
 from xpnet.errors import DataError
+
+Names = str | Sequence[str]
+"""Names of columns: a list of them, or as --target takes them, separated by commas."""
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """What to take of a file of data, and how a table is written.
+
+    Attributes
+    ----------
+    target : str, sequence of str or None
+        The columns of a table to predict; None for samples without targets.
+    features : str or sequence of str
+        The columns to take as features, in this order; by default all but the targets.
+    drop : str or sequence of str
+        Columns to leave out.
+    delimiter : str, optional
+        What separates the values of a table; by default it is found in the header line.
+    encoding : str, optional
+        Of a text, by its name in Python; by default UTF-8, or UTF-16 where a mark says so.
+    header : bool
+        Whether the first line of a table names its columns.
+    """
+
+    target: Names | None = None
+    features: Names = ()
+    drop: Names = ()
+    delimiter: str | None = None
+    encoding: str | None = None
+    header: bool = True
 
 
 class Contents(NamedTuple):
@@ -19,23 +51,23 @@ class Contents(NamedTuple):
     ----------
     arrays : dict of str to array
         By name: x_train, y_train, x_test and y_test; or x and y; or x alone.
-    columns : tuple of str
-        The names of the features, where the file is a table.
+    columns, target : tuple of str
+        The names of the features and of the targets, where the file is a table.
     written : array of str (n,), optional
         y as it is written, where the file is a text and has one target.
+    notes : tuple of str
+        What to tell the user, a line each: what was left out, and what was guessed.
     """
 
     arrays: dict[str, HostArray]
     columns: tuple[str, ...] = ()
+    target: tuple[str, ...] = ()
     written: HostArray | None = None
+    notes: tuple[str, ...] = ()
 
 
-Reader = Callable[[str, bytes, str | None, Sequence[str]], Contents]
-"""A data format: name of the file (for errors), bytes, target, features -> contents.
-
-The target is what --target says, or None for samples without targets; the features are the columns
-to take, in this order, or empty for all.
-"""
+Reader = Callable[[str, bytes, ReadOptions], Contents]
+"""A data format: name of the file (for errors), bytes, options -> contents."""
 
 
 def read_file(path: Path) -> tuple[bytes, dict[str, str]]:

@@ -4,14 +4,14 @@ import gzip
 import io
 import math
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from xpnet.arrays import HostArray
-from xpnet.data.files import Contents, read_file
+from xpnet.data.files import Contents, ReadOptions, read_file
 from xpnet.errors import DataError
 
 MOST_SAMPLES = 2**31 - 1  # rows are counted in int32
@@ -79,7 +79,7 @@ def _take(stream: Any, size: int, name: str) -> bytes:
         raise DataError(f"{name}: its header gives an impossible size") from None
 
 
-def read_idx(name: str, content: bytes, target: str | None, columns: Sequence[str]) -> Contents:
+def read_idx(name: str, content: bytes, options: ReadOptions) -> Contents:
     """The array of one IDX file as x, samples without targets; a folder has the targets too."""
     return Contents({"x": parse_idx(content, name)})
 

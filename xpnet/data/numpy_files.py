@@ -2,17 +2,16 @@
 
 import io
 import zipfile
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from xpnet.arrays import HostArray
-from xpnet.data.files import Contents
+from xpnet.data.files import Contents, ReadOptions
 from xpnet.errors import DataError
 
 
-def read_npz(name: str, content: bytes, target: str | None, columns: Sequence[str]) -> Contents:
+def read_npz(name: str, content: bytes, options: ReadOptions) -> Contents:
     """Every array by its name; of samples without targets the array x, x_test or the only one."""
     arrays = {}
     try:
@@ -26,7 +25,7 @@ def read_npz(name: str, content: bytes, target: str | None, columns: Sequence[st
         raise
     except Exception as error:  # a damaged archive makes zipfile raise almost anything
         raise DataError(f"{name}: not an .npz file, or damaged ({error})") from None
-    if target is not None:
+    if options.target is not None:
         return Contents(arrays)
     names = [key for key in arrays if key in ("x", "x_test")] or list(arrays)
     if len(names) != 1:
@@ -35,7 +34,7 @@ def read_npz(name: str, content: bytes, target: str | None, columns: Sequence[st
     return Contents({"x": arrays[names[0]]})
 
 
-def read_npy(name: str, content: bytes, target: str | None, columns: Sequence[str]) -> Contents:
+def read_npy(name: str, content: bytes, options: ReadOptions) -> Contents:
     """The array of the file as x, samples without targets."""
     return Contents({"x": _read_array(name, io.BytesIO(content))})
 

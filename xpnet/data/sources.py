@@ -6,7 +6,7 @@ unpickles anything.
 
 import gzip
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -17,7 +17,7 @@ from xpnet.arrays import HostArray
 from xpnet.data import mnist
 from xpnet.data.dataset import FEWEST, divided
 from xpnet.data.downloads import PARTS, arrange, fetch
-from xpnet.data.files import Contents, expanded, read_file
+from xpnet.data.files import Contents, Names, ReadOptions, expanded, read_file
 from xpnet.data.idx import parse_idx, read_idx_folder
 from xpnet.data.labels import require_names
 from xpnet.data.tables import as_whole
@@ -41,14 +41,16 @@ class Samples:
         A class or a number for each sample, or k of them.
     files : mapping
         SHA-256 of each file that was read, as it lies there, by name.
-    columns : tuple of str
-        The names of the features, where the data set is a table.
+    columns, target : tuple of str
+        The names of the features and of the targets, where the data set is a table.
     labels : tuple of int or str
         The classes in their own order, where the data set names them.
     task, why : str
         What is to be predicted, as given or inferred from the targets; why it is inferred.
     split : {"given", "held out", "none"}
         Whether the test samples were given, or held out, or are those of training.
+    notes : tuple of str
+        What to tell the user of how the data was read, a line each.
     """
 
     name: str
@@ -58,10 +60,12 @@ class Samples:
     y_test: HostArray
     files: Mapping[str, str]
     columns: tuple[str, ...] = ()
+    target: tuple[str, ...] = ()
     labels: tuple[int | str, ...] = ()
     task: str = ""
     why: str = ""
     split: str = "given"
+    notes: tuple[str, ...] = ()
 
     @property
     def classes(self) -> HostArray | None:
@@ -71,9 +75,14 @@ class Samples:
 
 def load(
     source: str,
-    target: str = "label",
+    target: Names = "label",
     folder: str | None = None,
-    columns: Sequence[str] = (),
+    *,
+    features: Names = (),
+    drop: Names = (),
+    delimiter: str | None = None,
+    encoding: str | None = None,
+    header: bool = True,
     whole: bool = False,
     task: str | None = None,
     names: bool = False,
@@ -94,8 +103,8 @@ def load(
     folder : str, optional
         Where downloaded files are kept; by default the environment variable XPNET_DATA, or else
         the user's folder for caches.
-    columns : sequence of str
-        The features to take of a .csv file, in this order; by default all columns but `target`.
+    features, drop, delimiter, encoding, header
+        How a table is read (`files.ReadOptions`).
     whole : bool, default False
         Where there is no test set, take every sample for it (and for training): of a set that no
         model was trained on.
@@ -111,6 +120,7 @@ def load(
         It isn't there, or is not what it should be.
     """
     path = expanded(source)
+    options = ReadOptions(target, features, drop, delimiter, encoding, header)
     labels: tuple[str, ...] = ()
     if source == "mnist":
         name, (arrays, hashes) = source, _read_packaged()
@@ -123,7 +133,7 @@ def load(
         contents = Contents(arrays)
     elif _ending(path) in FORMATS:
         content, hashes = read_file(path)
-        contents = FORMATS[_ending(path)](path.name, content, target, columns)
+        contents = FORMATS[_ending(path)](path.name, content, options)
         name = path.stem
     elif path.exists():
         raise DataError(
@@ -142,7 +152,14 @@ def load(
     return replace(samples, name=name, files=hashes, labels=labels)
 
 
-def load_samples(source: str, columns: Sequence[str] = ()) -> HostArray:
+def load_samples(
+    source: str,
+    features: Names = (),
+    *,
+    delimiter: str | None = None,
+    encoding: str | None = None,
+    header: bool = True,
+) -> HostArray:
     """Unlabelled samples to predict, from an .npy, .npz, .csv or IDX file.
 
     Parameters
@@ -150,8 +167,8 @@ def load_samples(source: str, columns: Sequence[str] = ()) -> HostArray:
     source : str
         An .npy file; an .npz with one array, or with one named `x` or `x_test`; a .csv with a
         header line; or an IDX file of images, gzipped or not.
-    columns : sequence of str
-        Those of the .csv that are read, in this order; by default all.
+    features, delimiter, encoding, header
+        How a table is read (`files.ReadOptions`); by default every column is a feature.
 
     Returns
     -------
@@ -167,7 +184,8 @@ def load_samples(source: str, columns: Sequence[str] = ()) -> HostArray:
     ending = _ending(path)
     formats = FORMATS if ending in FORMATS else FORMATS_WITHOUT_TARGETS
     read = formats[ending if ending in formats else "idx"]  # whose files have no common ending
-    return _check_x(read(source, content, None, columns).arrays["x"], source)
+    options = ReadOptions(None, features, (), delimiter, encoding, header)
+    return _check_x(read(source, content, options).arrays["x"], source)
 
 
 def _ending(path: Path) -> str:
@@ -241,7 +259,8 @@ def _checked(where: str, contents: Contents, whole: bool, task: str | None, name
             "x_test and y_test, or x and y"
         )
     parts = x_train, y_train, x_test, y_test
-    return Samples(where, *parts, {}, contents.columns, (), name, why, split)
+    columns = contents.columns, contents.target
+    return Samples(where, *parts, {}, *columns, (), name, why, split, contents.notes)
 
 
 def _check_shapes(where: str, **parts: tuple[HostArray, HostArray]) -> None:

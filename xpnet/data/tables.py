@@ -14,7 +14,7 @@ from difflib import get_close_matches
 import numpy as np
 
 from xpnet.arrays import HostArray
-from xpnet.data.files import Contents
+from xpnet.data.files import Contents, Names, ReadOptions
 from xpnet.data.labels import is_exact, is_missing
 from xpnet.errors import DataError
 
@@ -31,7 +31,7 @@ class _Table:
     lines: int
 
 
-def read_table(name: str, content: bytes, target: str, columns: Sequence[str] = ()) -> Contents:
+def read_table(name: str, content: bytes, target: Names, columns: Sequence[str] = ()) -> Contents:
     """x and y of a table, the names of the features, and the values of a single target as written.
 
     Parameters
@@ -67,14 +67,16 @@ def read_table(name: str, content: bytes, target: str, columns: Sequence[str] = 
         numbers, _ = _parse(table, (), unused)
         y = as_whole(numbers[:, [table.columns.index(column) for column in targets]])
     features = tuple(columns) or tuple(c for c in table.columns if c not in targets)
-    return Contents({"x": _features(table, numbers, features), "y": y}, features, written)
+    x = _features(table, numbers, features)
+    return Contents({"x": x, "y": y}, features, tuple(targets), written)
 
 
-def read_csv(name: str, content: bytes, target: str | None, columns: Sequence[str]) -> Contents:
+def read_csv(name: str, content: bytes, options: ReadOptions) -> Contents:
     """x and y of a table (`read_table`), or x alone (`read_features`); and the features."""
-    if target is None:
+    columns = tuple(options.features)
+    if options.target is None:
         return Contents({"x": read_features(name, content, columns)})
-    return read_table(name, content, target, columns)
+    return read_table(name, content, options.target, columns)
 
 
 def read_features(name: str, content: bytes, columns: Sequence[str] = ()) -> HostArray:
@@ -85,8 +87,10 @@ def read_features(name: str, content: bytes, columns: Sequence[str] = ()) -> Hos
     return _features(table, numbers, tuple(columns) or tuple(table.columns))
 
 
-def names_of(target: str) -> list[str]:
+def names_of(target: Names) -> list[str]:
     """The columns that `target` names, each once."""
+    if not isinstance(target, str):
+        return list(target)
     return list(dict.fromkeys(name.strip() for name in target.split(",")))
 
 
