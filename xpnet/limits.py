@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from xpnet.arrays import Array, HostArray, namespace, put, to_numpy
+from xpnet.data.statistics import FEWEST_PIXELS
 
 DEVIATIONS = 20  # from the mean, beyond which a number is far from the training samples
-FEWEST_PIXELS = 64  # columns of bytes that are taken for an image, of 8 × 8
 DARKNESS = 50  # an image whose maximum is below the scale divided by this is too dark
 
 

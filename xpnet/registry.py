@@ -203,7 +203,8 @@ METRICS: "Parts[Callable[..., Any]]" = Parts(
 FORMATS: "Parts[Reader]" = Parts(
     {
         "npz": "data.numpy_files.read_npz",
-        "csv": "data.tables.read_csv",
+        "csv": "data.csv_files.read_csv",
+        "tsv": "data.csv_files.read_csv",
     }
 )
 """By the ending of the files: samples with targets, to train on."""

@@ -477,6 +477,7 @@ EXACT = {
         zipped(x=npy("1 2\n3 4.5\n5 -6")),
     ),
     "csv": (b"a,label,b\n1,0,2\n3,1,4.5\n5,1,-6\n", b"a,b\n1,2\n3,4.5\n5,-6\n"),
+    "tsv": (b"a\tlabel\tb\n1\t0\t2\n3\t1\t4.5\n5\t1\t-6\n", b"a\tb\n1\t2\n3\t4.5\n5\t-6\n"),
     "npy": (None, npy("1 2\n3 4.5\n5 -6")),
     "idx": (
         None,

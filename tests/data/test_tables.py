@@ -116,21 +116,21 @@ def test_other_bytes_than_pixels_stay_columns(tmp_path: Path) -> None:
 BAD_CSV = {
     "empty": ("", "is empty; expected a line with the names of the columns"),
     "blank": ("\n\n", "is empty"),
-    "no-header": ("1,2\n3,4\n", "line 1 holds numbers alone; expected the names"),
+    "no-header": ("2,1\n3,4\n", "line 1 holds numbers alone; expected the names.*--no-header"),
     "no-rows": ("label,a\n", "has no row after"),
     "blank-rows": ("label,a\n\n \n", "has no row after"),
     "latin": ("label,a\n1,2\n1,\xe9\n".encode("latin-1"), "line 3 is not UTF-8; save"),
     "same-names": ("label,a,a\n1,2,3\n", "two columns are named 'a'"),
-    "no-name": (",label,a\n0,1,2\n", "column 1 has no name"),
+    "no-name": ("label,,a\n0,1,2\n", "column 2 has no name; .* by --features"),
     "target-alone": ("label\n1\n2\n", "has no column but those to predict"),
     "missing": ("label,a,b\n1,2,3\n1,,3\n", "line 3: column 'a' has no value"),
     "missing-target": ("label,a\n1,2\n ,3\n", "line 3: column 'label' has no value"),
     "text": ("label,a,b\n1,2,3\n\n1,2,x\n", "line 4: column 'b' is 'x'; expected a number"),
     "crlf-text": ("label,a\r\n1,2\r\n1,x\r\n", "line 3: column 'a' is 'x'"),
-    "line-break": ('label,a\n"b\nc",2\nd,3\n', "line 3: column 'label' has a line break"),
+    "line-break": ('label,a\n"b\nc",2\nd,3\n', "line 2: column 'label' has a line break"),
     "nan": (
         "label,a\n1,nan\n",
-        "line 2: column 'a' is nan: no value; fill it in or leave the row o",
+        "line 2: column 'a' has no value; fill it in or leave the row o",
     ),
     "inf": ("label,a\n1,3\n1,-inf\n", "line 3: column 'a' is -inf; expected a finite number"),
     "nan-target": (
@@ -147,10 +147,10 @@ BAD_CSV = {
     "inf-target": ("label,a\n1,3\n-inf,1\n", "line 3: column 'label' is -inf; expected a finite"),
     "short": ("label,a,b\n1,2,3\n1,2\n", "line 3 has 2 values; expected 3, one for each column"),
     "long": ("label,a\n1,2\n1,2,3\n", "line 3 has 3 values; expected 2"),
-    "all-long": ("label,a\n1,2,3\n1,2,3\n", "line 2 has 3 values; expected 2"),
-    "all-short": ("a,label\n1\n2\n", "line 2 has 1 values; expected 2"),
-    "open-quote": ('a,label\n1,2\n1,"2\n3,4\n', "line 4: unexpected end of data"),
-    "open-quote-in-the-header": ('label,"a\n1,2\n', "unexpected end of data"),
+    "all-long": ("label,a\n1,2,3\n1,2,3\n", r"line 2 \(and 1 more\) has 3 values; expected 2"),
+    "all-short": ("a,label\n1\n2\n", r"line 2 \(and 1 more\) has 1 values; expected 2"),
+    "open-quote": ('a,label\n1,2\n1,"2\n3,4\n', "line 3: a quote is not closed"),
+    "open-quote-in-the-header": ('label,"a\n1,2\n', "line 1: a quote is not closed"),
     "underscore": ("label,a\n1,1_0\n", "line 2: column 'a' is '1_0'; expected a number"),
     "one-row": ("label,a\n1,2\n", "holds 1 sample"),
 }
@@ -196,9 +196,7 @@ def test_capitals_are_a_near_miss(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("a;b;label\n1;2;3\n", "its columns are separated by semicolons; expected commas"),
-        ("a\tb\tlabel\n1\t2\t3\n", "its columns are separated by tabs; expected commas"),
-        ("PK\x03\x04", r"is a packed file \(a workbook\?\), and no text"),
+        ("PK\x03\x04", r"is a packed file \(a workbook or a zip archive\) and no text; save"),
     ],
 )
 def test_what_is_no_comma_separated_text_is_named(
@@ -223,7 +221,7 @@ def test_samples_of_a_table_are_the_columns_that_are_named(tmp_path: Path) -> No
     """In their order, whatever others hold; all where none is named."""
     path = csv_file(tmp_path, "a,label,b\n1,,2\n3,cat,4\n")
     assert load_samples(path, features=("b", "a")).tolist() == [[2, 1], [4, 3]]
-    with pytest.raises(DataError, match=r"table\.csv: line 2: column 'label' has no value"):
+    with pytest.raises(DataError, match=r"table\.csv: line 3: column 'label' is 'cat'"):
         load_samples(path)
     with pytest.raises(DataError, match="has no column 'c' that the model takes; it has"):
         load_samples(path, features=("a", "c"))

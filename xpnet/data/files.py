@@ -12,6 +12,7 @@ from typing import NamedTuple
 from xpnet.arrays import HostArray
 from xpnet.errors import DataError
 
+DEFAULT_TARGET = "label"
 Names = str | Sequence[str]
 """Names of columns: a list of them, or as --target takes them, separated by commas."""
 

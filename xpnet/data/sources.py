@@ -134,7 +134,7 @@ def load(
     elif _ending(path) in FORMATS:
         content, hashes = read_file(path)
         contents = FORMATS[_ending(path)](path.name, content, options)
-        name = path.stem
+        name = path.name.partition(f".{_ending(path)}")[0]
     elif path.exists():
         raise DataError(
             f"{source}: expected a folder of IDX files, or a file ({', '.join(FORMATS)})"
@@ -189,7 +189,8 @@ def load_samples(
 
 
 def _ending(path: Path) -> str:
-    return path.suffix.lower().removeprefix(".")
+    """Return the ending of a name in small letters, without that of gzip."""
+    return Path(path.name.lower().removesuffix(".gz")).suffix.removeprefix(".")
 
 
 def _read_packaged() -> tuple[dict[str, HostArray], dict[str, str]]:

@@ -8,6 +8,7 @@ import numpy as np
 from xpnet.arrays import Array, HostArray, namespace, to_numpy
 from xpnet.data.dataset import blocks
 
+FEWEST_PIXELS = 64  # columns of bytes that are taken for an image, of 8 × 8
 QUARTILES = 0.25, 0.5, 0.75
 NORMAL_RANGE = 1.3489795003921634  # from the first to the third quartile, in deviations
 ROUNDING = 2.0**-49

@@ -1,234 +1,141 @@
-"""Tables: CSV files with a header line, as arrays.
+"""Tables, wherever they come from: samples and targets of their columns.
 
-`numpy.loadtxt` reads them, fast; the first thing that is wrong is then found line by line.
+A reader of files (`csv_files`) or of data frames chooses columns by their names
+(`columns.choose`) and makes a `Table` of them; `contents_of` makes x and y of it, or says all that
+is wrong with it.
 """
 
-import csv
-import io
 import math
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 
 import numpy as np
 
 from xpnet.arrays import HostArray
-from xpnet.data.files import Contents, Names, ReadOptions
+from xpnet.data.columns import Choice, Faults, listed
+from xpnet.data.files import Contents
 from xpnet.data.labels import is_exact, is_missing
-from xpnet.errors import DataError
+from xpnet.data.statistics import FEWEST_PIXELS
 
-SHOWN = 8  # names of columns in an error
+GAP = "has no value; fill it in or leave the row out"
 
 
 @dataclass(frozen=True)
-class _Table:
-    """A CSV file, not yet read beyond its header: `rows` follow after so many lines."""
+class Table:
+    """The columns of a table that are taken.
 
-    name: str
-    columns: list[str]
-    rows: str
-    lines: int
-
-
-def read_table(name: str, content: bytes, target: Names, columns: Sequence[str] = ()) -> Contents:
-    """x and y of a table, the names of the features, and the values of a single target as written.
-
-    Parameters
+    Attributes
     ----------
-    name : str
-        The file's, for errors.
-    content : bytes
-        CSV with a header line, in UTF-8.
-    target : str
-        The column of y, numbers or names; or several of numbers, separated by commas.
-    columns : sequence of str
-        The features, in this order; by default all others.  These are numbers; those named pixel0,
-        pixel1, ... are bytes, and where their number is a square, images.
+    names : tuple of str
+        Of the columns of numbers.
+    numbers : float64 array (n, len(names))
+        True and False are 1 and 0, and gaps NaN.
+    texts : mapping of str to list of str
+        The columns of texts by name, as they are written; gaps are empty.
+    line_of : function, optional
+        The line in a file of the row of this number.  Without, rows are counted from 0.
+    """
+
+    names: tuple[str, ...]
+    numbers: HostArray
+    texts: Mapping[str, list[str]]
+    line_of: Callable[[int], int] | None = None
+
+    def where(self, rows: Sequence[int]) -> str:
+        """Where the first of these rows is, and how many more there are."""
+        first = f"row {rows[0]}" if self.line_of is None else f"line {self.line_of(rows[0])}"
+        return first + (f" (and {len(rows) - 1:,} more)" if len(rows) > 1 else "")
+
+    def of_columns(self, names: Sequence[str]) -> HostArray:
+        """These columns of numbers (n, len(names)), one row after another in memory."""
+        place = {name: i for i, name in enumerate(self.names)}
+        return np.ascontiguousarray(self.numbers[:, [place[name] for name in names]])
+
+
+def contents_of(table: Table, choice: Choice, faults: Faults) -> Contents:
+    """x, and y where there are targets, of a table.
+
+    x is float64; columns that are named as pixels and hold bytes are uint8 and, if they make an
+    image, of its shape.  A single target is names or numbers (`classes_or_numbers`); several are
+    numbers, of int64 if all are whole.
 
     Raises
     ------
     DataError
-        A column isn't there, or a value isn't what it should be: with line and column.
+        A feature or one of several targets is no finite number in some row, or there are other
+        faults: all in one message.
     """
-    table = _open_table(name, content)
-    targets = names_of(target)
-    _require_columns(table, targets, "to predict")
-    _require_columns(table, columns, "that the model takes")
-    unused = _unused(table, [*columns, *targets], columns)
+    for fault, column in _faults_of_numbers(table, choice):
+        faults.add(fault, column if column in choice.features else "")
+    if choice.uncertain and (texts := [name for name in choice.features if name in table.texts]):
+        faults.add(
+            f"columns that are no numbers: {listed(texts)}; name the one to predict by --target, "
+            "and leave out others by --drop"
+        )
     written = None
-    if len(targets) == 1:
-        numbers, texts = _parse(table, targets, unused)
-        written = np.asarray(texts[targets[0]])
-        y = classes_or_numbers(written)
-        if y.dtype.kind == "f" and not np.all(np.isfinite(y)):
-            raise _fault(table, (), unused)
-    else:
-        numbers, _ = _parse(table, (), unused)
-        y = as_whole(numbers[:, [table.columns.index(column) for column in targets]])
-    features = tuple(columns) or tuple(c for c in table.columns if c not in targets)
-    x = _features(table, numbers, features)
-    return Contents({"x": x, "y": y}, features, tuple(targets), written)
+    if choice.text is not None:
+        texts = table.texts[choice.text]
+        for fault in _faults_of_target(table, choice.text, texts):
+            faults.add(fault)
+        written = np.asarray(texts)
+    faults.raise_if_any()
+    arrays = {"x": _features(table, choice.features)}
+    if written is not None:
+        arrays["y"] = classes_or_numbers(written)
+    elif choice.target:
+        arrays["y"] = as_whole(table.of_columns(choice.target))
+    return Contents(arrays, choice.features, choice.target, written, choice.notes)
 
 
-def read_csv(name: str, content: bytes, options: ReadOptions) -> Contents:
-    """x and y of a table (`read_table`), or x alone (`read_features`); and the features."""
-    columns = tuple(options.features)
-    if options.target is None:
-        return Contents({"x": read_features(name, content, columns)})
-    return read_table(name, content, options.target, columns)
+def _faults_of_numbers(table: Table, choice: Choice) -> Iterator[tuple[str, str]]:
+    """What is wrong with the columns that must be numbers, with the name of each column."""
+    for name in choice.numbers:
+        if name in table.texts and not choice.uncertain:
+            texts = table.texts[name]
+            given = [i for i, text in enumerate(texts) if text]
+            odd = [i for i in given if not is_number(texts[i])] or given
+            wrong = f"is {texts[odd[0]][:40]!r}; expected a number"
+            if "\n" in texts[odd[0]]:
+                wrong = "has a line break in its value; is a quote missing?"
+            yield f"{table.where(odd)}: column {name!r} {wrong}", name
+    if np.all(np.isfinite(table.numbers)):
+        return
+    for name, column in zip(table.names, table.numbers.T, strict=True):
+        gaps = np.flatnonzero(np.isnan(column)).tolist()
+        if gaps:
+            yield f"{table.where(gaps)}: column {name!r} {GAP}", name
+        odd = np.flatnonzero(np.isinf(column)).tolist()
+        if odd:
+            wrong = f"is {column[odd[0]]}; expected a finite number"
+            yield f"{table.where(odd)}: column {name!r} {wrong}", name
 
 
-def read_features(name: str, content: bytes, columns: Sequence[str] = ()) -> HostArray:
-    """The features of a table that need not have what is to be predicted; see `read_table`."""
-    table = _open_table(name, content)
-    _require_columns(table, columns, "that the model takes")
-    numbers, _ = _parse(table, (), _unused(table, columns, columns))
-    return _features(table, numbers, tuple(columns) or tuple(table.columns))
-
-
-def names_of(target: Names) -> list[str]:
-    """The columns that `target` names, each once."""
-    if not isinstance(target, str):
-        return list(target)
-    return list(dict.fromkeys(name.strip() for name in target.split(",")))
-
-
-def _unused(table: _Table, used: Sequence[str], columns: Sequence[str]) -> list[str]:
-    """The columns that need not be numbers, where the features are named."""
-    return [column for column in table.columns if columns and column not in used]
-
-
-def _require_columns(table: _Table, wanted: Sequence[str], what: str) -> None:
-    for column in wanted:
-        if column not in table.columns:
-            plain = {name.lower(): name for name in table.columns}
-            near = get_close_matches(column.lower(), plain, n=1)
-            hint = f", did you mean {plain[near[0]]!r}?" if near else ";"
-            more = len(table.columns) - SHOWN
-            raise DataError(
-                f"{table.name}: has no column {column!r} {what}{hint} it has "
-                f"{', '.join(table.columns[:SHOWN])}" + (f" and {more} more" if more > 0 else "")
-            )
-
-
-def _open_table(name: str, content: bytes) -> _Table:
-    """A table, if it has a header line with a name for each column, and rows."""
-    if content[:2] in (b"PK", b"\x1f\x8b"):
-        raise DataError(f"{name}: is a packed file (a workbook?), and no text; save it as CSV")
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1
-        raise DataError(f"{name}: line {line} is not UTF-8; save the table as UTF-8") from None
-    stream = io.StringIO(text, newline="")
-    reader = csv.reader(stream, strict=True)
-    try:
-        columns = [column.strip() for column in next(filter(None, reader), [])]
-    except csv.Error as error:
-        raise DataError(f"{name}: line {reader.line_num}: {error}") from None
-    if not columns:
-        raise DataError(f"{name}: is empty; expected a line with the names of the columns")
-    for separator, plural in ((";", "semicolons"), ("\t", "tabs")):
-        if len(columns) == 1 and separator in columns[0]:
-            raise DataError(f"{name}: its columns are separated by {plural}; expected commas")
-    if all(map(is_number, columns)):
-        raise DataError(
-            f"{name}: line {reader.line_num} holds numbers alone; expected the names of the columns"
-        )
-    for i, column in enumerate(columns):
-        if not column:
-            raise DataError(f"{name}: column {i + 1} has no name; name it or leave it out")
-        if column in columns[:i]:
-            raise DataError(f"{name}: two columns are named {column!r}; expected different names")
-    rows = stream.read()
-    if not rows.strip():
-        raise DataError(f"{name}: has no row after the names of the columns")
-    return _Table(name, columns, rows, reader.line_num)
-
-
-def _parse(
-    table: _Table, aside: Collection[str], unused: Collection[str]
-) -> tuple[HostArray, dict[str, list[str]]]:
-    """All columns as float64 (n, columns), but those set aside as text or unused, which are 0.
-
-    float64 keeps every digit that a table has; a model turns its input into its own dtype.
-    """
-    texts: dict[str, list[str]] = {column: [] for column in aside}
-
-    def keeper(column: str) -> Callable[[str], float]:
-        def keep(value: str) -> float:
-            texts[column].append(value.strip())
-            return 0.0
-
-        return keep
-
-    try:
-        numbers = np.loadtxt(
-            io.StringIO(table.rows, newline=""),
-            delimiter=",",
-            quotechar='"',
-            comments=None,
-            converters={
-                **{table.columns.index(column): keeper(column) for column in aside},
-                **{table.columns.index(column): _nothing for column in unused},
-            },
-            ndmin=2,
-        )
-    except ValueError:
-        numbers = np.empty((0, 0))
-    kept = [text for column in texts.values() for text in column]
-    bad = not all(text and "\n" not in text and not is_missing(text) for text in kept)
-    if bad or numbers.shape[1] != len(table.columns) or not np.all(np.isfinite(numbers)):
-        raise _fault(table, aside, unused)
-    return numbers, texts
-
-
-def _nothing(value: str) -> float:
-    return 0.0
-
-
-def _fault(table: _Table, aside: Collection[str], unused: Collection[str]) -> DataError:
-    """The first thing that is wrong with a table.  loadtxt is fast, but counts no lines."""
-    reader = csv.reader(io.StringIO(table.rows, newline=""), strict=True)
-    try:
-        for row in filter(None, reader):
-            where = f"{table.name}: line {table.lines + reader.line_num}"
-            if len(row) != len(table.columns):
-                return DataError(
-                    f"{where} has {len(row)} values; expected {len(table.columns)}, "
-                    "one for each column"
-                )
-            for column, value in zip(table.columns, row, strict=True):
-                if column in unused:
-                    continue
-                if not value.strip():
-                    wrong = "has no value; fill it in or leave the row out"
-                elif "\n" in value.strip():
-                    wrong = "has a line break in its value; is a quote missing?"
-                elif is_missing(value):
-                    wrong = f"is {value.strip()}: no value; fill it in or leave the row out"
-                elif column in aside:
-                    continue
-                elif not is_number(value):
-                    wrong = f"is {value[:40]!r}; expected a number"
-                elif not math.isfinite(float(value)):
-                    wrong = f"is {value.strip()}; expected a finite number"
-                else:
-                    continue
-                return DataError(f"{where}: column {column!r} {wrong}")
-    except csv.Error as error:
-        return DataError(f"{table.name}: line {table.lines + reader.line_num}: {error}")
-    return DataError(f"{table.name}: cannot be read as a table of numbers")
+def _faults_of_target(table: Table, name: str, texts: Sequence[str]) -> Iterator[str]:
+    """What is wrong with the column of a single target."""
+    numbers = classes_or_numbers(np.asarray(texts)).dtype.kind == "f"
+    for text in dict.fromkeys(texts):
+        if not text:
+            wrong = GAP
+        elif is_missing(text):
+            wrong = f"is {text}: no value; fill it in or leave the row out"
+        elif "\n" in text or "\r" in text:
+            wrong = "has a line break in its value; is a quote missing?"
+        elif numbers and not math.isfinite(float(text)):
+            wrong = f"is {text}; expected a finite number"
+        else:
+            continue
+        rows = [i for i, other in enumerate(texts) if other == text]
+        yield f"{table.where(rows)}: column {name!r} {wrong}"
 
 
 def is_number(text: str) -> bool:
-    """Whether loadtxt takes it; Python reads 1_2 as 12, which may be a name."""
+    """Whether a text is a number; Python reads 1_2 as 12, which may be a name."""
     try:
         float(text)
     except ValueError:
         return False
-    return "_" not in text
+    return "_" not in text and text.isascii()
 
 
 def classes_or_numbers(texts: HostArray) -> HostArray:
@@ -255,14 +162,33 @@ def as_whole(y: HostArray) -> HostArray:
     return y.astype(np.int64) if whole else y
 
 
-def _features(table: _Table, numbers: HostArray, names: Sequence[str]) -> HostArray:
+def _features(table: Table, names: Sequence[str]) -> HostArray:
     """These columns, as bytes or images if they are pixels."""
-    if not names:
-        raise DataError(f"{table.name}: has no column but those to predict; expected features")
-    x = numbers[:, [table.columns.index(name) for name in names]]
-    pixels = all(re.fullmatch(r"pixel\d+", name) for name in names)
-    if pixels and np.all((x >= 0) & (x <= 255) & (x == np.floor(x))):
-        side = math.isqrt(len(names))
-        shape = (side, side) if side**2 == len(names) else (len(names),)
-        x = x.astype(np.uint8).reshape(-1, *shape)
-    return x
+    x = table.of_columns(names)
+    shape = pixels_of(names)
+    if shape is None:
+        return x
+    with np.errstate(invalid="ignore"):  # of numbers that no byte can hold
+        pixels = x.astype(np.uint8)
+    return pixels.reshape(-1, *shape) if np.array_equal(pixels, x) else x
+
+
+def pixels_of(names: Sequence[str]) -> tuple[int, ...] | None:
+    """The shape of a sample if its columns are named as pixels; otherwise None.
+
+    These are pixel0, pixel1, ... in any order; 1x1, 1x2, ... and pixel_0_0, pixel_0_1, ... by rows
+    and columns; and 0, 1, 2, ... or 1, 2, 3, ... if they make a square of at least 64 pixels.
+    """
+    n, side = len(names), math.isqrt(len(names))
+    shape = (side, side) if side**2 == n else (n,)
+    if all(re.fullmatch(r"pixel_?\d+", name) for name in names):
+        return shape
+    first = re.fullmatch(r"(pixel_)?([01])([x_])\2", names[0])
+    last = re.fullmatch(r"(?:pixel_)?(\d+)[x_](\d+)", names[-1])
+    if first and last:
+        start, between = int(first[2]), f"{first[3]}"
+        rows, columns = (range(start, int(end) + 1) for end in last.groups())
+        grid = [f"{first[1] or ''}{i}{between}{j}" for i in rows for j in columns]
+        return (len(rows), len(columns)) if grid == [*names] else None
+    counted = any([*names] == [str(i + start) for i in range(n)] for start in (0, 1))
+    return shape if counted and len(shape) == 2 and n >= FEWEST_PIXELS else None

@@ -18,11 +18,10 @@ from xpnet.arrays import (
     without_history,
 )
 from xpnet.data.dataset import Dataset, as_array
-from xpnet.data.statistics import ROUNDING, robust_standardization, standardization
+from xpnet.data.statistics import FEWEST_PIXELS, ROUNDING, robust_standardization, standardization
 from xpnet.data.targets import encode_targets, labels_in
 from xpnet.errors import DataError
 from xpnet.layers import Rescale, Standardize
-from xpnet.limits import FEWEST_PIXELS
 from xpnet.losses import OUTPUTS, Loss
 from xpnet.model import Model
 from xpnet.plausible import gaps

@@ -1,0 +1,170 @@
+"""Columns of a table by name: which are features, which are targets; faults to be told at once."""
+
+import csv
+import io
+import re
+import shlex
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+
+from xpnet.data.files import Names, ReadOptions
+from xpnet.errors import DataError
+
+SHOWN = 8  # names of columns, and faults, in a message
+INDEX = re.compile(r"(Unnamed: 0)?")  # the first column, if pandas or R wrote an index
+
+
+def drop_option(names: Sequence[str]) -> str:
+    """Return the option that leaves these columns out, as it is typed."""
+    return f"--drop {shlex.quote(joined(names))}"
+
+
+@dataclass
+class Faults:
+    """What is wrong with a table, to be told at once.
+
+    Attributes
+    ----------
+    name : str
+        The table's.
+    remedy : function, optional
+        What to do to leave out columns of these names, if that can be done.
+    """
+
+    name: str
+    remedy: Callable[[Sequence[str]], str] | None = None
+    _found: list[str] = field(default_factory=list)
+    _columns: list[str] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return bool(self._found)
+
+    def add(self, fault: str, column: str = "") -> None:
+        """Add what is wrong; with the column, if it can be left out."""
+        self._found.append(fault)
+        self._columns += [column] if column else []
+
+    def raise_if_any(self) -> None:
+        """Raise a DataError that says all that is wrong, in a line each."""
+        if not self._found:
+            return
+        told, more = self._found[:SHOWN], len(self._found) - SHOWN
+        if more > 0:
+            told.append(f"and {more:,} more")
+        if self._columns and self.remedy is not None:
+            which = "this column" if len(self._columns) == 1 else "these columns"
+            told.append(f"to leave {which} out: {self.remedy(self._columns)}")
+        if len(self._found) == 1:
+            raise DataError(f"{self.name}: {'; '.join(told)}")
+        raise DataError("\n  ".join([f"{self.name}: has {len(self._found):,} faults", *told]))
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The columns of a table that are taken.
+
+    Attributes
+    ----------
+    features, target : tuple of str
+    notes : tuple of str
+        What to tell the user: which columns are left out.
+    uncertain : bool
+        Whether a target is not there, so that one of the features may be meant.
+    """
+
+    features: tuple[str, ...]
+    target: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    uncertain: bool = False
+
+    @property
+    def text(self) -> str | None:
+        """The column to take as texts: a single target, whose classes may be names."""
+        return self.target[0] if len(self.target) == 1 else None
+
+    @property
+    def numbers(self) -> tuple[str, ...]:
+        """The columns to take as numbers: the features, and several targets."""
+        return self.features + (self.target if len(self.target) > 1 else ())
+
+
+def choose(names: Sequence[str], options: ReadOptions, faults: Faults) -> Choice:
+    """Return which of these columns are features and which are targets; add faults.
+
+    The first column is left out by itself if it has no name: it is an index, as pandas and R write
+    one.
+    """
+    wanted = () if options.target is None else options.target
+    target = _named(names, wanted, "to predict", faults)
+    uncertain = bool(faults)
+    kind = "to take" if isinstance(options.features, str) else "that the model takes"
+    features = _named(names, options.features, kind, faults)
+    dropped = {*_named(names, options.drop, "to leave out", faults)}
+    for column in target:
+        if column in dropped or column in features:
+            how = "left out" if column in dropped else "a feature"
+            faults.add(f"column {column!r} is to be predicted and {how}; expected one of both")
+    index = [name for name in names[:1] if INDEX.fullmatch(name) and name not in features]
+    if not options.features:
+        aside = {*target, *dropped, *index}
+        features = tuple(name for name in dict.fromkeys(names) if name not in aside)
+        if not features:
+            faults.add("has no column but those to predict; expected features")
+    used = {*features, *target}
+    _check_names(names, used, faults)
+    features = tuple(name for name in features if name)
+    left_out = [name for name in names if name and name not in used]
+    notes = [f"left out: {listed(left_out)}"] if left_out and options.target is not None else []
+    if index:
+        notes.append("left out: the first column, which has no name (an index)")
+    return Choice(features, target, tuple(notes), uncertain)
+
+
+def _named(names: Sequence[str], given: Names, what: str, faults: Faults) -> tuple[str, ...]:
+    """Return the columns that are given, each once; add a fault for those that are not there."""
+    wanted = given if not isinstance(given, str) else [given] if given in names else split(given)
+    there = {*names}
+    missing = [name for name in dict.fromkeys(wanted) if name not in there]
+    if missing:
+        column = f"column {missing[0]!r}" if len(missing) == 1 else f"columns {listed(missing)}"
+        hint = ";" if len(missing) > 1 else _near(missing[0], names)
+        faults.add(f"has no {column} {what}{hint} it has {listed(names)}")
+    return tuple(name for name in dict.fromkeys(wanted) if name in there)
+
+
+def _near(name: str, names: Sequence[str]) -> str:
+    """Return a question for the name that may be meant, or a semicolon."""
+    plain = {name.lower(): name for name in names}
+    near = get_close_matches(name.lower(), plain, n=1)
+    return f", did you mean {plain[near[0]]!r}?" if near else ";"
+
+
+def _check_names(names: Sequence[str], used: set[str], faults: Faults) -> None:
+    """Add a fault for each column that is used and has no name, or the name of another one."""
+    seen = set()
+    for i, name in enumerate(names):
+        if name in used and not name:
+            faults.add(f"column {i + 1} has no name; name it, or name those to take by --features")
+        elif name in used and name in seen:
+            faults.add(f"two columns are named {name!r}; expected different names")
+        seen.add(name)
+
+
+def listed(names: Sequence[str], shown: int = SHOWN) -> str:
+    """Return some names as a message shows them."""
+    more = len(names) - shown
+    return ", ".join(names[:shown]) + (f" and {more:,} more" if more > 0 else "")
+
+
+def split(names: str) -> list[str]:
+    """Return the names that a text names, separated by commas; quotes keep a comma in a name."""
+    found = next(csv.reader([names], skipinitialspace=True), [])
+    return [name.strip() for name in found or [""]]
+
+
+def joined(names: Sequence[str]) -> str:
+    """Return names as `split` takes them."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="").writerow(names)
+    return text.getvalue()

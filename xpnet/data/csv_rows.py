@@ -1,0 +1,169 @@
+"""The rows of a CSV file: its delimiter, the names of its columns, and the values of each line."""
+
+import csv
+import io
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import chain, pairwise
+from typing import Any
+
+from xpnet.data.columns import Faults, listed
+from xpnet.data.files import ReadOptions
+from xpnet.data.tables import is_number
+from xpnet.errors import DataError, UsageError
+
+DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs"}
+LOOKED_AT = 20  # rows that decide between two delimiters
+
+
+@dataclass(frozen=True)
+class CsvFile:
+    """A CSV file, read as far as the names of its columns.
+
+    Attributes
+    ----------
+    content : bytes
+        In UTF-8, without a mark.
+    delimiter : str
+    names : tuple of str
+        Of the columns.
+    lines : int
+        Before the first row.
+    notes : tuple of str
+        What to tell the user of how they were found.
+    """
+
+    content: bytes
+    delimiter: str
+    names: tuple[str, ...]
+    lines: int
+    notes: tuple[str, ...] = ()
+
+
+def open_csv(name: str, content: bytes, options: ReadOptions) -> CsvFile:
+    """Return the file with its delimiter and the names of its columns."""
+    hint = re.match(rb"sep=(.)\r?\n", content)  # spreadsheets write and read it
+    first = 1 if hint else 0
+    given = _one_character(options.delimiter) or (hint[1].decode("latin-1") if hint else None)
+    delimiter = given or _delimiter(name, content)
+    reader = _reader(content, delimiter)
+    rows = (row for row in reader if reader.line_num > first and "".join(row).strip())
+    try:
+        names, lines = [value.strip() for value in next(rows, [])], reader.line_num
+    except csv.Error as error:
+        raise DataError(f"{name}: line 1: {_explained(error)}") from None
+    if not names:
+        raise DataError(f"{name}: is empty; expected a line with the names of the columns")
+    if not options.header:
+        return CsvFile(content, delimiter, _positions(len(names), options), first)
+    notes = _check_for_numbers(name, names, lines)
+    return CsvFile(content, delimiter, tuple(names), lines, notes)
+
+
+def _one_character(delimiter: str | None) -> str | None:
+    """Return what --delimiter gives; "tab" is a tab."""
+    given = {"tab": "\t", "\\t": "\t"}.get(delimiter or "", delimiter)
+    if given is not None and (len(given) != 1 or given in '"\r\n'):
+        raise UsageError(f"delimiter must be one character, or tab, got {delimiter!r}", "delimiter")
+    return given
+
+
+def _delimiter(name: str, content: bytes) -> str:
+    """Return what separates the names in the first line.
+
+    If several delimiters are there, it is the one that gives as many values in the next rows.
+    """
+    found = [mark for mark in DELIMITERS if len([*chain(*_head(content, mark, 1))]) > 1]
+    if len(found) > 1:
+        even = [mark for mark in found if len({*map(len, _head(content, mark, LOOKED_AT))}) == 1]
+        if len(even) != 1:
+            both = " and ".join(DELIMITERS[mark] for mark in even or found)
+            raise DataError(
+                f"{name}: its first line has {both}, and any may separate the columns; name "
+                "the delimiter, as by --delimiter ';'"
+            )
+        return even[0]
+    return found[0] if found else ","
+
+
+def _head(content: bytes, delimiter: str, rows: int) -> list[list[str]]:
+    """Return the first rows that are not blank, as far as they can be read."""
+    found: list[list[str]] = []
+    with suppress(csv.Error):
+        for row in _reader(content, delimiter):
+            if "".join(row).strip():
+                found.append(row)
+            if len(found) == rows:
+                break
+    return found
+
+
+def _positions(width: int, options: ReadOptions) -> tuple[str, ...]:
+    """Return the numbers of the columns; or the features in their order, if there are as many."""
+    features = options.features
+    if options.target is None and not isinstance(features, str) and len(features) == width:
+        return tuple(features)
+    return tuple(map(str, range(width)))
+
+
+def _check_for_numbers(name: str, names: Sequence[str], line: int) -> tuple[str, ...]:
+    """Refuse a first line that seems to be a row of numbers; return what to say of another one."""
+    numbers = [float(column) for column in names if is_number(column)]
+    whole = all(number.is_integer() for number in numbers)
+    if not numbers or (whole and len(numbers) < len([*filter(None, names)])):
+        return ()
+    if not all(a < b for a, b in pairwise(numbers)) or numbers[0] < 0:
+        held = "numbers alone" if len(numbers) == len(names) else "numbers"
+        raise DataError(
+            f"{name}: line {line} holds {held}; expected the names of the columns. If the file has "
+            "none, say --no-header: columns are then numbered from 0"
+        )
+    return (f"line {line} is taken for the names of the columns: {listed(names, 3)}",)
+
+
+def _reader(content: bytes, delimiter: str) -> Any:
+    """Return a reader of the csv module, which raises csv.Error for quotes in wrong places."""
+    lines = io.TextIOWrapper(io.BytesIO(content), "utf-8", newline="")
+    return csv.reader(lines, delimiter=delimiter, strict=True)
+
+
+def _explained(error: csv.Error) -> str:
+    """Return in words what is wrong with the quotes of a row."""
+    if "expected after" in str(error):
+        return 'a value goes on behind its closing quote; within quotes a quote is written as ""'
+    if "unexpected end" in str(error):
+        return "a quote is not closed"
+    return f"{error}; is a quote missing?" if "limit" in str(error) else str(error)
+
+
+def rows_of(file: CsvFile, faults: Faults) -> Iterator[tuple[int, list[str]]]:
+    """Return the line and the values of each row that has as many as there are names; add faults.
+
+    Blank lines are no rows, but in a table of one column they are gaps, unless no row follows.
+    """
+    reader, width, end = _reader(file.content, file.delimiter), len(file.names), 0
+    uneven: list[tuple[int, int]] = []
+    blank: list[int] = []
+    try:
+        for row in reader:
+            start, end = end + 1, reader.line_num
+            if end <= file.lines:
+                continue
+            if len(row) < 2 and not "".join(row).strip() and (width > 1 or not row):
+                blank.append(start)
+                continue
+            if width == 1:
+                yield from ((line, [""]) for line in blank)
+            blank.clear()
+            if len(row) == width:
+                yield start, row
+            else:
+                uneven.append((start, len(row)))
+    except csv.Error as error:
+        faults.add(f"line {end + 1}: {_explained(error)}")
+    if uneven:
+        line, values = uneven[0]
+        more = f" (and {len(uneven) - 1:,} more)" if len(uneven) > 1 else ""
+        faults.add(f"line {line}{more} has {values} values; expected {width}, one for each column")
