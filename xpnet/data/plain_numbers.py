@@ -1,12 +1,12 @@
 """Plain numbers, read fast: most CSV files have no quotes, no gaps and no faults.
 
-`numpy.loadtxt` reads them or, where the extra `tables` is installed, pyarrow.  Both round a number
-to the nearest float64, as Python does, and both give way if a value is unusual: `csv_files` then
-reads the file row by row, to the same numbers.
+`numpy.loadtxt` reads them or, where the extra `tables` is installed, pyarrow, some megabytes at a
+time.  Both round a number to the nearest float64, as Python does, and both give way if a value is
+unusual: `csv_files` then reads the file row by row, to the same numbers.
 """
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -14,9 +14,10 @@ import numpy as np
 
 from xpnet.arrays import HostArray
 
-LARGE = 2**20  # bytes of a file, from which pyarrow, which takes time to import, is faster
-BLOCK = 2**22  # bytes that pyarrow takes at a time
-UNUSUAL = (b'"', b"0x", b"0X")  # in quotes; and what pyarrow would read as hexadecimal numbers
+LARGE = 2**20  # bytes of a file, and
+MANY = 2**10  # bytes of a column, from which pyarrow is faster, though it takes time to import
+PIECE = 2**22  # bytes that are read at a time
+PIECES = 4  # that pyarrow reads at a time, side by side
 
 
 class Wanted(NamedTuple):
@@ -41,52 +42,86 @@ class Wanted(NamedTuple):
 
 
 Columns = tuple[HostArray, list[str]]
-"""Numbers, float64 (n, columns), and the texts of one column without spaces around them."""
+"""Numbers, float64 (n, columns), and the texts of one column, without spaces around them."""
 
 
 def read_plain_numbers(content: bytes, delimiter: str, wanted: Wanted) -> Columns | None:
-    """Return columns of a CSV file in UTF-8; None if a value is unusual."""
-    if any(mark in content for mark in UNUSUAL) or not wanted.numbers or wanted.width == 1:
+    """Return columns of a CSV file in UTF-8; None if a value is unusual.
+
+    Numbers are float64, or uint8 if all are bytes.
+    """
+    returns = content.count(b"\r") if b"\r" in content else 0
+    if b'"' in content or not wanted.numbers or wanted.width == 1:
         return None
-    found = None
+    if returns and returns != content.count(b"\r\n"):
+        return None
+    large = len(content) >= max(LARGE, MANY * wanted.width)
+    if large and not (b"0x" in content or b"0X" in content):  # which pyarrow takes for numbers
+        with suppress(ValueError, ImportError):
+            import pyarrow  # noqa: F401
+
+            return _joined(content, delimiter, wanted, PIECES * PIECE, _by_pyarrow)
     with suppress(ValueError):
-        found = _by_pyarrow(content, delimiter, wanted) if len(content) >= LARGE else None
-        found = _by_numpy(content, delimiter, wanted) if found is None else found
-    return found if found is not None and np.all(np.isfinite(found[0])) else None
+        return _joined(content, delimiter, wanted, PIECE, _by_numpy)
+    return None
 
 
-def _by_pyarrow(content: bytes, delimiter: str, wanted: Wanted) -> Columns | None:
-    try:
-        import pyarrow
-        from pyarrow import csv
-    except ImportError:
-        return None
-    names = [*map(str, range(wanted.width))]
-    used = [*map(str, wanted.numbers)]
-    text = None if wanted.text is None else str(wanted.text)
-    types = dict.fromkeys(used, pyarrow.float64())
-    table = csv.read_csv(
-        pyarrow.BufferReader(content),
-        csv.ReadOptions(column_names=names, skip_rows=wanted.skip, block_size=BLOCK),
-        csv.ParseOptions(delimiter=delimiter, quote_char=False),
-        csv.ConvertOptions(
-            column_types=types if text is None else {**types, text: pyarrow.string()},
-            include_columns=used if text is None else [*used, text],
-            null_values=[],
-        ),
-    )
-    numbers = np.empty((len(used), table.num_rows)).T
+def _joined(
+    content: bytes,
+    delimiter: str,
+    wanted: Wanted,
+    size: int,
+    read: Callable[[memoryview, str, Wanted], Columns],
+) -> Columns:
+    """Return what `read` returns for each piece of a file, in one array and one list."""
+    parts, texts = [], []
+    for piece in _pieces(content, wanted.skip, size):
+        numbers, more = read(piece, delimiter, wanted)
+        if not np.all(np.isfinite(numbers)):
+            raise ValueError("not finite")
+        with np.errstate(invalid="ignore"):  # of numbers that no byte can hold
+            narrow = numbers.astype(np.uint8)
+        parts.append(narrow if np.array_equal(narrow, numbers) else numbers)
+        texts += more
+    return np.concatenate(parts), texts
+
+
+def _pieces(content: bytes, skip: int, size: int) -> Iterator[memoryview]:
+    """Return pieces of whole lines, without the first lines."""
     start = 0
+    for _ in range(skip):
+        start = content.index(b"\n", start) + 1
+    while start < len(content):
+        end = content.find(b"\n", start + size) + 1 or len(content)
+        piece = memoryview(content)[start:end]
+        if len(piece) > size or bytes(piece).strip():
+            yield piece
+        start = end
+
+
+def _by_pyarrow(piece: memoryview, delimiter: str, wanted: Wanted) -> Columns:
+    import pyarrow
+    from pyarrow import csv
+
+    used = [*map(str, wanted.numbers)]
+    text = [] if wanted.text is None else [str(wanted.text)]
+    types = dict.fromkeys(used, pyarrow.float64()) | dict.fromkeys(text, pyarrow.string())
+    table = csv.read_csv(
+        pyarrow.BufferReader(pyarrow.py_buffer(piece)),
+        csv.ReadOptions(column_names=[*map(str, range(wanted.width))], block_size=PIECE),
+        csv.ParseOptions(delimiter=delimiter, quote_char=False),
+        csv.ConvertOptions(column_types=types, include_columns=used + text, null_values=[]),
+    )
+    numbers, start = np.empty((table.num_rows, len(used))), 0
     for batch in table.to_batches():
-        stop = start + batch.num_rows
+        rows = numbers[start : start + batch.num_rows]
         for i in range(len(used)):
-            numbers[start:stop, i] = batch.column(i).to_numpy()
-        start = stop
-    texts = [] if text is None else [value.strip() for value in table.column(text).to_pylist()]
-    return numbers, texts
+            rows[:, i] = batch.column(i).to_numpy()
+        start += batch.num_rows
+    return numbers, [value.strip() for name in text for value in table.column(name).to_pylist()]
 
 
-def _by_numpy(content: bytes, delimiter: str, wanted: Wanted) -> Columns:
+def _by_numpy(piece: memoryview, delimiter: str, wanted: Wanted) -> Columns:
     texts: list[str] = []
 
     def keep(value: str) -> float:
@@ -99,10 +134,8 @@ def _by_numpy(content: bytes, delimiter: str, wanted: Wanted) -> Columns:
     }
     if wanted.text is not None:
         others[wanted.text] = keep
-    rows: Any = io.TextIOWrapper(io.BytesIO(content), "utf-8", newline="")
-    numbers = np.loadtxt(
-        rows, delimiter=delimiter, skiprows=wanted.skip, comments=None, converters=others, ndmin=2
-    )
+    rows: Any = io.StringIO(str(piece, "utf-8"), newline="")
+    numbers = np.loadtxt(rows, np.float64, None, delimiter, converters=others, ndmin=2)
     if numbers.shape[1] != wanted.width:
         raise ValueError("more or fewer values in each row than names")
     if [*wanted.numbers] == [*range(wanted.width)]:

@@ -29,7 +29,7 @@ class Table:
     ----------
     names : tuple of str
         Of the columns of numbers.
-    numbers : float64 array (n, len(names))
+    numbers : float64 or uint8 array (n, len(names))
         True and False are 1 and 0, and gaps NaN.
     texts : mapping of str to list of str
         The columns of texts by name, as they are written; gaps are empty.
@@ -49,8 +49,10 @@ class Table:
 
     def of_columns(self, names: Sequence[str]) -> HostArray:
         """These columns of numbers (n, len(names)), one row after another in memory."""
+        if (*names,) == self.names:
+            return np.ascontiguousarray(self.numbers)
         place = {name: i for i, name in enumerate(self.names)}
-        return np.ascontiguousarray(self.numbers[:, [place[name] for name in names]])
+        return self.numbers[:, [place[name] for name in names]]
 
 
 def contents_of(table: Table, choice: Choice, faults: Faults) -> Contents:
@@ -84,7 +86,7 @@ def contents_of(table: Table, choice: Choice, faults: Faults) -> Contents:
     if written is not None:
         arrays["y"] = classes_or_numbers(written)
     elif choice.target:
-        arrays["y"] = as_whole(table.of_columns(choice.target))
+        arrays["y"] = as_whole(table.of_columns(choice.target).astype(np.float64, copy=False))
     return Contents(arrays, choice.features, choice.target, written, choice.notes)
 
 
@@ -143,10 +145,10 @@ def classes_or_numbers(texts: HostArray) -> HostArray:
 
     Whole numbers are int64; beyond 64 bits they stay names, with all their digits.
     """
-    values = texts.tolist()
-    if not all(map(is_number, values)) or any(re.match(r"[+-]?0\d+$", text) for text in values):
+    values, each = texts.tolist(), {*texts.tolist()}
+    if not all(map(is_number, each)) or any(re.match(r"[+-]?0\d+$", text) for text in each):
         return texts
-    if not all(re.fullmatch(r"[+-]?\d+", text) for text in values):
+    if not all(re.fullmatch(r"[+-]?\d+", text) for text in each):
         return np.asarray([*map(float, values)])
     try:
         return np.asarray([*map(int, values)], dtype=np.int64)
@@ -164,13 +166,13 @@ def as_whole(y: HostArray) -> HostArray:
 
 def _features(table: Table, names: Sequence[str]) -> HostArray:
     """These columns, as bytes or images if they are pixels."""
-    x = table.of_columns(names)
-    shape = pixels_of(names)
-    if shape is None:
-        return x
-    with np.errstate(invalid="ignore"):  # of numbers that no byte can hold
-        pixels = x.astype(np.uint8)
-    return pixels.reshape(-1, *shape) if np.array_equal(pixels, x) else x
+    x, shape = table.of_columns(names), pixels_of(names)
+    if shape is not None:
+        with np.errstate(invalid="ignore"):  # of numbers that no byte can hold
+            pixels = x.astype(np.uint8, copy=False)
+        if np.array_equal(pixels, x):
+            return pixels.reshape(-1, *shape)
+    return x.astype(np.float64, copy=False)
 
 
 def pixels_of(names: Sequence[str]) -> tuple[int, ...] | None:
