@@ -12,11 +12,14 @@ from xpnet.data.files import Names, ReadOptions
 from xpnet.errors import DataError
 
 SHOWN = 8  # names of columns, and faults, in a message
+MANY = 30  # columns, more than anybody would type
 INDEX = re.compile(r"(Unnamed: 0)?")  # the first column, if pandas or R wrote an index
 
 
 def drop_option(names: Sequence[str]) -> str:
     """Return the option that leaves these columns out, as it is typed."""
+    if len(names) > MANY:
+        return "name those to take by --features"
     return f"--drop {shlex.quote(joined(names))}"
 
 
@@ -52,9 +55,10 @@ class Faults:
         told, more = self._found[:SHOWN], len(self._found) - SHOWN
         if more > 0:
             told.append(f"and {more:,} more")
-        if self._columns and self.remedy is not None:
-            which = "this column" if len(self._columns) == 1 else "these columns"
-            told.append(f"to leave {which} out: {self.remedy(self._columns)}")
+        columns = [*dict.fromkeys(self._columns)]
+        if columns and self.remedy is not None:
+            which = "this column" if len(columns) == 1 else "these columns"
+            told.append(f"to leave {which} out: {self.remedy(columns)}")
         if len(self._found) == 1:
             raise DataError(f"{self.name}: {'; '.join(told)}")
         raise DataError("\n  ".join([f"{self.name}: has {len(self._found):,} faults", *told]))
@@ -114,7 +118,7 @@ def choose(names: Sequence[str], options: ReadOptions, faults: Faults) -> Choice
     used = {*features, *target}
     _check_names(names, used, faults)
     features = tuple(name for name in features if name)
-    left_out = [name for name in names if name and name not in used]
+    left_out = [name for name in names if name and name not in used and name not in index]
     notes = [f"left out: {listed(left_out)}"] if left_out and options.target is not None else []
     if index:
         notes.append("left out: the first column, which has no name (an index)")

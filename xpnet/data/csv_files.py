@@ -53,11 +53,14 @@ def read_csv(name: str, content: bytes, options: ReadOptions) -> Contents:
     choice = choose(file.names, options, faults)
     if choice.uncertain and file.notes:
         faults.add(f"{file.notes[0]}; if it is a row: --no-header")
+    if choice.uncertain and len(file.names) == 1:
+        faults.add(f"has one column, {file.names[0]!r}; --delimiter names what separates several")
     table = (None if faults else _plain_table(file, choice)) or _any_table(file, choice, faults)
     if not len(table.numbers) and not faults:
         raise DataError(f"{name}: has no row after the names of the columns")
-    contents = contents_of(table, choice, faults)
-    if by_default and contents.arrays["x"].dtype != np.uint8:
+    texts = any(column in table.texts for column in choice.features)
+    contents = None if by_default and texts else contents_of(table, choice, faults)
+    if contents is None or (by_default and contents.arrays["x"].dtype != np.uint8):
         raise DataError(
             f"{name}: which column is to be predicted? Name it by its number from 0, as by "
             "--target 4 (--no-header takes the first column if all others are pixels)"

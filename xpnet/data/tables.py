@@ -68,8 +68,9 @@ def contents_of(table: Table, choice: Choice, faults: Faults) -> Contents:
         A feature or one of several targets is no finite number in some row, or there are other
         faults: all in one message.
     """
+    features = {*choice.features}
     for fault, column in _faults_of_numbers(table, choice):
-        faults.add(fault, column if column in choice.features else "")
+        faults.add(fault, column if column in features else "")
     if choice.uncertain and (texts := [name for name in choice.features if name in table.texts]):
         faults.add(
             f"columns that are no numbers: {listed(texts)}; name the one to predict by --target, "
