@@ -230,7 +230,7 @@ COMMANDS: "Parts[Command]" = Parts(
     {
         "train": "cli.train.train",
         "evaluate": "cli.use.evaluate_command",
-        "predict": "cli.use.predict",
+        "predict": "cli.predict.predict",
         "devices": "cli.use.devices",
         "gradcheck": "cli.learn.gradcheck_command",
         "explain": "cli.learn.explain_command",

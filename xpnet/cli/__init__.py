@@ -3,9 +3,10 @@
 Exit codes: 0; 2 for wrong usage and for a device that was demanded and isn't there; 1 for
 failure; 130 after Ctrl-C.  A mistake of the user's is answered in one line.
 
-parser.py reads the line, options.py has what commands share, train.py `train`, use.py `evaluate`,
-`predict` and `devices`, learn.py `gradcheck` and `explain`, bench.py `bench`; run_folder.py has the
-files of a run, report.py what `train` prints, tasks.py what is to be predicted of some data.
+parser.py reads the line, options.py has what commands share, train.py `train`, use.py `evaluate`
+and `devices`, predict.py `predict`, learn.py `gradcheck` and `explain`, bench.py `bench`;
+run_folder.py has the files of a run, record.py what run.json says, report.py what `train` prints,
+tasks.py what is to be predicted of some data.
 """
 
 import io

@@ -1,7 +1,5 @@
 """`xpnet train`: read the data, train and test a model, leave a run folder."""
 
-import shlex
-from datetime import UTC, datetime
 from time import perf_counter
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -37,10 +35,8 @@ from xpnet.tools import threads as blas
 if TYPE_CHECKING:
     from xpnet.cli.report import Report
     from xpnet.cli.run_folder import RunFolder
-    from xpnet.cli.tasks import Task
     from xpnet.data.sources import Samples
     from xpnet.device.selection import Device
-    from xpnet.fitting.evaluation import Evaluation
     from xpnet.fitting.results import Epoch, Result
     from xpnet.losses import Loss
     from xpnet.model import Model
@@ -169,6 +165,7 @@ def train(
     Names such as leaky-relu, huber or ema may bring a number: leaky-relu:0.2.
     """
     begin(data, threads)
+    from xpnet.cli import record
     from xpnet.cli import run_folder as runs
     from xpnet.cli.report import Report
     from xpnet.cli.tasks import choose_task, given_task
@@ -195,7 +192,7 @@ def train(
     _advise(report, model, chosen, batch_size, fast)
     optimizer = optimizer or default_optimizer(model)
     configuration = {**context.params, "epochs": epochs, "optimizer": optimizer}
-    manifest = _manifest(context, configuration, samples, found, chosen)
+    manifest = record.manifest(context, configuration, samples, found, chosen)
     options = {
         "epochs": epochs, "batch_size": batch_size, "accumulate": accumulate,
         "optimizer": optimizer, "learning_rate": learning_rate, "weight_decay": weight_decay,
@@ -262,6 +259,7 @@ def _fit_and_test(
     options: dict[str, Any],
 ) -> None:
     """Train, test the best model, and leave both in the run folder."""
+    from xpnet.cli import record
     from xpnet.data.dataset import split
     from xpnet.fitting.evaluation import default_loss, evaluate
     from xpnet.fitting.training import fit
@@ -292,48 +290,5 @@ def _fit_and_test(
             test = evaluate(result.model, device.put(samples.x_test), samples.y_test)
         except DataError as error:
             raise DataError(f"the test set: {error} The model is in {run.path}") from None
-        run.manifest |= _results(result, test, seconds)
+        run.manifest |= record.results(result, test, seconds)
     report.end(result, test, default_loss(result.model), seconds, device, run.path)
-
-
-def _results(result: "Result", test: "Evaluation", seconds: float) -> dict[str, Any]:
-    """What run.json says of the results."""
-    from xpnet.cli.shown_scores import in_json
-
-    scores = {f"test_{name}": value for name, value in in_json(test).items()}
-    scores["test_accuracy_interval"] = scores.pop("test_interval")
-    return {
-        **scores, "seconds": seconds, "epochs": len(result.history),
-        "best_epoch": result.best_epoch,
-    }  # fmt: skip
-
-
-def _manifest(
-    context: click.Context,
-    configuration: dict[str, Any],
-    samples: "Samples",
-    task: "Task",
-    device: "Device",
-) -> dict[str, Any]:
-    """What run.json says before the results."""
-    from xpnet.cli import run_folder as runs
-    from xpnet.device.selection import versions
-    from xpnet.losses import name_of
-
-    data, loss = configuration["data"], configuration["loss"]
-    return {
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": shlex.join(["xpnet", *context.obj]),
-        "configuration": configuration,
-        "versions": versions(device),
-        "device": str(device),
-        "device_reason": device.why,
-        "seed": configuration["seed"],
-        "task": task.name,
-        "loss": loss or name_of(task.loss),
-        "data": {
-            "source": runs.source_of(data),
-            "target": configuration["target"],
-            "sha256": dict(samples.files),
-        },
-    }
