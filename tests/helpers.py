@@ -88,6 +88,7 @@ OPTIONAL = {
     "jax": ("JAX", "jax"),
     "matplotlib": ("Matplotlib", "test"),
     "mypy": ("mypy", ""),
+    "PIL": ("Pillow", "test"),  # which Matplotlib needs
     "pooch": ("pooch", "test"),
     "sklearn": ("scikit-learn", "test"),
     "torch": ("PyTorch", "torch"),

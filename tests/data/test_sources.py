@@ -288,9 +288,9 @@ def test_what_is_not_there_is_named(
 
 
 def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "table.xls"
+    path = tmp_path / "table.odd"
     path.write_text("1,2\n")
-    with pytest.raises(DataError, match=r"table\.xls: expected a folder of IDX files, or a file"):
+    with pytest.raises(DataError, match=r"table\.odd: expected a folder of IDX files, or a file"):
         load(str(path))
 
 

@@ -18,6 +18,7 @@ from xpnet.data import mnist
 from xpnet.data.dataset import FEWEST, divided
 from xpnet.data.downloads import PARTS, arrange, fetch
 from xpnet.data.files import Contents, Names, ReadOptions, expanded, read_file
+from xpnet.data.formats import AS_TABLE, format_of, refuse
 from xpnet.data.idx import parse_idx, read_idx_folder
 from xpnet.data.labels import require_names
 from xpnet.data.tables import as_whole
@@ -120,6 +121,7 @@ def load(
         It isn't there, or is not what it should be.
     """
     path = expanded(source)
+    refuse(source, path, training=True)
     options = ReadOptions(target, features, drop, delimiter, encoding, header)
     labels: tuple[str, ...] = ()
     if source == "mnist":
@@ -131,13 +133,13 @@ def load(
     elif path.is_dir():
         name, (arrays, hashes) = path.resolve().name, read_idx_folder(path)
         contents = Contents(arrays)
-    elif _ending(path) in FORMATS:
+    elif (ending := _ending(path)) in FORMATS or (path.is_file() and delimiter is not None):
         content, hashes = read_file(path)
-        contents = FORMATS[_ending(path)](path.name, content, options)
-        name = path.name.partition(f".{_ending(path)}")[0]
+        contents = FORMATS[ending if ending in FORMATS else "csv"](path.name, content, options)
+        name = path.name.partition(f".{ending}")[0]
     elif path.exists():
         raise DataError(
-            f"{source}: expected a folder of IDX files, or a file ({', '.join(FORMATS)})"
+            f"{source}: expected a folder of IDX files, or a file ({', '.join(FORMATS)}){AS_TABLE}"
         )
     else:
         near = get_close_matches(source, DATA, n=1)
@@ -159,6 +161,7 @@ def load_samples(
     delimiter: str | None = None,
     encoding: str | None = None,
     header: bool = True,
+    content: bytes | None = None,
 ) -> HostArray:
     """Unlabelled samples to predict, from an .npy, .npz, .csv or IDX file.
 
@@ -169,6 +172,9 @@ def load_samples(
         header line; or an IDX file of images, gzipped or not.
     features, delimiter, encoding, header
         How a table is read (`files.ReadOptions`); by default every column is a feature.
+    content : bytes, optional
+        The content of the file, if it was read before; `source` is then a name for messages, and
+        the format is found in the content (`format_of`).
 
     Returns
     -------
@@ -179,11 +185,13 @@ def load_samples(
     DataError
         It isn't there, or is not what it should be.
     """
-    path = expanded(source)
-    content, _ = read_file(path)
-    ending = _ending(path)
-    formats = FORMATS if ending in FORMATS else FORMATS_WITHOUT_TARGETS
-    read = formats[ending if ending in formats else "idx"]  # whose files have no common ending
+    ending = None
+    if content is None:
+        path = expanded(source)
+        refuse(source, path)
+        ending, (content, _) = _ending(path), read_file(path)
+    ending = format_of(source, ending, content, delimiter)
+    read = FORMATS[ending] if ending in FORMATS else FORMATS_WITHOUT_TARGETS[ending]
     options = ReadOptions(None, features, (), delimiter, encoding, header)
     return _check_x(read(source, content, options).arrays["x"], source)
 

@@ -1,0 +1,203 @@
+"""Formats by their content, and what is said of files that are not read."""
+
+import gzip
+import io
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from helpers import IMAGES, idx, idx_folder, needed
+
+from xpnet.builder import mlp
+from xpnet.data.formats import advice, format_of, holds_data, refuse
+from xpnet.data.sources import load, load_samples
+from xpnet.errors import DataError
+
+TABLE = b"a,b\n1,2\n3,4\n"
+
+
+def saved(save: Any) -> bytes:
+    stream = io.BytesIO()
+    save(stream, IMAGES)
+    return stream.getvalue()
+
+
+CONTENTS = {
+    "npy": saved(np.save),
+    "npz": saved(np.savez),
+    "idx": idx(IMAGES),
+    "idx, gzipped": gzip.compress(idx(IMAGES)),
+    "csv": TABLE,
+    "csv, gzipped": gzip.compress(TABLE),
+    "csv, UTF-16": TABLE.decode().encode("utf-16"),
+    "csv that begins as a bitmap": b"BMI,age\n1,2\n",
+    "csv that begins as Parquet": b"PAR1,b\n1,2\n",
+    "csv that begins as a zip": b"a,PK\n1,2\n",
+}
+
+
+@pytest.mark.parametrize("kind", CONTENTS)
+def test_the_content_shows_the_format(kind: str) -> None:
+    expected = kind.partition(",")[0].partition(" ")[0]
+    assert format_of("name", None, CONTENTS[kind], None) == expected
+
+
+def test_the_ending_comes_first_and_a_delimiter_makes_a_table(tmp_path: Path) -> None:
+    assert format_of("a.npy", "npy", TABLE, None) == "npy"
+    assert format_of("a.npy", "npy", TABLE, ";") == "npy"
+    assert format_of("a.dat", "dat", TABLE, ";") == "csv"
+    assert format_of("images", "", CONTENTS["npy"], None) == "npy"
+    path = tmp_path / "a.dat"
+    path.write_bytes(b"a;label\n1;0\n2;1\n")
+    assert load_samples(str(path), ("a",), delimiter=";").tolist() == [[1], [2]]
+    found = load(str(path), delimiter=";")
+    assert (found.name, found.x_train.tolist()) == ("a", [[1], [2]])
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "a.dat", "table"])
+def test_a_text_without_a_known_ending_is_no_format(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(TABLE)
+    for read in (load, load_samples):
+        with pytest.raises(DataError, match=f"{name}: expected .*give its separator, as by --del"):
+            read(str(tmp_path / name))
+
+
+PICTURE = b"\x89PNG\r\n\x1a\n"
+FOREIGN = {
+    "seven.png": (PICTURE, "pictures are not read yet"),
+    "seven.JPG": (b"\xff\xd8\xff\xe0", "pictures are not read yet"),
+    "seven.jpeg": (b"", "pictures are not read yet"),
+    "seven.gif": (b"GIF89a", "pictures are not read yet"),
+    "seven.bmp": (b"BM\x36\0\0\0\0\0\0\0", "pictures are not read yet"),
+    "seven.webp": (b"RIFF\x24\0\0\0WEBPVP8", "pictures are not read yet"),
+    "seven.tif": (b"II*\0", "pictures are not read yet"),
+    "seven": (PICTURE, "pictures are not read yet"),
+    "table.csv": (b"PK\3\4..[Content_Types].xml", "xlsx files are not read yet; save the table as"),
+    "page.pdf": (b"%PDF-1.7", "PDF files are not read; export the picture as a .png"),
+    "photo.heic": (b"", "HEIC files are not read; export"),
+    "a.xlsx": (b"PK\3\4", "pandas.read_excel('a.xlsx').to_csv('a.csv', index=False)"),
+    "a.xls": (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "save the table as CSV (UTF-8), or with pandas"),
+    "a.ods": (b"PK\3\4", "pandas.read_excel('a.ods')"),
+    "a.parquet": (b"PAR1\x15\4", "pandas.read_parquet('a.parquet').to_csv('a.csv', index=False)"),
+    "data": (b"PAR1\x15\4", "pandas.read_parquet('data').to_csv('data.csv'"),
+    "a.feather": (b"ARROW1", "pandas.read_feather('a.feather')"),
+    "a.json": (b"[]", "pandas.read_json('a.json').to_csv('a.csv', index=False)"),
+    "digits.zip": (b"PK\3\4", "unpack it"),
+    "a.safetensors": (b"", "is a model, not data; test it by xpnet evaluate a.safetensors"),
+}
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+def test_what_is_not_read_is_answered_with_how_to_convert_it(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    content, told = FOREIGN[name]
+    Path(name).write_bytes(content)
+    for read in (load, load_samples):
+        with pytest.raises(DataError, match=f"^{re.escape(name)}: .*{re.escape(told)}"):
+            read(name)
+
+
+@pytest.mark.parametrize("name", ["gone.png", "gone.xlsx"])
+def test_a_file_that_is_not_there_is_not_to_be_converted(name: str) -> None:
+    for read in (load, load_samples):
+        with pytest.raises(DataError, match=f"{name}: no such file"):
+            read(name)
+
+
+def test_names_that_a_shell_would_read_otherwise_are_replaced() -> None:
+    assert "Image.open('my seven.png')" in advice("my seven.png", b"")
+    assert "np.save('my seven.npy'" in advice("my seven.png", b"")
+    for name in ("it's 7.png", 'a"b.png', "$HOME.png", "`x`.png", "a\\b.png"):
+        assert "Image.open('seven.png')" in advice(name, b"")
+
+
+def code_in(message: str) -> str:
+    """The Python code of the command in a message."""
+    found = re.search(r'python -c "([^"]*)"', message)
+    assert found
+    return found[1]
+
+
+@pytest.fixture
+def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Pictures of black ink on white, in folders by class, and one of them in seven.png."""
+    image = needed("PIL.Image")
+    monkeypatch.chdir(tmp_path)
+    paper = np.full((90, 60), 255, np.uint8)
+    paper[20:70, 25:35] = 0
+    for name in ("photos/one/a.png", "photos/one/b.JPG", "photos/two/a.png", "seven.png"):
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        image.fromarray(paper).save(name)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("shape", "expected"),
+    [((28, 28), (1, 28, 28)), ((7, 5), (1, 7, 5)), ((7, 5, 3), (1, 7, 5, 3)), ((64,), (1, 64))],
+)
+def test_the_command_makes_an_array_of_a_picture(
+    photos: Path, shape: tuple[int, ...], expected: tuple[int, ...]
+) -> None:
+    with pytest.raises(DataError, match="seven") as caught:
+        refuse("seven.png", Path("seven.png"), shape)
+    exec(code_in(str(caught.value)), {})
+    found = load_samples("seven.npy")
+    assert (found.shape, found.dtype) == (expected, np.uint8)
+    paper = found.reshape(-1)[0]
+    assert paper == (255 if len(shape) == 3 else 0)
+    assert np.any(np.abs(found.astype(int) - paper) > 128)
+
+
+def test_the_command_makes_a_data_set_of_a_folder_of_pictures(photos: Path) -> None:
+    with pytest.raises(DataError, match="photos: pictures are not read yet") as caught:
+        load("photos")
+    exec(code_in(str(caught.value)), {})
+    found = load("photos.npz", whole=True)
+    assert found.x_train.shape == (3, 28, 28)
+    assert sorted(found.y_train.tolist()) == ["one", "one", "two"]
+    with pytest.raises(DataError, match="photos: pictures are not read yet") as caught:
+        load_samples("photos")
+    exec(code_in(str(caught.value)), {})
+    assert load_samples("photos.npy").shape == (3, 28, 28)
+    assert code_in(advice("seven.png", b"", training=True)).count("Path('photos')") == 1
+
+
+@pytest.mark.parametrize("shape", [(4,), (50,), (28, 28, 4), (3, 28, 28), (2, 2, 2, 2)])
+def test_no_picture_has_such_a_shape(shape: tuple[int, ...]) -> None:
+    told = advice("seven.png", b"", shape)
+    assert "arrays of 28 x 28 numbers as MNIST's" in told
+    assert f"samples of {' x '.join(map(str, shape))} numbers" in told
+
+
+def test_folders_that_hold_something_else_are_told(tmp_path: Path) -> None:
+    digits = idx_folder(tmp_path / "digits", x_train=IMAGES)
+    (digits / "preview.png").touch()
+    with pytest.raises(
+        DataError, match="is a folder; give a file in it, such as train-images-idx3"
+    ):
+        load_samples(str(digits))
+    refuse("digits", digits, training=True)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="empty: is a folder; expected a file of samples"):
+        load_samples(str(tmp_path / "empty"))
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "photo.png").touch()
+    assert holds_data(digits)
+    assert holds_data(tmp_path / "run")
+    mlp(4, 3).save(tmp_path / "run" / "model.safetensors")
+    assert not holds_data(tmp_path / "run")
+    with pytest.raises(DataError, match="is a run folder with a model, not data; test it by xpnet"):
+        load(str(tmp_path / "run"))
+
+
+def test_the_name_of_a_data_set_is_no_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("mnist").mkdir()
+    Path("mnist/1.png").touch()
+    refuse("mnist", Path("mnist"), training=True)
