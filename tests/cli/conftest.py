@@ -57,6 +57,9 @@ def files(folder: Path) -> Path:
     Path("notes.txt").write_text("some text")
     Path("full").mkdir()
     Path("full/notes.txt").write_text("mine")
+    Path("photos").mkdir()
+    Path("photos/seven.png").touch()
+    Path("a.xlsx").touch()
     mlp(4, 3).save("model.safetensors")
     Path("cut.safetensors").write_bytes(Path("model.safetensors").read_bytes()[:-9])
     return folder

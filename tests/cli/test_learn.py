@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import NEAR, SCRIPTS, small_set
+from helpers import NEAR, SCRIPTS, refused, small_set
 
 from xpnet.cli import run
 from xpnet.layers import Dropout
@@ -151,3 +151,12 @@ def test_a_learners_mistake_is_answered_in_a_line(
     assert message in printed.err
     assert printed.err.count("\n") == 1
     assert printed.out == ""
+
+
+def test_explain_takes_the_data_as_an_argument(capsys: pytest.CaptureFixture[str]) -> None:
+    printed = []
+    for data in (["tiny.npz"], ["--data", "tiny.npz"]):
+        assert run(["explain", *data, "--device", "cpu"]) == 0
+        printed.append(capsys.readouterr().out)
+    assert printed[0] == printed[1] != ""
+    refused(capsys, run(["explain", "tiny.npz", "--tiny"]), 2, "DATA has no effect here")

@@ -28,7 +28,10 @@ def test_help_has_the_everyday_options_first(capsys: pytest.CaptureFixture[str])
 
 
 def test_the_usage_says_what_may_be_left_out(capsys: pytest.CaptureFixture[str]) -> None:
-    for name, place in (("evaluate", "MODEL"), ("predict", "FILE..."), ("gradcheck", "[FILE]")):
+    places = {
+        "train": "[DATA]", "evaluate": "[MODEL] [DATA]", "predict": "FILE...", "gradcheck": "[FILE]"
+    }  # fmt: skip
+    for name, place in places.items():
         assert run([name, "--help"]) == 0
         assert capsys.readouterr().out.startswith(f"Usage: xpnet {name} [OPTIONS] {place}\n")
 

@@ -167,6 +167,16 @@ def test_a_second_run_gets_the_next_number() -> None:
     assert Path("runs/tiny-1/model.safetensors").read_bytes() == before
 
 
+@pytest.mark.parametrize("line", ["tiny.npz", "--data tiny.npz", "tiny.npz --data tiny.npz"])
+def test_the_data_may_be_an_argument(line: str, folder: Path) -> None:
+    options = ["--device", "cpu", "--hidden", "8", "--epochs", "1", "-q"]
+    assert run(["train", *line.split(), *options]) == 0
+    told = manifest("runs/tiny-1")
+    assert told["data"]["source"] == str(Path("tiny.npz").resolve())
+    assert told["configuration"]["data"] == "tiny.npz"
+    assert "source" not in told["configuration"]
+
+
 # Wrong input
 
 
@@ -256,7 +266,11 @@ TRAIN = {
     "--validation inf": (2, "--validation must"),
     "--validation -inf": (2, "--validation must"),
     "--epohcs 3": (2, "--epochs"),
-    "extra": (2, "extra"),
+    "extra": (2, "the argument extra and --data tiny.npz differ: give one of them"),
+    "tiny.npz extra": (2, "extra"),
+    "--data model.safetensors": (1, "model.safetensors: is a model, not data; test it by xpnet"),
+    "--data photos": (1, "photos: pictures are not read yet; give arrays of 28 x 28 numbers. Put"),
+    "--data a.xlsx": (1, "a.xlsx: xlsx files are not read yet"),
     "--output full": (2, "--output full"),
     "--output notes.txt": (2, "--output notes.txt"),
     "--output notes.txt/run": (1, "notes.txt"),

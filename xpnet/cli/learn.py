@@ -19,11 +19,13 @@ from xpnet.cli.options import (
     Hidden,
     Noise,
     Normalization,
+    Source,
     Strict,
     Target,
     begin,
     build,
     each,
+    one_of,
     or_none,
     refuse_others,
     widths,
@@ -111,10 +113,11 @@ def gradcheck_command(
 
 def explain_command(
     context: click.Context,
+    source: Source = None,
     tiny: Annotated[
         bool, option(EVERYDAY, "A network 3-2-2 and one sample, for pencil and paper.", "--tiny")
     ] = False,
-    data: Data = "mnist",
+    data: Data = None,
     target: Target = "label",
     samples: Annotated[
         int | None,
@@ -149,6 +152,7 @@ def explain_command(
     else:
         few = 4 if normalization == "batch" else 2  # of two, all are one deviation from the mean
         samples = at_least("samples", few if samples is None else samples, 1)
+    data = one_of(source, data, "mnist")
     begin("" if tiny else data)
     import numpy as np
 

@@ -7,13 +7,13 @@ within functions only.
 import math
 import warnings
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import click
 
 from xpnet import registry
 from xpnet.checks import at_least
-from xpnet.cli.parser import option
+from xpnet.cli.parser import ARGUMENTS, option
 from xpnet.data import mnist
 from xpnet.errors import UsageError
 from xpnet.tools import threads as blas
@@ -23,17 +23,21 @@ if TYPE_CHECKING:
     from xpnet.data.sources import Samples
     from xpnet.model import Model
 
+T = TypeVar("T", str, None)
 EVERYDAY, DATA, NETWORK, TRAINING = "Everyday", "Data", "Network", "Training"
 
 
-Data = Annotated[
-    str,
+Source = Annotated[
+    str | None,
     option(
-        EVERYDAY,
+        ARGUMENTS,
         f"{', '.join(registry.DATA)}; a folder of IDX files; or a file "
         f"({', '.join(registry.FORMATS)}).",
+        "[DATA]",
+        default="mnist",
     ),
 ]
+Data = Annotated[str | None, option(EVERYDAY, "The same as DATA.", default="mnist")]
 Target = Annotated[str, option(DATA, "The column of a .csv to predict, or several: height,weight.")]
 DataDir = Annotated[
     str | None,
@@ -65,6 +69,22 @@ Threads = Annotated[
 ]
 Dropout = Annotated[float, option(NETWORK, "Part of the hidden units dropped per step.")]
 Noise = Annotated[float, option(NETWORK, "Deviation of noise on the scaled input, per step.")]
+
+
+def one_of(source: str | None, data: str | None, default: T) -> str | T:
+    """Return the data that the argument DATA or --data names, or the default.
+
+    Raises
+    ------
+    UsageError
+        They name different data; or standard input, which only predict reads.
+    """
+    if source is not None and data is not None and source != data:
+        raise UsageError(f"the argument {source} and --data {data} differ: give one of them")
+    chosen = data if source is None else source
+    if chosen == "-":
+        raise UsageError("-: only predict reads standard input; save the data in a file")
+    return default if chosen is None else chosen
 
 
 def begin(data: str = "", threads: int | None = None) -> None:
@@ -131,7 +151,10 @@ def or_none(name: str) -> str | None:
 
 def refuse_others(context: click.Context, why: str, *taken: str) -> None:
     """Refuse options that would have no effect."""
-    for name in context.params:
+    for one in context.command.params:
+        name = str(one.name)
         source = context.get_parameter_source(name)
         if name not in taken and source is not None and source.name == "COMMANDLINE":
-            raise UsageError(f"--{name.replace('_', '-')} has no effect here: {why}")
+            option = f"--{name.replace('_', '-')}"
+            shown = option if isinstance(one, click.Option) else str(one.metavar).strip("[]")
+            raise UsageError(f"{shown} has no effect here: {why}")

@@ -18,12 +18,14 @@ from xpnet.losses import name_of
 
 def manifest(
     context: click.Context,
-    configuration: dict[str, Any],
+    settled: dict[str, Any],
     samples: Samples,
     task: Task,
     device: Device,
 ) -> dict[str, Any]:
-    """What run.json says before the results."""
+    """What run.json says before the results; `settled` are options as defaults and data decided."""
+    configuration = {**context.params, **settled}
+    del configuration["source"]  # the argument, which `data` names too
     data, loss = configuration["data"], configuration["loss"]
     return {
         "started": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -21,11 +21,13 @@ from xpnet.cli.options import (
     Hidden,
     Noise,
     Normalization,
+    Source,
     Strict,
     Target,
     Threads,
     begin,
     build,
+    one_of,
     or_none,
 )
 from xpnet.cli.parser import option
@@ -45,7 +47,8 @@ if TYPE_CHECKING:
 
 def train(
     context: click.Context,
-    data: Data = "mnist",
+    source: Source = None,
+    data: Data = None,
     hidden: Hidden = "128",
     epochs: Annotated[
         int | None,
@@ -164,6 +167,7 @@ def train(
 
     Names such as leaky-relu, huber or ema may bring a number: leaky-relu:0.2.
     """
+    data = one_of(source, data, "mnist")
     begin(data, threads)
     from xpnet.cli import record
     from xpnet.cli import run_folder as runs
@@ -175,7 +179,7 @@ def train(
     from xpnet.fitting.plan import enough_epochs
     from xpnet.fitting.training import default_optimizer
 
-    validation = None if validation is None else _part_or_number(validation)
+    validation = _part_or_number(validation)
     _check_counts(batch_size=batch_size, accumulate=accumulate, limit=limit)
     chosen = select_device(device, strict_device)
     samples = load(data, target, data_dir, task=given_task(task, loss)[0])
@@ -191,8 +195,8 @@ def train(
     report.start(samples, found, chosen, len(held))
     _advise(report, model, chosen, batch_size, fast)
     optimizer = optimizer or default_optimizer(model)
-    configuration = {**context.params, "epochs": epochs, "optimizer": optimizer}
-    manifest = record.manifest(context, configuration, samples, found, chosen)
+    settled = {"data": data, "epochs": epochs, "optimizer": optimizer}
+    manifest = record.manifest(context, settled, samples, found, chosen)
     options = {
         "epochs": epochs, "batch_size": batch_size, "accumulate": accumulate,
         "optimizer": optimizer, "learning_rate": learning_rate, "weight_decay": weight_decay,
@@ -205,9 +209,11 @@ def train(
     _fit_and_test(run, report, model, samples, limit, chosen, threads, options)
 
 
-def _part_or_number(validation: float) -> float:
+def _part_or_number(validation: float | None) -> float | None:
     """Return what --validation gives as a number of samples where it is a whole one above 1."""
-    return int(validation) if 1 < validation < 2**63 and validation.is_integer() else validation
+    if validation is None or not 1 < validation < 2**63 or not validation.is_integer():
+        return validation
+    return int(validation)
 
 
 def _check_counts(**counts: int | None) -> None:
