@@ -1,7 +1,8 @@
 """Machinery that a learner can skip: the command line.
 
-Exit codes: 0; 2 for wrong usage and for a device that was demanded and isn't there; 1 for
-failure; 130 after Ctrl-C.  A mistake of the user's is answered in one line.
+Exit codes: 0; 2 for wrong usage and for a device that was demanded and isn't there; 1 for failure;
+130 after Ctrl-C; 141 if the reader of the output has left, as in `xpnet devices | head -1`.  A
+mistake of the user's is answered in one line.
 
 parser.py reads the line, options.py has what commands share, train.py `train`, use.py `evaluate`
 and `devices`, predict.py `predict`, learn.py `gradcheck` and `explain`, bench.py `bench`;
@@ -67,7 +68,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         except OSError as error:
             _end_output()
             if isinstance(error, BrokenPipeError):  # whoever read our output has left
-                return 1
+                return 141  # as a shell says of a program that SIGPIPE ends
             where = f"{error.filename}: " if error.filename else ""
             return _fail(f"{where}{error.strerror or error}", 1)
 
