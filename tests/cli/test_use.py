@@ -53,6 +53,36 @@ def test_evaluate_takes_a_file_and_other_data(capsys: pytest.CaptureFixture[str]
     assert json.loads(capsys.readouterr().out)["samples"] == 60
 
 
+@pytest.mark.parametrize(
+    "line",
+    ["", "runs/tiny-1", "tiny.npz", "runs/tiny-1 tiny.npz", "tiny.npz runs/tiny-1",
+     "runs/tiny-1 --data tiny.npz", "tiny.npz --data tiny.npz"],
+)  # fmt: skip
+def test_evaluate_takes_the_data_as_an_argument_and_finds_the_model(
+    line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train("--epochs", "1", "-q") == 0
+    expected = manifest("runs/tiny-1")["test_accuracy"]
+    assert run(["evaluate", *line.split(), "--json", "--device", "cpu"]) == 0
+    printed = capsys.readouterr()
+    answer = json.loads(printed.out)
+    assert (answer["accuracy"], answer["samples"]) == (expected, 12)
+    assert Path(answer["model"]) == Path("runs/tiny-1")
+    found = f"xpnet: the model is {Path('runs/tiny-1')}\n"
+    assert printed.err == ("" if "runs" in line else found)
+
+
+def test_evaluate_finds_the_model_and_the_data_in_a_run_folder(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train("--epochs", "1", "-q") == 0
+    monkeypatch.chdir("runs/tiny-1")
+    assert run(["evaluate", "--device", "cpu"]) == 0
+    printed = capsys.readouterr()
+    assert printed.err == "xpnet: the model is model.safetensors\n"
+    assert "of 12 samples" in printed.out
+
+
 def test_evaluate_away_from_the_run_asks_for_data(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -166,7 +196,7 @@ def test_devices_names_the_cpu(capsys: pytest.CaptureFixture[str]) -> None:
 
 OTHERS = {
     "trian": (2, "train"),
-    "evaluate": (2, "MODEL"),
+    "evaluate": (2, "model.safetensors is away from its run"),
     "evaluate gone": (1, "gone"),
     "evaluate full": (1, "full"),
     "evaluate notes.txt": (1, "notes.txt"),
@@ -174,13 +204,22 @@ OTHERS = {
     "evaluate model.safetensors --data wide.npz": (1, "wide"),
     "evaluate model.safetensors --data many.npz": (1, "many"),
     "evaluate model.safetensors --data gone.npz": (1, "gone.npz"),
+    "evaluate model.safetensors tiny.npz --data other.npz": (2, "--data other.npz differ"),
+    "evaluate model.safetensors tiny.npz more": (2, "unexpected extra argument (more)"),
+    "evaluate photos": (
+        1,
+        "this model takes samples of 4 numbers (the model is model.safetensors)",
+    ),
     "predict": (2, "FILE..."),
-    "predict right.npy": (2, "--model"),
+    "predict photos": (1, "photos: pictures are not read yet"),
+    "predict a.xlsx": (1, "a.xlsx: xlsx files are not read yet"),
+    "predict . full": (1, "full: is a folder; expected a file of samples"),
+    "predict gone.npy": (1, "gone.npy: no such file (the model is model.safetensors)"),
     "predict model.safetensors": (2, "no file"),
     "predict model.safetensors gone.npy": (1, "gone.npy"),
     "predict model.safetensors right.npy gone.npy": (1, "gone.npy"),
     "predict model.safetensors wide.npy": (1, "wide.npy"),
-    "predict model.safetensors notes.txt": (1, "notes.txt: not an IDX file"),
+    "predict model.safetensors notes.txt": (1, "notes.txt: expected a file of samples (npz, csv"),
     "predict model.safetensors objects.npz": (1, "objects.npz"),
     "predict cut.safetensors right.npy": (1, "cut.safetensors"),
     "predict right.npy --model full": (1, "full"),

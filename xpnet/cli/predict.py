@@ -1,9 +1,9 @@
 """`xpnet predict`: the answers of a model for samples in files."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from xpnet import registry
 from xpnet.cli.options import EVERYDAY, AsJson, DeviceOption, Strict, Threads, begin
@@ -12,10 +12,14 @@ from xpnet.errors import DataError, UsageError
 from xpnet.tools import threads as blas
 
 if TYPE_CHECKING:
+    from xpnet.arrays import HostArray
+    from xpnet.cli.answers import Answers
     from xpnet.device.selection import Device
     from xpnet.model import Model
 
 SAMPLES = ", ".join((*registry.FORMATS, *registry.FORMATS_WITHOUT_TARGETS))
+STANDARD_INPUT = "-"
+ENDINGS = (".csv", ".npy", ".json")
 
 
 def predict(
@@ -23,95 +27,151 @@ def predict(
         tuple[str, ...],
         option(
             ARGUMENTS,
-            f"Samples ({SAMPLES}); a run folder or .safetensors first is the model.",
+            f"Samples ({SAMPLES}; - is standard input); a run folder or .safetensors first is the "
+            "model.",
             "FILE...",
         ),
     ],
     model: Annotated[
         str | None,
-        option(EVERYDAY, "A run folder or .safetensors file.", default="the newest in runs"),
+        option(
+            EVERYDAY,
+            "A run folder or .safetensors file.",
+            default="model.safetensors here, or else the newest in runs",
+        ),
+    ] = None,
+    output: Annotated[
+        str | None,
+        option(EVERYDAY, "Write the predictions to a file (.csv, .npy or .json) instead."),
     ] = None,
     as_json: AsJson = False,
     device: DeviceOption = "auto",
     strict_device: Strict = False,
     threads: Threads = None,
 ) -> None:
-    """The label of each sample, and how probable it is; of a regression its values."""
+    """Predict the label of each sample with probabilities, or the values of a regression.
+
+    --json and --output write the probability of every label, under its name. A .csv file has the
+    columns sample and label, and probability_NAME for each label; with several labels a sample
+    label_NAME (1 or 0) and probability_NAME; of a regression the targets by name. Where there are
+    several files, the column file comes first. An .npy file has an array (samples, labels) of
+    probabilities in the order of the labels, or (samples, targets) of values.
+    """
     begin(threads=threads)
-    from xpnet.cli import run_folder as runs
-    from xpnet.data.labels import text_of
+    from xpnet.cli import models
+    from xpnet.cli.answers import FORMS, table
+    from xpnet.cli.shown_scores import line
+    from xpnet.data.files import expanded, write_atomically
+    from xpnet.data.formats import DIGITS, refuse
     from xpnet.device.selection import select_device
     from xpnet.model import load
 
-    first = files[0]
-    if model is None and (Path(first).is_dir() or first.endswith(".safetensors")):
-        model, files = first, files[1:]
+    if model is None and models.is_model(files[0]):
+        model, files = files[0], files[1:]
     if not files:
         raise UsageError("predict: no file of samples is given")
-    if model is None:
-        newest = runs.newest()
-        if newest is None:
-            raise UsageError(
-                "no model: give one by --model (runs holds none; xpnet train makes one)"
-            )
-        model = str(newest)
-        print(f"xpnet: the model is {model}", file=sys.stderr)
-    loaded = load(model)
-    chosen = select_device(device, strict_device)
-    rows = [row for file in files for row in _predict_file(loaded, file, chosen, threads)]
-    if as_json:
-        print(runs.json_text(rows))
-        return
-    width = max(len(str(row["file"])) for row in rows)
-    answer = "label" if loaded.labels else "value"
-    what = "  probability" if loaded.labels and not loaded.multilabel else ""
-    wide = max([8, *(len(text_of(label)) for label in loaded.labels)])
-    print(f"{'file':<{width}}  {'sample':>6}  {answer:>{wide}}{what}")
-    for row in rows:
-        print(f"{row['file']:<{width}}  {row['sample']:>6}  {_shown_answer(row, wide)}")
+    if files.count(STANDARD_INPUT) > 1:
+        raise UsageError("predict: standard input (-) can be read once only")
+    if output is not None:
+        _check_output(output, files, as_json)
+    path = models.choose(model)
+    loaded = load(path) if path else None
+    for file in (one for one in files if one != STANDARD_INPUT):
+        refuse(file, expanded(file), loaded.input_shape if loaded else DIGITS)
+    if path is None or loaded is None:
+        raise models.missing("by --model")
+    with models.telling(path, model):
+        chosen = select_device(device, strict_device)
+        parts = [_answers(loaded, file, chosen, threads) for file in files]
+    if output is not None:
+        write_atomically(expanded(output), FORMS[_ending(output)](loaded, parts))
+        n = sum(len(part.numbers) for part in parts)
+        print(line("file", f"{output}: {n:,} prediction{'s' * (n > 1)}"))
+    elif as_json:
+        print(FORMS[".json"](loaded, parts).decode(), end="")
+    else:
+        print(*table(loaded, parts), sep="\n")
 
 
-def _predict_file(
-    model: "Model", file: str, device: "Device", threads: int | None
-) -> Iterator[dict[str, Any]]:
-    """For each sample of a file: file, sample (its number from 0), and the answer.
+def _ending(output: str) -> str:
+    return Path(output).suffix.lower()
 
-    The answer is label and probabilities; labels and probabilities; or values.
+
+def _check_output(output: str, files: Sequence[str], as_json: bool) -> None:
+    """Refuse an output that cannot be written, before anything is computed.
+
+    Raises
+    ------
+    UsageError
+        Its ending is none of `ENDINGS`; it is a folder, in a folder that is not there, or one of
+        the files to predict; or --json asks for another format.
     """
+    from xpnet.data.files import expanded
+
+    path = expanded(output)
+    if _ending(output) not in ENDINGS:
+        raise UsageError(f"--output {output}: expected a file ending in {', '.join(ENDINGS)}")
+    if as_json and _ending(output) != ".json":
+        raise UsageError(
+            f"--json and --output {output}: give one of them, or a file ending in .json"
+        )
+    if path.is_dir():
+        raise UsageError(f"--output {output}: is a folder; name a file in it")
+    if not path.parent.is_dir():
+        raise UsageError(f"--output {output}: there is no folder {path.parent}; make it first")
+    if any(path.exists() and expanded(file).resolve() == path.resolve() for file in files):
+        raise UsageError(f"--output {output}: is a file to predict; name another one")
+
+
+def _answers(model: "Model", file: str, device: "Device", threads: int | None) -> "Answers":
+    """Predict the samples of a file."""
     import numpy as np
 
     from xpnet.arrays import on_device_of, to_numpy
-    from xpnet.data.sources import load_samples
+    from xpnet.cli.answers import Answers
     from xpnet.plausible import checked_logits
     from xpnet.prediction import predicted_columns
 
-    x = load_samples(file, model.columns)
+    name, x = _samples(file, model)
     if x.shape == model.input_shape:
         x = x[np.newaxis]
     try:
         with blas.limited(threads or blas.suited(model.network, len(x))):
-            z = checked_logits(model, device.put(x), f"{file}: ")
+            z = checked_logits(model, device.put(x), f"{name}: ")
     except UsageError as error:
-        raise DataError(f"{file}: {error}") from None
+        raise DataError(f"{name}: {error}") from None
     with on_device_of(z):
         p = to_numpy(model.probabilities(z))
-        predicted = to_numpy(predicted_columns(z, model.multilabel))
-    for i, (row, column) in enumerate(zip(p, predicted, strict=True)):
-        found = {"file": file, "sample": i}
-        if not model.labels:
-            yield {**found, "values": row.tolist()}
-        elif model.multilabel:
-            labels = [a for a, yes in zip(model.labels, column, strict=True) if yes]
-            yield {**found, "labels": labels, "probabilities": row.tolist()}
-        else:
-            yield {**found, "label": model.labels[column], "probabilities": row.tolist()}
+        return Answers(file, p, to_numpy(predicted_columns(z, model.multilabel)))
 
 
-def _shown_answer(row: dict[str, Any], width: int) -> str:
-    from xpnet.data.labels import text_of
+def _samples(file: str, model: "Model") -> "tuple[str, HostArray]":
+    """Return the name of a file in messages, and its samples; "-" is standard input."""
+    from xpnet.data.sources import load_samples
 
-    if "values" in row:
-        return "  ".join(f"{value:8.6g}" for value in row["values"])
-    if "labels" in row:
-        return f"{', '.join(map(text_of, row['labels'])) or 'none':>{width}}"
-    return f"{text_of(row['label']):>{width}}  {max(row['probabilities']):.4f}"
+    if file != STANDARD_INPUT:
+        return file, load_samples(file, model.columns)
+    return "standard input", load_samples(
+        "standard input", model.columns, content=_standard_input()
+    )
+
+
+def _standard_input() -> bytes:
+    """Return the bytes of standard input.
+
+    Raises
+    ------
+    UsageError
+        It is closed, a terminal, or empty.
+    """
+    stream = sys.stdin
+    if stream is None or stream.closed:
+        raise UsageError("predict -: standard input is closed")
+    if stream.isatty():
+        raise UsageError(
+            "predict -: standard input is a terminal; give it a file, as in xpnet predict - < x.csv"
+        )
+    content = stream.buffer.read()
+    if not content:
+        raise DataError("standard input: is empty")
+    return content

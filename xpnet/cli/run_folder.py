@@ -232,7 +232,7 @@ def read_manifest(folder: Path) -> Run | None:
     return Run(source, target, hashes)
 
 
-def newest() -> Path | None:
-    """The folder in `runs` whose model was written last."""
-    models = [path for path in Path("runs").glob(f"*/{MODEL}") if path.is_file()]
+def newest(folder: Path = Path("runs")) -> Path | None:
+    """The run folder in `folder` whose model was written last."""
+    models = [path for path in folder.glob(f"*/{MODEL}") if path.is_file()]
     return max(models, key=lambda path: path.stat().st_mtime).parent if models else None

@@ -15,6 +15,7 @@ from xpnet.cli.options import (
     Strict,
     Threads,
     begin,
+    one_of,
 )
 from xpnet.cli.parser import ARGUMENTS, option
 from xpnet.errors import DataError, UsageError
@@ -30,10 +31,21 @@ if TYPE_CHECKING:
 
 
 def evaluate_command(
-    model: Annotated[str, option(ARGUMENTS, "A run folder or a .safetensors file.", "MODEL")],
-    data: Annotated[
+    model: Annotated[
         str | None,
-        option(EVERYDAY, "As for train.", default="the data of the run"),
+        option(
+            ARGUMENTS,
+            "A run folder or a .safetensors file.",
+            "[MODEL]",
+            default="model.safetensors here, or else the newest in runs",
+        ),
+    ] = None,
+    source: Annotated[
+        str | None,
+        option(ARGUMENTS, "As for train.", "[DATA]", default="the data of the run"),
+    ] = None,
+    data: Annotated[
+        str | None, option(EVERYDAY, "The same as DATA.", default="the data of the run")
     ] = None,
     target: Annotated[str | None, option(DATA, "As for train.", default="the model's")] = None,
     data_dir: DataDir = None,
@@ -45,32 +57,37 @@ def evaluate_command(
     strict_device: Strict = False,
     threads: Threads = None,
 ) -> None:
-    """How good a model is on the test set of some data."""
+    """Evaluate a model on a test set.
+
+    xpnet evaluate table.csv takes the model in the current folder, or else the newest in runs.
+    """
     begin(threads=threads)
+    from xpnet.cli import models
     from xpnet.cli import run_folder as runs
+    from xpnet.device.selection import select_device
     from xpnet.model import load
 
-    loaded, path = load(model), Path(model)
-    run = runs.read_manifest(path if path.is_dir() else path.parent)
-    source = data or (run.source if run else None)
-    if source is None:
-        raise UsageError(
-            f"{model} is away from its run, whose run.json names the data; name the data to "
-            "evaluate on by --data"
-        )
-    begin(source)
+    named, source = models.in_order(model, source)
+    data = one_of(source, data, None)
+    model = models.choose(named)
+    if model is None:
+        raise models.missing("as in xpnet evaluate MODEL")
+    with models.telling(model, named):
+        loaded, path = load(model), Path(model)
+        run = runs.read_manifest(path if path.is_dir() else path.parent)
+        source = _source(model, run, data)
+        begin(source)
+        samples = _test_samples(loaded, run, source, data, target, data_dir)
+        measured = _loss_to_measure(loaded, loss)
+        chosen = select_device(device, strict_device)
+        start = perf_counter()
+        try:
+            result = _evaluated(loaded, samples, measured, chosen, threads)
+        except (UsageError, DataError) as error:
+            raise DataError(f"{source}: {error}") from None
+        seconds = perf_counter() - start
     from xpnet.cli.shown_scores import in_json, line, shown
-    from xpnet.device.selection import select_device
 
-    samples = _test_samples(loaded, run, source, data, target, data_dir)
-    measured = _loss_to_measure(loaded, loss)
-    chosen = select_device(device, strict_device)
-    start = perf_counter()
-    try:
-        result = _evaluated(loaded, samples, measured, chosen, threads)
-    except (UsageError, DataError) as error:
-        raise DataError(f"{source}: {error}") from None
-    seconds = perf_counter() - start
     if as_json:
         answer = {
             **in_json(result), "samples": result.samples, "seconds": seconds,
@@ -83,6 +100,17 @@ def evaluate_command(
     print(*lines, sep="\n")
 
 
+def _source(model: str, run: "runs.Run | None", data: str | None) -> str:
+    """Return the data to test on: the given data, or else those of the run."""
+    source = data or (run.source if run else None)
+    if source is None:
+        raise UsageError(
+            f"{model} is away from its run, whose run.json names the data; name the data to "
+            "evaluate on by --data"
+        )
+    return source
+
+
 def _test_samples(
     model: "Model",
     run: "runs.Run | None",
@@ -93,8 +121,11 @@ def _test_samples(
 ) -> "Samples":
     """Load the data to test on; warn if it has changed since the run was trained on it."""
     from xpnet.cli import run_folder as runs
+    from xpnet.data.files import expanded
+    from xpnet.data.formats import refuse
     from xpnet.data.sources import load
 
+    refuse(source, expanded(source), model.input_shape, training=True)
     columns = target or model.target or (run.target if run else "label")
     own = data is None or (run is not None and runs.source_of(data) == run.source)
     try:
