@@ -365,3 +365,32 @@ def test_kinds_of_values_are_found_in_all_blocks(
     assert "line 7: column 'b' is 'z'; expected a number" in str(caught.value)
     good = load(csv_file(tmp_path, content.replace("z", "-7").replace("True", "4")), whole=True)
     assert good.x_test.tolist() == [[1, 2.5]] * 5 + [[3, -7], [4, 1]]
+
+
+def test_options_of_tables_are_refused_for_other_data(tmp_path: Path) -> None:
+    path = tmp_path / "set.npz"
+    np.savez(path, x=np.ones((4, 2)), y=np.arange(4) % 2)
+    for name, value in {
+        "drop": "a",
+        "features": "b",
+        "delimiter": ";",
+        "encoding": "utf-8",
+    }.items():
+        with pytest.raises(UsageError, match=f"--{name} has no effect: .*set.npz is no table"):
+            load(str(path), **{name: value})
+    with pytest.raises(UsageError, match="--no-header has no effect"):
+        load(str(path), header=False)
+    assert load(str(path), features=("a", "b"), whole=True).x_test.shape == (4, 2)
+
+
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [("TABLE.CSV", "TABLE"), ("my.table.tsv", "my.table"), ("table.csv.gz", "table")],
+)
+def test_the_name_of_a_table_is_its_files_without_ending(tmp_path, file: str, name: str) -> None:
+    path = tmp_path / file
+    content = b"a,label\n1,2\n3,4\n"
+    path.write_bytes(gzip.compress(content) if file.endswith(".gz") else content)
+    samples = load(str(path), whole=True)
+    assert samples.name == name
+    assert samples.x_test.tolist() == [[1], [3]]

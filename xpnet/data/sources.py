@@ -6,6 +6,7 @@ unpickles anything.
 
 import gzip
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
@@ -23,7 +24,7 @@ from xpnet.data.idx import parse_idx, read_idx_folder
 from xpnet.data.labels import require_names
 from xpnet.data.tables import as_whole
 from xpnet.data.tasks import classes_in, infer, targets_for
-from xpnet.errors import DataError
+from xpnet.errors import DataError, UsageError
 from xpnet.random import Purpose, permutation, step_keys
 from xpnet.registry import DATA, DOWNLOADS, FORMATS, FORMATS_WITHOUT_TARGETS
 
@@ -95,12 +96,12 @@ def load(
     source : str
         `mnist`; another of `registry.DATA`, which is downloaded once; a folder of IDX files,
         gzipped or not, named as MNIST's are; an .npz file with `x_train, y_train, x_test, y_test`,
-        or with `x, y`; or a .csv file with a header line.
+        or with `x, y`; or a table, a .csv or .tsv file, gzipped or not.
         Where there is no test set, a fifth of the samples becomes it (`hold_out`).
-    target : str
-        The column of a .csv file to predict, or several, separated by commas.  All other columns
-        are features, of numbers; those named pixel0, pixel1, ... are bytes, and where their number
-        is a square, images.
+    target : str or sequence of str
+        The column of a table to predict, or several (`files.ReadOptions`).  All other columns are
+        features, numbers or True and False; those named as pixels are bytes, and images if they
+        make one (`tables.pixels_of`).
     folder : str, optional
         Where downloaded files are kept; by default the environment variable XPNET_DATA, or else
         the user's folder for caches.
@@ -136,7 +137,7 @@ def load(
     elif (ending := _ending(path)) in FORMATS or (path.is_file() and delimiter is not None):
         content, hashes = read_file(path)
         contents = FORMATS[ending if ending in FORMATS else "csv"](path.name, content, options)
-        name = path.name.partition(f".{ending}")[0]
+        name = Path(re.sub(r"\.gz$", "", path.name, flags=re.IGNORECASE)).stem
     elif path.exists():
         raise DataError(
             f"{source}: expected a folder of IDX files, or a file ({', '.join(FORMATS)}){AS_TABLE}"
@@ -149,9 +150,22 @@ def load(
         )
         hint = f"did you mean '{near[0]}'?" if near else takes
         raise DataError(f"{source}: no such file or folder; {hint}")
+    _require_table(source, contents, options)
     where = path.name if path.is_file() else name  # in errors a file has its ending
     samples = _checked(where, contents, whole, task, names)
     return replace(samples, name=name, files=hashes, labels=labels)
+
+
+def _require_table(source: str, contents: Contents, options: ReadOptions) -> None:
+    """Refuse options that would have no effect, since the data is no table."""
+    features = isinstance(options.features, str) and options.features
+    given = {
+        "features": features, "drop": options.drop, "delimiter": options.delimiter,
+        "encoding": options.encoding, "no-header": not options.header,
+    }  # fmt: skip
+    for name, value in given.items():
+        if value and not contents.columns:
+            raise UsageError(f"--{name} has no effect: {source} is no table", name)
 
 
 def load_samples(
