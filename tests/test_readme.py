@@ -91,7 +91,8 @@ def test_options_are_the_arguments_of_fit_and_mlp() -> None:
     arguments |= set(inspect.signature(xpnet.mlp).parameters)
     of_the_command_line = {
         "data", "source", "hidden", "device", "strict_device", "threads", "output", "quiet",
-        "target", "task", "data_dir", "context", "limit", "label_smoothing", "warmup",
+        "target", "features", "drop", "delimiter", "encoding", "header",
+        "task", "data_dir", "context", "limit", "label_smoothing", "warmup",
     }  # fmt: skip
     options = set(inspect.signature(COMMANDS["train"]).parameters)
     assert options - of_the_command_line <= arguments

@@ -381,6 +381,8 @@ def test_options_of_tables_are_refused_for_other_data(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="--no-header has no effect"):
         load(str(path), header=False)
     assert load(str(path), features=("a", "b"), whole=True).x_test.shape == (4, 2)
+    with pytest.raises(UsageError, match="--delimiter has no effect"):
+        load_samples(str(path), delimiter=";")
 
 
 @pytest.mark.parametrize(

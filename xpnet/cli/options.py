@@ -38,7 +38,35 @@ Source = Annotated[
     ),
 ]
 Data = Annotated[str | None, option(EVERYDAY, "The same as DATA.", default="mnist")]
-Target = Annotated[str, option(DATA, "The column of a .csv to predict, or several: height,weight.")]
+Target = Annotated[
+    str, option(DATA, "The column of a table to predict, or several: height,weight.")
+]
+Features = Annotated[
+    str | None,
+    option(DATA, "The columns to learn from: age,income.", default="all others"),
+]
+Drop = Annotated[str | None, option(DATA, "Columns of a table to leave out: id,date.")]
+Delimiter = Annotated[
+    str | None,
+    option(
+        DATA,
+        "The character between the columns of a table; tab for a tab.",
+        default="found in the first line",
+    ),
+]
+Encoding = Annotated[
+    str | None,
+    option(
+        DATA, "The encoding of a table, such as latin-1.", default="UTF-8, or UTF-16 by its mark"
+    ),
+]
+Header = Annotated[
+    bool,
+    option(
+        DATA,
+        "The first line of a table names its columns; without it, they are numbered from 0.",
+    ),
+]
 DataDir = Annotated[
     str | None,
     option(DATA, "Where downloaded data sets are kept.", default="the user's cache, or XPNET_DATA"),

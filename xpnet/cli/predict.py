@@ -1,12 +1,22 @@
 """`xpnet predict`: the answers of a model for samples in files."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from xpnet import registry
-from xpnet.cli.options import EVERYDAY, AsJson, DeviceOption, Strict, Threads, begin
+from xpnet.cli.options import (
+    EVERYDAY,
+    AsJson,
+    Delimiter,
+    DeviceOption,
+    Encoding,
+    Header,
+    Strict,
+    Threads,
+    begin,
+)
 from xpnet.cli.parser import ARGUMENTS, option
 from xpnet.errors import DataError, UsageError
 from xpnet.tools import threads as blas
@@ -45,6 +55,9 @@ def predict(
         option(EVERYDAY, "Write the predictions to a file (.csv, .npy or .json) instead."),
     ] = None,
     as_json: AsJson = False,
+    delimiter: Delimiter = None,
+    encoding: Encoding = None,
+    header: Header = True,
     device: DeviceOption = "auto",
     strict_device: Strict = False,
     threads: Threads = None,
@@ -82,7 +95,8 @@ def predict(
         raise models.missing("by --model")
     with models.telling(path, model):
         chosen = select_device(device, strict_device)
-        parts = [_answers(loaded, file, chosen, threads) for file in files]
+        written = {"delimiter": delimiter, "encoding": encoding, "header": header}
+        parts = [_answers(loaded, file, written, chosen, threads) for file in files]
     if output is not None:
         write_atomically(expanded(output), FORMS[_ending(output)](loaded, parts))
         n = sum(len(part.numbers) for part in parts)
@@ -123,7 +137,13 @@ def _check_output(output: str, files: Sequence[str], as_json: bool) -> None:
         raise UsageError(f"--output {output}: is a file to predict; name another one")
 
 
-def _answers(model: "Model", file: str, device: "Device", threads: int | None) -> "Answers":
+def _answers(
+    model: "Model",
+    file: str,
+    written: Mapping[str, Any],
+    device: "Device",
+    threads: int | None,
+) -> "Answers":
     """Predict the samples of a file."""
     import numpy as np
 
@@ -132,7 +152,7 @@ def _answers(model: "Model", file: str, device: "Device", threads: int | None) -
     from xpnet.plausible import checked_logits
     from xpnet.prediction import predicted_columns
 
-    name, x = _samples(file, model)
+    name, x = _samples(file, model, written)
     if x.shape == model.input_shape:
         x = x[np.newaxis]
     try:
@@ -145,15 +165,14 @@ def _answers(model: "Model", file: str, device: "Device", threads: int | None) -
         return Answers(file, p, to_numpy(predicted_columns(z, model.multilabel)))
 
 
-def _samples(file: str, model: "Model") -> "tuple[str, HostArray]":
+def _samples(file: str, model: "Model", written: Mapping[str, Any]) -> "tuple[str, HostArray]":
     """Return the name of a file in messages, and its samples; "-" is standard input."""
     from xpnet.data.sources import load_samples
 
     if file != STANDARD_INPUT:
-        return file, load_samples(file, model.columns)
-    return "standard input", load_samples(
-        "standard input", model.columns, content=_standard_input()
-    )
+        return file, load_samples(file, model.columns, **written)
+    name = "standard input"
+    return name, load_samples(name, model.columns, content=_standard_input(), **written)
 
 
 def _standard_input() -> bytes:

@@ -39,7 +39,7 @@ def manifest(
         "loss": loss or name_of(task.loss),
         "data": {
             "source": runs.source_of(data),
-            "target": configuration["target"],
+            **{name: configuration[name] for name in ("target", *runs.WRITTEN)},
             "sha256": dict(samples.files),
         },
     }

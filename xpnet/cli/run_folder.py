@@ -23,6 +23,7 @@ from xpnet.fitting.results import Epoch, Result
 from xpnet.registry import DATA
 
 MODEL, HISTORY, MANIFEST = "model.safetensors", "history.csv", "run.json"
+WRITTEN = ("delimiter", "encoding", "header")  # options that say how a table is written
 SECONDS_BETWEEN_WRITES = 1.0  # where epochs are shorter: putting files on a disk takes longer
 
 
@@ -206,6 +207,7 @@ class Run:
     source: str
     target: str
     hashes: Mapping[str, str] = field(default_factory=dict)
+    written: Mapping[str, Any] = field(default_factory=dict)
 
 
 def read_manifest(folder: Path) -> Run | None:
@@ -221,6 +223,7 @@ def read_manifest(folder: Path) -> Run | None:
         data = manifest["data"]
         source, target = data["source"], data.get("target", "label")
         hashes = dict(data.get("sha256", {}))
+        written = {name: data[name] for name in WRITTEN if name in data}
     except OSError:
         return None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -229,7 +232,7 @@ def read_manifest(folder: Path) -> Run | None:
         raise DataError(f"{folder / MANIFEST}: damaged (its data is {source!r}); name it by --data")
     if not isinstance(target, str):
         raise DataError(f"{folder / MANIFEST}: damaged (its target is {target!r})")
-    return Run(source, target, hashes)
+    return Run(source, target, hashes, written)
 
 
 def newest(folder: Path = Path("runs")) -> Path | None:

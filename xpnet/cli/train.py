@@ -16,8 +16,13 @@ from xpnet.cli.options import (
     Activation,
     Data,
     DataDir,
+    Delimiter,
     DeviceOption,
+    Drop,
     Dropout,
+    Encoding,
+    Features,
+    Header,
     Hidden,
     Noise,
     Normalization,
@@ -70,6 +75,11 @@ def train(
     ] = None,
     quiet: Annotated[bool, option(EVERYDAY, "Print nothing.", "--quiet", "-q")] = False,
     target: Target = "label",
+    features: Features = None,
+    drop: Drop = None,
+    delimiter: Delimiter = None,
+    encoding: Encoding = None,
+    header: Header = True,
     task: Annotated[
         str | None,
         option(DATA, f"{', '.join(registry.TASKS)}.", default="what the targets look like"),
@@ -182,7 +192,10 @@ def train(
     validation = _part_or_number(validation)
     _check_counts(batch_size=batch_size, accumulate=accumulate, limit=limit)
     chosen = select_device(device, strict_device)
-    samples = load(data, target, data_dir, task=given_task(task, loss)[0])
+    samples = load(
+        data, target, data_dir, features=features or (), drop=drop or (), delimiter=delimiter,
+        encoding=encoding, header=header, task=given_task(task, loss)[0],
+    )  # fmt: skip
     found = choose_task(samples, task, loss, samples.target)
     model = build(
         samples, found, hidden, activation, dtype, seed, normalization=or_none(normalization),

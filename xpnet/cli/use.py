@@ -1,9 +1,10 @@
 """`xpnet evaluate` and `devices`."""
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from xpnet.checks import construct
 from xpnet.cli.options import (
@@ -11,7 +12,9 @@ from xpnet.cli.options import (
     EVERYDAY,
     AsJson,
     DataDir,
+    Delimiter,
     DeviceOption,
+    Encoding,
     Strict,
     Threads,
     begin,
@@ -48,6 +51,9 @@ def evaluate_command(
         str | None, option(EVERYDAY, "The same as DATA.", default="the data of the run")
     ] = None,
     target: Annotated[str | None, option(DATA, "As for train.", default="the model's")] = None,
+    delimiter: Delimiter = None,
+    encoding: Encoding = None,
+    header: Annotated[bool | None, option(DATA, "As for train.", default="as in training")] = None,
     data_dir: DataDir = None,
     loss: Annotated[
         str | None, option(EVERYDAY, "Of a regression, as for train.", default="the model's")
@@ -77,7 +83,8 @@ def evaluate_command(
         run = runs.read_manifest(path if path.is_dir() else path.parent)
         source = _source(model, run, data)
         begin(source)
-        samples = _test_samples(loaded, run, source, data, target, data_dir)
+        written = {"delimiter": delimiter, "encoding": encoding, "header": header}
+        samples = _test_samples(loaded, run, source, data, target, data_dir, written)
         measured = _loss_to_measure(loaded, loss)
         chosen = select_device(device, strict_device)
         start = perf_counter()
@@ -118,6 +125,7 @@ def _test_samples(
     data: str | None,
     target: str | None,
     folder: str | None,
+    written: Mapping[str, Any],
 ) -> "Samples":
     """Load the data to test on; warn if it has changed since the run was trained on it."""
     from xpnet.cli import run_folder as runs
@@ -130,9 +138,11 @@ def _test_samples(
     own = data is None or (run is not None and runs.source_of(data) == run.source)
     try:
         names = any(isinstance(label, str) for label in model.labels)
+        recorded = run.written if own and run else {}
+        given = {name: value for name, value in written.items() if value is not None}
         samples = load(
             source, columns, folder, features=model.columns, whole=not own, task=model.task,
-            names=names,
+            names=names, **{**recorded, **given},
         )  # fmt: skip
     except DataError as error:
         if data is None:

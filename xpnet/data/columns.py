@@ -119,8 +119,11 @@ def choose(names: Sequence[str], options: ReadOptions, faults: Faults) -> Choice
     _check_names(names, used, faults)
     features = tuple(name for name in features if name)
     left_out = [name for name in names if name and name not in used and name not in index]
-    notes = [f"left out: {listed(left_out)}"] if left_out and options.target is not None else []
-    if index:
+    by_model = bool(options.features) and not isinstance(options.features, str)
+    notes = []
+    if left_out and options.target is not None and not by_model:
+        notes.append(f"left out: {listed(left_out)}")
+    if index and not by_model:
         notes.append("left out: the first column, which has no name (an index)")
     return Choice(features, target, tuple(notes), uncertain)
 

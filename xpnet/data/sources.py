@@ -207,7 +207,9 @@ def load_samples(
     ending = format_of(source, ending, content, delimiter)
     read = FORMATS[ending] if ending in FORMATS else FORMATS_WITHOUT_TARGETS[ending]
     options = ReadOptions(None, features, (), delimiter, encoding, header)
-    return _check_x(read(source, content, options).arrays["x"], source)
+    contents = read(source, content, options)
+    _require_table(source, contents, options)
+    return _check_x(contents.arrays["x"], source)
 
 
 def _ending(path: Path) -> str:
