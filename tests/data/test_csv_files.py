@@ -66,6 +66,22 @@ READ: dict[str, tuple[str | bytes, dict[str, Any], list, list, list[str], list[s
     ),
     "index": (",a,label\n7,1,x\n3,2,y\n", {}, [[1], [2]], ["x", "y"], ["a"], [INDEX]),
     "index-written-twice": ("Unnamed: 0,a,label\n7,1,x\n", {}, [[1]], ["x"], ["a"], [INDEX]),
+    "index-that-is-wanted": (
+        "Unnamed: 0,a,label\n7,1,x\n",
+        {"features": "Unnamed: 0,a"},
+        [[7, 1]],
+        ["x"],
+        ["Unnamed: 0", "a"],
+        [],
+    ),
+    "mark-and-encoding": (
+        "\ufeffa,label\n1,ü\n",
+        {"encoding": "utf-8"},
+        [[1]],
+        ["ü"],
+        ["a"],
+        [],
+    ),
     "index-of-names": (
         '"","a","label"\n"Fiat X",5.1,"x, z"\n"2",3,"y ""u"""\n',
         {},
@@ -200,6 +216,7 @@ REFUSED: dict[str, tuple[str | bytes, dict[str, Any], str]] = {
         "(?s)no column 'label'.*if it is a row: --no-header",
     ),
     "row-for-names": ("5.1,3.5,setosa\n4.9,3,x\n", {}, "line 1 holds numbers; .* say --no-header"),
+    "row-with-a-negative": ("-1,2\n3,4\n", {}, "line 1 holds numbers alone"),
     "row-of-pixels": ("7,0,0,3\n1,0,0,2\n", {}, "line 1 holds numbers alone; .* say --no-header"),
     "no-header-no-target": (
         "5.1,3\n4.9,3\n",
@@ -260,8 +277,9 @@ REFUSED: dict[str, tuple[str | bytes, dict[str, Any], str]] = {
         "no columns b, c to take; it has a, l",
     ),
     "gap-of-r": ("a,label\n1,x\nNA,y\n", {}, "line 3: column 'a' has no value"),
+    "gap-at-the-end": ('a\n1\n""\n', {"target": None}, "line 3: column 'a' has no value"),
     "gap-of-one-column": (
-        "a\n1\n\n3\n",
+        "a\n1\n\n3\n4\n",
         {"target": None},
         "line 3: column 'a' has no value; fill it in or leave",
     ),
@@ -363,6 +381,8 @@ def test_kinds_of_values_are_found_in_all_blocks(
         load(csv_file(tmp_path, content))
     assert "line 8: column 'a' is 'True'; expected a number" in str(caught.value)
     assert "line 7: column 'b' is 'z'; expected a number" in str(caught.value)
+    with pytest.raises(DataError, match="line 4: column 'a' is 'True'; expected a number"):
+        load(csv_file(tmp_path, 'a,label\n1,x\n"2",x\nTrue,y\n'))
     good = load(csv_file(tmp_path, content.replace("z", "-7").replace("True", "4")), whole=True)
     assert good.x_test.tolist() == [[1, 2.5]] * 5 + [[3, -7], [4, 1]]
 

@@ -50,10 +50,18 @@ def test_bytes_stay_bytes(reader: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", ["", "x", "1_0", "0x10", "nan", "inf", "1e999", "True", '"1"', "1,2", "1\r2", "１"]
+    "value",
+    ["", "x", "1_0", "0x10", "nan", "inf", "1e999", "True", '"1"', "1,2", "1\r2", "１"],
 )
 def test_a_reader_gives_way_to_what_is_unusual(reader: str, value: str) -> None:
     content = f"a,b\n1,2\n{value},4\n".encode()
+    assert read_plain_numbers(content, ",", Wanted(1, 2, [0, 1], None)) is None
+
+
+@pytest.mark.parametrize(
+    "content", [b"a,b\n1,2,3\n4,5,6\n", b"a,b\n1,2\n3\n", b"a,b\n1\n2\n", b"a,b\r1,2\n3,4\n"]
+)
+def test_a_reader_gives_way_to_uneven_lines(reader: str, content: bytes) -> None:
     assert read_plain_numbers(content, ",", Wanted(1, 2, [0, 1], None)) is None
 
 

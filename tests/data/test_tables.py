@@ -8,6 +8,7 @@ import pytest
 from helpers import csv_file
 
 from xpnet.data.sources import Samples, load, load_samples
+from xpnet.data.tables import pixels_of
 from xpnet.errors import DataError
 
 
@@ -256,3 +257,26 @@ def test_the_task_decides_whether_targets_are_names_or_numbers(tmp_path: Path) -
     path = csv_file(tmp_path, "a,label\n1,1.0\n2,2\n")
     assert read(path, task="classification").y_test.tolist() == [1, 2]
     assert read(path, task="classification", names=True).y_test.tolist() == ["1.0", "2"]
+
+
+@pytest.mark.parametrize(
+    ("names", "shape"),
+    [
+        ("pixel3 pixel1 pixel2 pixel0", (2, 2)),
+        ("pixel_1 pixel_2 pixel_3", (3,)),
+        ("1x1 1x2 1x3 2x1 2x2 2x3", (2, 3)),
+        ("pixel_0_0 pixel_0_1 pixel_1_0 pixel_1_1", (2, 2)),
+        ("1x1 1x2 2x2 2x1", None),
+        ("1x1 1x2 2x1", None),
+        ("0x0 1x1", None),
+        (" ".join(map(str, range(64))), (8, 8)),
+        (" ".join(map(str, range(1, 65))), (8, 8)),
+        (" ".join(map(str, range(2, 66))), None),
+        (" ".join(map(str, range(65))), None),
+        (" ".join(map(str, range(9))), None),
+        ("a b", None),
+    ],
+    ids=lambda value: str(value)[:20],
+)
+def test_columns_of_pixels_are_known_by_their_names(names: str, shape) -> None:
+    assert pixels_of(names.split()) == shape

@@ -50,13 +50,11 @@ def read_plain_numbers(content: bytes, delimiter: str, wanted: Wanted) -> Column
 
     Numbers are float64, or uint8 if all are bytes.
     """
-    returns = content.count(b"\r") if b"\r" in content else 0
     if b'"' in content or not wanted.numbers or wanted.width == 1:
         return None
-    if returns and returns != content.count(b"\r\n"):
-        return None
-    large = len(content) >= max(LARGE, MANY * wanted.width)
-    if large and not (b"0x" in content or b"0X" in content):  # which pyarrow takes for numbers
+    if b"\r" in content and content.count(b"\r") != content.count(b"\r\n"):
+        return None  # lines of old systems
+    if len(content) >= max(LARGE, MANY * wanted.width):
         with suppress(ValueError, ImportError):
             import pyarrow  # noqa: F401
 
