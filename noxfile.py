@@ -22,6 +22,7 @@ LOWEST = [
     "click==8.1.0",
     "rich==13.9.0",
     "zlib-ng==0.5.0",
+    "narwhals==2.0.1",
 ]
 
 

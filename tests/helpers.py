@@ -566,3 +566,25 @@ def evaluated(function: Callable[..., Any], *arrays: np.ndarray) -> np.ndarray:
     pairs = [(a.node, place) for a, place in zip(nodes, given, strict=True)]
     Plan(pairs, [(result.node, out)])()
     return out
+
+
+FRAMES = ("pandas", "polars", "pyarrow")
+"""Libraries of data frames; each may be missing."""
+
+
+def frame_of(library: str, columns: dict[str, Any]) -> Any:
+    """A frame of this library with these columns."""
+    module = importlib.import_module(library)
+    return module.table(columns) if library == "pyarrow" else module.DataFrame(columns)
+
+
+def series_of(library: str, values: list[Any], name: str | None = None) -> Any:
+    """A series of this library; Arrow's has no name."""
+    module = importlib.import_module(library)
+    return (
+        module.chunked_array([values])
+        if library == "pyarrow"
+        else module.Series(values, name=name)
+        if library == "pandas"
+        else module.Series(name, values)
+    )

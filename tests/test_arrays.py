@@ -10,7 +10,7 @@ import pytest
 from helpers import Library, needed
 
 import xpnet
-from xpnet.arrays import device_of, float_name, namespace, put, to_numpy
+from xpnet.arrays import device_of, float_name, is_array, namespace, put, to_numpy
 from xpnet.device import Device
 from xpnet.errors import UsageError
 
@@ -61,6 +61,13 @@ def test_numpy_stays_numpy() -> None:
 def test_the_floating_point_type_is_named(xp: Library) -> None:
     assert float_name(xp.array([1.0], dtype="float32")) == "float32"
     assert float_name(xp.array([1.0])) == xp.dtype
+
+
+def test_arrays_are_told_from_frames(xp: Library) -> None:
+    """Of dask only by what reads frames: it has both."""
+    assert is_array(xp.array([1.0]))
+    for module, there in (("torch.nested", True), ("dask.dataframe", False), ("pandas", False)):
+        assert is_array(type("Frame", (), {"__module__": module})()) is there
 
 
 def test_a_tensor_with_a_gradient_can_be_read() -> None:

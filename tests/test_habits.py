@@ -270,8 +270,8 @@ fit(model, x, np.array([0.5, 1.0, 2.0] * 20, dtype=object)).model.labels => labe
 fit(model, x, np.array([None, "a", "b"] * 20, dtype=object)).model.labels => marks a missing value
 fit(model, x, [{}] * 60) => labels must all be whole numbers or all be names, y has {}
 fit(model, x, range(60)) => make a model of as many outputs, or name all classes by labels
-fit(number, x, ["a"] * 60) => y must be numbers for a model with output='identity', got 'a'
-fit(number, [[None] * 4] * 60, t) => expected numbers
+fit(number, x, ["a"] * 60) => y: row 0 is 'a'; expected numbers for a model with output='identity'
+fit(number, [[None] * 4] * 60, t) => Fill the gaps
 fit(model, x, y, class_weight={"0": 2.0}) => class_weight: '0' is none of the model's labels
 fit(model, x, y, validation_data=(x, y), validation=0.1) => give either validation or
 mlp(4, 3, labels=[2**70, 1, 2]) => is out of range: labels are signed 64-bit integers

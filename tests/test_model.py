@@ -238,7 +238,6 @@ def test_samples_may_be_flat_lists_strided_or_read_only(tmp_path) -> None:
         (np.zeros((4, 5)), "this model expects"),
         (np.zeros(20), r"a single sample is x\[None, ...\]"),
         (np.zeros((9, 20), dtype=complex), "complex128; expected numbers"),
-        (np.full((9, 20), "a"), "expected numbers"),
         (np.ma.masked_equal(PIXELS, 0), "a masked array"),
         ([[1.0, 2.0], [1.0]], "a list that makes no array"),
         ({"a": 1}, "no array that xpnet can compute with"),

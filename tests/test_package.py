@@ -19,7 +19,7 @@ MODULES = sorted(
 )
 FOLDERS = sorted(m.removesuffix(".__init__") for m in MODULES if m.endswith(".__init__"))
 ROWS = (
-    "registry errors habits bounds checks device arrays weights random special",
+    "registry errors habits bounds checks device arrays frames weights random special",
     "layers normalization activations losses initializers schedules",
     "metric_formulas metric_inputs metrics",
     "network optimizers",
@@ -39,6 +39,7 @@ USERS = {
     "jax": {"tools"},
     "pooch": {"data"},
     "tqdm": {"data"},
+    "narwhals": {"frames"},
     "torch": {"tools"},
 }
 LIBRARIES = {"numpy", "np", "cupy", "cupyx", "torch", "jax", "jnp", "array_api_compat",
@@ -206,6 +207,7 @@ def test_import_takes_no_library() -> None:
 def test_training_on_numpy_takes_numpy_alone() -> None:
     code = "import xpnet; xpnet.fit(xpnet.mlp(2, 2), [[1., 2], [3, 4]], [0, 1], epochs=1)"
     optional = {"array_api_compat", "cupy", "torch", "jax", "click", "rich", "matplotlib"}
+    optional |= {"narwhals", "decimal", "csv"}  # which take 50 ms and more
     optional |= {"threadpoolctl", "email"}  # by which importlib.metadata reads versions
     after = loaded(code)
     assert "numpy" in after
@@ -235,7 +237,7 @@ def test_training_from_the_command_line_takes_what_it_needs(tmp_path: Path) -> N
     code = f"from xpnet.cli import run; assert run({['train', *options]}) == 0"
     after = loaded(code, depth=3)
     assert {"numpy", "threadpoolctl", "safetensors", "xpnet.fitting.training"} <= after
-    unused = {"array_api_compat", "rich", "cupy", "torch", "jax", "pooch"}
+    unused = {"array_api_compat", "rich", "cupy", "torch", "jax", "pooch", "narwhals"}
     unused |= {"numpy.ma", "importlib.metadata"}  # 10 and 15 ms
     assert not after & (unused | {"xpnet.tools.gradcheck", "xpnet.tools.explain"})
 

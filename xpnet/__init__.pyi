@@ -12,6 +12,7 @@ from xpnet import device as device
 from xpnet import errors as errors
 from xpnet import fast as fast
 from xpnet import fitting as fitting
+from xpnet import frames as frames
 from xpnet import habits as habits
 from xpnet import initializers as initializers
 from xpnet import layers as layers

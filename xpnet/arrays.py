@@ -53,6 +53,13 @@ def namespace(x: Array) -> Any:
     return xp
 
 
+def is_array(x: Any) -> bool:
+    """Whether `x` is of an array library; others than those of xpnet are refused later."""
+    library = _library(x)
+    known = type(x) in _namespaces or isinstance(x, np.ndarray | np.generic) or _conforms(x)
+    return known or (library in WRAPPED and library != "dask")  # which has frames, too
+
+
 def _conforms(x: Array) -> bool:
     """Whether the library of `x` follows the standard by itself."""
     return hasattr(type(x), "__array_namespace__") and _library(x) not in WRAPPED
@@ -72,9 +79,10 @@ def _wrapped_namespace(x: Array) -> Any:
     except TypeError:
         xp = None
     if xp is None or compat.is_pydata_sparse_array(x):
+        dense = "; its method toarray() makes one" if hasattr(x, "toarray") else ""
         raise UsageError(
             f"a {type(x).__module__}.{type(x).__qualname__} is no array that xpnet can "
-            "compute with; give one of NumPy, CuPy, PyTorch, JAX or array-api-strict"
+            f"compute with; give one of NumPy, CuPy, PyTorch, JAX or array-api-strict{dense}"
         )
     return without_transfers(xp) if is_cupy(x) else xp
 
@@ -157,7 +165,7 @@ def frozen_copy(x: Array) -> Array:
 
 def require_same_device(x: Array, other: Array, name: str) -> None:
     """Raise a UsageError where `other`, an array of x's library, lies on another device than x."""
-    if isinstance(x, np.ndarray | list | tuple) or type(other) is not type(x):
+    if isinstance(x, np.ndarray) or type(other) is not type(x) or not is_array(x):
         return
     here, there = device_of(x), device_of(other)
     if here is not None and there is not None and here != there:

@@ -25,6 +25,7 @@ from xpnet.arrays import (
 )
 from xpnet.bounds import Interval, refuse_mask
 from xpnet.errors import DataError, UsageError
+from xpnet.frames import plain_array
 from xpnet.weights import length, weight_scale, weights_on_host, without_weightless
 
 Label = int | str
@@ -183,9 +184,10 @@ def numbers(t: Any, y: Any) -> tuple[Array, Array]:
 def _array(x: Any, name: str) -> Array:
     """Return x as an array that is not empty.
 
-    Lists and arrays of Python objects become NumPy arrays of numbers or of names.
+    Lists, series, frames and arrays of Python objects become NumPy arrays of numbers or of names.
     """
     refuse_mask(name, x)
+    x = plain_array(x, name)
     if getattr(getattr(x, "dtype", None), "kind", "") in ("O", "T"):
         x = x.tolist()
     if isinstance(x, Sequence) and not isinstance(x, str):

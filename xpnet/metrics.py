@@ -1,6 +1,6 @@
 """Metrics of predictions.
 
-Functions take arrays of any library that xpnet supports, or lists:
+Functions take arrays of any library that xpnet supports, lists, or series and frames:
 
 - labels (n,): integers or names (NumPy arrays or lists of str), as `model.predict` returns them;
 - indicators (n, m): 1 in the column of each label of a sample, else 0, in any numeric type;
@@ -12,8 +12,8 @@ A result is a 0-d array there.  Its type is float32 for labels and indicators, w
 that of scores and probabilities; and the wider one of numbers t and y: float64 if one is float64 or
 integers of more than 16 bits.  Without float64, as in JAX by default, it is float32.
 
-`sample_weight`, an array or list (n,) of finite numbers >= 0, not all 0, weighs the samples, as in
-scikit-learn.  A sample of weight k counts as k samples; one of weight 0 is removed before all else.
+`sample_weight` (n,), of finite numbers >= 0, not all 0, weighs the samples, as in scikit-learn.  A
+sample of weight k counts as k samples; one of weight 0 is removed before all else.
 
 Arrays are not broadcast.  UsageError is raised if shapes differ (it names both), an array is empty,
 or an argument is out of range; DataError if a value is not accepted (it names its position).

@@ -24,7 +24,7 @@ from xpnet.arrays import (
 from xpnet.bounds import Count, Seed, path_of, shape_of
 from xpnet.checks import Hinting, checked, choose, explained
 from xpnet.data import model_file
-from xpnet.data.dataset import flattened
+from xpnet.data.frames import flattened
 from xpnet.data.labels import Label, label_array, labels_for
 from xpnet.data.targets import check_labels, number_of_classes, output_for
 from xpnet.device.selection import Device, select_device
@@ -44,8 +44,8 @@ DTYPES = ("float32", "float64")
 class Model(Hinting):
     """A network with its arrays: a function of samples that returns logits.
 
-    Samples may be arrays of any library that xpnet supports, on any device, or lists.  The model
-    keeps one copy of its arrays for each library and device that it was called with.
+    Samples may be arrays of any library that xpnet supports, on any device, lists, or frames.  The
+    model keeps one copy of its arrays for each library and device that it was called with.
 
     Attributes
     ----------
@@ -148,17 +148,17 @@ class Model(Hinting):
 
         Parameters
         ----------
-        x : array or list (n, *input_shape), or flat (n, width)
+        x : array or list (n, *input_shape), or flat (n, width), or a frame with the `columns`
             Of any numeric type, as it came (pixels 0 to 255): scaling is part of the network.
 
         Returns
         -------
-        floating-point array (n, outputs), of x's library, on x's device
+        floating-point array (n, outputs), of x's library, on x's device; of NumPy for a frame
 
         Raises
         ------
-        UsageError
-            x is of another shape, or no array of numbers.
+        UsageError, DataError
+            x is of another shape, or not of numbers; a frame lacks columns or has gaps.
         """
         x = self.flatten(x)
         if isinstance(x, np.ndarray):
@@ -250,7 +250,7 @@ class Model(Hinting):
         """Return x as an array (n, width); without `Standardize` in front in the model's type."""
         if type(x) is np.ndarray and x.shape[1:] in self._shapes and x.dtype.kind in "biuf":
             return x if x.ndim == 2 else x.reshape(x.shape[0], self.network.fan_in)  # soon
-        x = flattened(x, self.input_shape, self.network.fan_in)
+        x = flattened(x, self.input_shape, self.network.fan_in, self.columns)
         return x if self.network.standardizes else as_type(x, self.dtype)
 
     def like(self, x: Array) -> "Model":

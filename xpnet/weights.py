@@ -11,6 +11,7 @@ from xpnet.arrays import HostArray, namespace, on_device_of, put, to_numpy
 from xpnet.bounds import plain, refuse_mask, shown
 from xpnet.checks import choose
 from xpnet.errors import DataError, UsageError
+from xpnet.frames import plain_array, rows_of
 
 EXPECTED = "weights of samples: expected finite numbers, 0 or more, not all 0"
 
@@ -20,9 +21,9 @@ def without_weightless(x: Any, y: Any, sample_weight: Any) -> tuple[Any, Any, Ho
 
     Parameters
     ----------
-    x, y : arrays or lists
+    x, y : arrays, lists, frames or series
         Samples and targets, not checked yet.  If no weight is 0 they are returned as they are;
-        rows of lists and of NumPy arrays are removed on the host, others on their device.
+        arrays without these rows are on the device of the given ones.
     sample_weight : array or list (n,), or None
         For None, or if x and y have not the same number of rows, which the caller's checks refuse,
         all three are returned as they are.
@@ -69,11 +70,13 @@ def length(y: Any) -> int | None:
 
 
 def _rows_of(x: Any, rows: HostArray) -> Any:
-    """Return these rows of a list, of an array, or of what converts to an array."""
+    """Return these rows of a list, of a frame or a series, of an array, or of what makes one."""
     if isinstance(x, list | tuple):
         return [x[i] for i in rows]
     if isinstance(x, np.ndarray):
         return x[rows]
+    if (taken := rows_of(x, rows)) is not None:
+        return taken
     try:
         xp = namespace(x)
     except UsageError:
@@ -91,9 +94,9 @@ def weights_on_host(sample_weight: Any, n: int) -> HostArray:
         They are not n finite numbers, 0 or more, with one above 0.
     """
     refuse_mask("sample_weight", sample_weight)
-    listed = isinstance(sample_weight, list | tuple)
+    given = plain_array(sample_weight, "sample_weight")
     try:
-        w = np.asarray(sample_weight) if listed else to_numpy(sample_weight)
+        w = np.asarray(given) if isinstance(given, list | tuple) else to_numpy(given)
     except (ValueError, TypeError) as error:
         raise DataError(f"sample_weight is a list that makes no array: {error}") from None
     if w.shape != (n,):

@@ -1,5 +1,7 @@
 """Samples as training takes them: rows, blocks, and the split."""
 
+from decimal import Decimal
+from fractions import Fraction
 from itertools import pairwise
 
 import numpy as np
@@ -16,7 +18,7 @@ from xpnet.data.dataset import (
     split,
     undivided,
 )
-from xpnet.errors import UsageError
+from xpnet.errors import DataError, UsageError
 
 RNG = np.random.default_rng(0)
 
@@ -28,7 +30,6 @@ RNG = np.random.default_rng(0)
     ("x", "message"),
     [
         ([1.0, 2.0], r"x has shape \(2,\); expected a sample per row"),
-        ([["a"]], "expected numbers"),
         ([[1j]], "expected numbers"),
         ([[1, 2], [3]], "a list that makes no array"),
         ("text", "is no array"),
@@ -37,6 +38,38 @@ RNG = np.random.default_rng(0)
 def test_samples_that_are_no_rows_of_numbers_are_refused(x, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         as_array(x)
+
+
+@pytest.mark.parametrize(
+    ("x", "message"),
+    [
+        ([["a"]], "x: column 0 of row 0 is 'a'; expected numbers"),
+        ([[1, 2], [3, "4"]], "x: column 1 of row 1 is '4'"),
+        (np.asarray([[1, "nan"]], dtype=object), "x: column 1 of row 0 is 'nan'"),
+        (np.asarray([["1"]]), "x: column 0 of row 0 is '1'"),
+        (np.asarray([[b"1"]]), "x: column 0 of row 0 is b'1'"),
+        (np.asarray([[1, 2 + 1j]], dtype=object), r"x: column 1 of row 0 is \(2\+1j\)"),
+        (np.asarray([[[1.0, 2.0], [10**400, 3.0]]], dtype=object), "column 1, 0 of row 0 is 10000"),
+    ],
+)
+def test_samples_that_hold_something_else_are_refused(x, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        as_array(x)
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        [True, 1.5, np.float32(2), np.int8(3), np.True_, 2**60],
+        [None, np.nan, 1, Decimal("0.1"), Fraction(1, 2), Decimal("NaN")],
+    ],
+)
+def test_objects_that_are_numbers_or_gaps_become_numbers(row) -> None:
+    """As `to_numpy()` of a frame of mixed types gives them."""
+    x = as_array(np.asarray([row, row], dtype=object))
+    assert x.dtype == np.float64
+    expected = [np.nan if value is None else float(value) for value in row]
+    np.testing.assert_array_equal(x, [expected, expected])
 
 
 def test_gather_takes_rows_of_all_three(xp: Library) -> None:

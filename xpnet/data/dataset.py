@@ -5,13 +5,14 @@ Images stay as they come (uint8) where `fit` finds them; a batch is gathered the
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from math import inf, prod
+from math import inf
 from typing import Any
 
 import numpy as np
 
 from xpnet.arrays import Array, HostArray, namespace, put, to_numpy
 from xpnet.bounds import plain, refuse_mask, shown
+from xpnet.data.objects import array_of_list, numbers_of
 from xpnet.errors import UsageError
 from xpnet.random import Purpose, permutation, step_keys
 
@@ -60,15 +61,19 @@ def as_array(x: Any, name: str = "x") -> Array:
     ------
     UsageError
         It isn't an array of numbers with a sample per row.
+    DataError
+        An element of a list or of an array of objects is no number.
     """
     refuse_mask(name, x)
     if isinstance(x, list | tuple):
         try:
-            x = np.asarray(x)
+            x = array_of_list(x)
         except (ValueError, TypeError) as error:  # CuPy's arrays make no list of numbers
             raise UsageError(f"{name} is a list that makes no array: {error}") from None
     if isinstance(x, np.ndarray):
         x = np.asarray(x)  # a matrix or another subclass would compute by rules of its own
+        if x.dtype.kind in "OUST":
+            x = numbers_of(x, name)
         if x.dtype.kind not in "biuf":
             raise UsageError(f"{name} is {x.dtype}; expected numbers")
     try:
@@ -83,18 +88,6 @@ def as_array(x: Any, name: str = "x") -> Array:
             "sample is x[None, ...]"
         )
     return x
-
-
-def flattened(x: Any, shape: tuple[int, ...], width: int) -> Array:
-    """Return samples of this shape as an array (n, width); they may come flat."""
-    x = as_array(x)
-    given = tuple(x.shape)
-    if len(given) == 2 and given[1] == width:
-        return x
-    if given[1:] != shape and (len(shape) > 1 or prod(given[1:]) != width):
-        expected = ", ".join(map(str, shape))
-        raise UsageError(f"x has shape {given}; this model expects (n, {expected})")
-    return namespace(x).reshape(x, (given[0], width))
 
 
 def split(

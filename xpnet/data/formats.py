@@ -12,8 +12,9 @@ from itertools import islice
 from math import isqrt
 from pathlib import Path
 
+from xpnet.data.files import Contents, ReadOptions
 from xpnet.data.texts import GZIP, MARKS
-from xpnet.errors import DataError
+from xpnet.errors import DataError, UsageError
 from xpnet.registry import DATA, FORMATS, FORMATS_WITHOUT_TARGETS
 
 DIGITS = (28, 28)  # the shape of MNIST's images
@@ -114,6 +115,18 @@ def refuse(
         return
     if told:
         raise DataError(f"{source}: {told}")
+
+
+def require_table(source: str, contents: Contents, options: ReadOptions) -> None:
+    """Refuse options that would have no effect, since the data is no table."""
+    features = isinstance(options.features, str) and options.features
+    given = {
+        "features": features, "drop": options.drop, "delimiter": options.delimiter,
+        "encoding": options.encoding, "no-header": not options.header,
+    }  # fmt: skip
+    for name, value in given.items():
+        if value and not contents.columns:
+            raise UsageError(f"--{name} has no effect: {source} is no table", name)
 
 
 def advice(

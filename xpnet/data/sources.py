@@ -19,12 +19,13 @@ from xpnet.data import mnist
 from xpnet.data.dataset import FEWEST, divided
 from xpnet.data.downloads import PARTS, arrange, fetch
 from xpnet.data.files import Contents, Names, ReadOptions, expanded, read_file
-from xpnet.data.formats import AS_TABLE, format_of, refuse
+from xpnet.data.formats import AS_TABLE, format_of, refuse, require_table
+from xpnet.data.frames import Source, read_frame
 from xpnet.data.idx import parse_idx, read_idx_folder
 from xpnet.data.labels import require_names
 from xpnet.data.tables import as_whole
 from xpnet.data.tasks import classes_in, infer, targets_for
-from xpnet.errors import DataError, UsageError
+from xpnet.errors import DataError
 from xpnet.random import Purpose, permutation, step_keys
 from xpnet.registry import DATA, DOWNLOADS, FORMATS, FORMATS_WITHOUT_TARGETS
 
@@ -76,7 +77,7 @@ class Samples:
 
 
 def load(
-    source: str,
+    source: Source,
     target: Names = "label",
     folder: str | None = None,
     *,
@@ -93,10 +94,10 @@ def load(
 
     Parameters
     ----------
-    source : str
+    source : str or frame
         `mnist`; another of `registry.DATA`, which is downloaded once; a folder of IDX files,
         gzipped or not, named as MNIST's are; an .npz file with `x_train, y_train, x_test, y_test`,
-        or with `x, y`; or a table, a .csv or .tsv file, gzipped or not.
+        or with `x, y`; a table, a .csv or .tsv file, gzipped or not; or a frame, as its CSV file.
         Where there is no test set, a fifth of the samples becomes it (`hold_out`).
     target : str or sequence of str
         The column of a table to predict, or several (`files.ReadOptions`).  All other columns are
@@ -121,10 +122,12 @@ def load(
     DataError
         It isn't there, or is not what it should be.
     """
-    path = expanded(source)
-    refuse(source, path, training=True)
     options = ReadOptions(target, features, drop, delimiter, encoding, header)
     labels: tuple[str, ...] = ()
+    if (frame := read_frame(source, options)) is not None:
+        return _checked("frame", frame, whole, task, names)
+    path = expanded(source)
+    refuse(source, path, training=True)
     if source == "mnist":
         name, (arrays, hashes) = source, _read_packaged()
         contents = Contents(arrays)
@@ -150,22 +153,10 @@ def load(
         )
         hint = f"did you mean '{near[0]}'?" if near else takes
         raise DataError(f"{source}: no such file or folder; {hint}")
-    _require_table(source, contents, options)
+    require_table(source, contents, options)
     where = path.name if path.is_file() else name  # in errors a file has its ending
     samples = _checked(where, contents, whole, task, names)
     return replace(samples, name=name, files=hashes, labels=labels)
-
-
-def _require_table(source: str, contents: Contents, options: ReadOptions) -> None:
-    """Refuse options that would have no effect, since the data is no table."""
-    features = isinstance(options.features, str) and options.features
-    given = {
-        "features": features, "drop": options.drop, "delimiter": options.delimiter,
-        "encoding": options.encoding, "no-header": not options.header,
-    }  # fmt: skip
-    for name, value in given.items():
-        if value and not contents.columns:
-            raise UsageError(f"--{name} has no effect: {source} is no table", name)
 
 
 def load_samples(
@@ -208,7 +199,7 @@ def load_samples(
     read = FORMATS[ending] if ending in FORMATS else FORMATS_WITHOUT_TARGETS[ending]
     options = ReadOptions(None, features, (), delimiter, encoding, header)
     contents = read(source, content, options)
-    _require_table(source, contents, options)
+    require_table(source, contents, options)
     return _check_x(contents.arrays["x"], source)
 
 

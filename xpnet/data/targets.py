@@ -1,7 +1,6 @@
 """Labels and targets as losses take them."""
 
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,7 @@ from xpnet.data.labels import (
     is_one_hot,
     plain_labels,
 )
+from xpnet.data.objects import numbers_of
 from xpnet.errors import DataError, UsageError
 from xpnet.losses import CLASSES, OUTPUTS, VALUES
 
@@ -80,9 +80,9 @@ def encode_targets(
     classes = output in CLASSES and not multilabel
     if classes and y.ndim == 1:
         return encode_labels(y, labels)
-    if y.dtype.kind == "O" and not any(isinstance(a, str) for a in y.flat):
-        with suppress(ValueError, TypeError):
-            y = y.astype(np.float64)
+    if y.dtype.kind in "OUST":
+        names = 'names are for output="softmax" or "sigmoid"'
+        y = numbers_of(y, "y", f" for a model with output={output!r}; {names}")
     if classes and is_one_hot(y) and y.shape[1] == len(labels):
         columns: HostArray = np.argmax(y, axis=1).astype(np.int32)
         return columns
@@ -93,11 +93,7 @@ def encode_targets(
         shapes = f"(n,) or (n, {fan_out})" if flat else f"(n, {fan_out})"
         raise DataError(f"y has shape {y.shape}; expected {shapes}")
     if y.dtype.kind not in "biuf":
-        odd = next((a for a in y.ravel().tolist() if isinstance(a, str)), y.ravel().tolist()[0])
-        raise DataError(
-            f"y must be numbers for a model with output={output!r}, got {shown(odd)}; "
-            'names are for output="softmax" or "sigmoid"'
-        )
+        raise DataError(f"y is {y.dtype}; expected numbers")
     if not np.all(finite := np.isfinite(y)):
         i = int(np.argwhere(~finite)[0][0])
         raise DataError(f"y holds NaN or infinite numbers, first in row {i}; expected finite ones")

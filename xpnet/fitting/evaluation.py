@@ -90,13 +90,13 @@ def evaluate(
     Parameters
     ----------
     model : Model
-    x, y : arrays or lists
-        As for `fit`.
+    x, y : arrays, lists, frames or series
+        As for `fit`; columns of a frame are found by the names that the model has.
     loss : str or Loss, optional
         By name or an instance, as for `fit`.  By default that of `default_loss`: cross-entropy in
         nats for classes; for a regression the loss that the model was trained with, in the units of
         the targets.
-    sample_weight : array or list (n,), optional
+    sample_weight : array, list or series (n,), optional
         How much each sample counts in every score: one of weight k as k samples, one of weight 0 as
         if it were not there, whatever it holds.
 

@@ -78,7 +78,7 @@ def samples_of(
     require_same_device(x, sample_weight, "sample_weight")
     kept, y, w = _without_weightless(x, y, sample_weight)
     with saying_what_was_removed(x, kept):
-        model, x = adapted(model, kept, y)
+        model, x, y = adapted(model, kept, y)
         model = replace(model, loss=loss)
         data, w, model = _prepared(model, x, y, w, class_weight)
     if validation_data is None:

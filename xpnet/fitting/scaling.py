@@ -17,7 +17,8 @@ from xpnet.arrays import (
     to_numpy,
     without_history,
 )
-from xpnet.data.dataset import Dataset, as_array
+from xpnet.data.dataset import Dataset
+from xpnet.data.frames import as_samples, as_targets
 from xpnet.data.statistics import FEWEST_PIXELS, ROUNDING, robust_standardization, standardization
 from xpnet.data.targets import encode_targets, labels_in
 from xpnet.errors import DataError
@@ -32,37 +33,40 @@ LEAST_COUNT = 1e-6  # the mean to begin with where no training sample has a coun
 COARSE = 2.0**-10  # deviations that rounding may move a mean by
 
 
-def adapted(model: Model, x: Any, y: Any) -> tuple[Model, Array]:
-    """Return the model with what `fit` finds out from the samples, and x as an array.
+def adapted(model: Model, x: Any, y: Any) -> tuple[Model, Array, Any]:
+    """Return the model with what `fit` finds out from the samples, and x and y without frames.
 
     Samples of more than one axis are images: their shape becomes the model's `input_shape`, if that
     is flat.  If the model's labels are the default 0, 1, 2, ... and y has others, its different
-    labels, sorted, become the model's.  A model that was trained stays as it is.
+    labels, sorted, become the model's.  The names of columns of frames, and of a series y, become
+    its `columns` and `target`.  A model that was trained stays as it is.
 
     Raises
     ------
     DataError
         They are not as many as the model has classes.
     """
-    x = as_array(x)
+    x, columns = as_samples(x, model.columns)
+    y, target = as_targets(y, model.target)
     if model.loss is not None:
-        return model, x
+        return model, x, y
+    model = replace(model, columns=columns or model.columns, target=target or model.target)
     shape, labels = tuple(x.shape[1:]), model.labels
     if len(model.input_shape) == 1 and len(shape) > 1 and prod(shape) == model.network.fan_in:
         model = replace(model, input_shape=shape)
     default = labels and not model.multilabel and labels == tuple(range(len(labels)))
     if not default or length(y) != x.shape[0]:
-        return model, x
+        return model, x, y
     found = labels_in(y)
     if found is None or {*found} <= {*labels}:
-        return model, x
+        return model, x, y
     if len(found) != len(labels):
         first = ", ".join(map(str, found[:10])) + (", ..." if len(found) > 10 else "")
         raise DataError(
             f"y has {len(found)} different labels ({first}) and the model {len(labels)} classes; "
             "make a model of as many outputs, or name all classes by labels"
         )
-    return replace(model, labels=found), x
+    return replace(model, labels=found), x, y
 
 
 def prepare(
@@ -93,7 +97,7 @@ def checked_samples(
     Parameters
     ----------
     model : Model
-    x, y : arrays or lists
+    x, y : arrays, lists, frames or series
         As for `fit`.
     loss : Loss, optional
         What the targets are for; by default the one that fits the model's output.
@@ -104,7 +108,7 @@ def checked_samples(
         x or y isn't what it should be.
     """
     loss = loss or OUTPUTS[model.output]()
-    x = without_history(model.flatten(x))
+    x, (y, _) = without_history(model.flatten(x)), as_targets(y, model.target)
     n, xp = x.shape[0], namespace(x)
     require_same_device(x, y, "y")
     if length(y) not in (n, None) or not n:

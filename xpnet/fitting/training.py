@@ -71,14 +71,15 @@ def fit(
     ----------
     model : Model
         The model to begin with.
-    x : array or list (n, ...)
+    x : array, list or frame (n, ...)
         Samples, of any numeric type and not scaled.  The shape of images, (n, rows, columns),
-        becomes the `input_shape` of a model that was made without one.
-    y : array or list
+        becomes the `input_shape` of a model that was made without one.  The names of the columns of
+        a frame (of pandas, Polars, Arrow or another library) become the model's `columns`.
+    y : array, list, series or frame
         Labels or targets (`data.targets.encode_targets`).  Where the labels of the model are the
         default 0, 1, 2, ... and y has others, as many as the model has classes, those in y, sorted,
         become the labels of the trained model.
-    sample_weight : array or list (n,), optional
+    sample_weight : array, list or series (n,), optional
         How much each sample counts, in training, validation and scaling: a weight of k as much as k
         equal samples, and a sample of weight 0 as if it were not there, whatever it holds.
     class_weight : "balanced" or mapping of label to number, optional

@@ -1,0 +1,267 @@
+"""x and y of frames: their values, what is wrong with them, and the same as of their CSV file."""
+
+import gzip
+import io
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers import FRAMES, frame_of, series_of
+
+import xpnet
+from xpnet.data.frames import as_samples, as_targets
+from xpnet.data.sources import load
+
+RNG = np.random.default_rng(0)
+N = 30
+
+
+@pytest.fixture(params=FRAMES)
+def library(request: pytest.FixtureRequest) -> str:
+    pytest.importorskip(request.param)
+    return request.param
+
+
+# Values
+
+
+def test_columns_of_numbers_are_float64(library: str) -> None:
+    columns = {
+        **{kind: np.asarray([1, 0, 3], dtype=kind) for kind in ("int8", "uint16", "int64")},
+        "large": np.asarray([2**53 + 1, -5, 2**63 - 1]),
+        "float32": np.asarray([0.1, -1e30, 0], dtype=np.float32),
+        "float64": np.asarray([0.1, 1e300, -0.0]),
+        "bool": np.asarray([True, False, True]),
+    }
+    x, names = as_samples(frame_of(library, columns))
+    assert names == (*columns,)
+    assert (x.dtype, x.flags.c_contiguous) == (np.float64, True)
+    expected = np.stack([column.astype(np.float64) for column in columns.values()], axis=1)
+    assert x.tobytes() == expected.tobytes()
+
+
+def test_columns_that_may_have_gaps_and_have_none(library: str) -> None:
+    values = {"whole": [1, 2], "truth": [True, False], "decimal": [Decimal("0.1"), Decimal("2e-9")]}
+    if library == "pandas":
+        pandas = pytest.importorskip("pandas")
+        frame = pandas.DataFrame(values).astype({"whole": "Int64", "truth": "boolean"})
+        frame["real"] = pandas.Series([1.5, 2]).astype("Float64")
+        frame["mixed"] = pandas.Series([True, 2.5], dtype=object)
+    else:
+        frame = frame_of(library, values | {"real": [1.5, 2.0], "mixed": [1.0, 2.5]})
+    x, _ = as_samples(frame)
+    assert x.tolist() == [[1, 1, 0.1, 1.5, 1], [2, 0, 2e-9, 2, 2.5]]
+
+
+def test_pixels_are_bytes_and_images(library: str) -> None:
+    names = [f"{i}x{j}" for i in range(1, 9) for j in range(1, 9)]
+    pixels = RNG.integers(0, 256, (5, 64), dtype=np.uint8)
+    for kind in ("uint8", "int64"):
+        x, found = as_samples(
+            frame_of(library, dict(zip(names, pixels.T.astype(kind), strict=True)))
+        )
+        assert (x.dtype, x.shape, found) == (np.uint8, (5, 8, 8), (*names,))
+        assert x.ravel().tolist() == pixels.ravel().tolist()
+    x, _ = as_samples(frame_of(library, dict(zip(names, pixels.T / 255, strict=True))))
+    assert (x.dtype, x.shape) == (np.float64, (5, 64))
+
+
+def test_columns_are_taken_in_the_order_that_is_asked_for(library: str) -> None:
+    frame = frame_of(library, {"a": [1.0, 2.0], "text": ["x", None], "b": [True, False]})
+    x, names = as_samples(frame, ("b", "a"))
+    assert (x.tolist(), names) == ([[1, 1], [0, 2]], ("b", "a"))
+
+
+def test_arrays_and_lists_are_no_frames() -> None:
+    x = np.eye(2)
+    assert as_samples(x, ("a", "b"))[0] is x
+    assert as_samples([[1, 2]])[1] == ()
+    assert as_targets(x) == (x, ())
+
+
+def test_an_empty_frame_has_no_rows(library: str) -> None:
+    x, names = as_samples(frame_of(library, {"a": np.zeros(0), "b": np.zeros(0)}))
+    assert (x.shape, names) == ((0, 2), ("a", "b"))
+    with pytest.raises(xpnet.DataError, match="expected features"):
+        as_samples(frame_of(library, {}))
+
+
+def test_values_of_a_series(library: str) -> None:
+    for values, kind in (
+        ([1, 2**60 + 1], np.int64), ([True, False], np.bool_), ([0.5, 1.0], np.float64),
+    ):  # fmt: skip
+        y, _ = as_targets(series_of(library, values))
+        assert (y.tolist(), y.dtype) == (values, kind)
+    for values in (["a", "b"], ["a", None], [True, None], [Decimal("0.1"), None]):
+        assert as_targets(series_of(library, values))[0].tolist() == values
+    assert np.isnan(as_targets(series_of(library, [1, None]))[0][1])
+
+
+# Faults
+
+
+def test_all_that_is_wrong_is_told_at_once(library: str) -> None:
+    columns = {
+        "fine": [1.0, 2.0, 3.0],
+        "whole": [1, None, None],
+        "truth": [None, True, False],
+        "text": ["1", "2", "3"],
+        "day": [None, date(2024, 1, 2), date(2024, 1, 3)],
+        "real": [None, float("inf"), 1.0],
+        "parts": [[1], [2], [3]],
+    }
+    with pytest.raises(xpnet.DataError) as caught:
+        as_samples(frame_of(library, columns))
+    text = str(caught.value)
+    assert text.startswith("x: has 7 faults\n")
+    for line in (
+        "row 1 (and 1 more): column 'whole' has no value; fill it in or leave the row out",
+        "row 0: column 'truth' has no value",
+        "row 0: column 'text' is '1' (",
+        "row 1: column 'day' is 2024-01-02 (",
+        "row 1: column 'real' is inf; expected a finite number",
+        "row 0: column 'parts' is [1] (",
+    ):
+        assert line in text
+    call = {"pandas": "x.drop(columns=", "polars": "x.drop(", "pyarrow": "x.drop_columns("}[library]
+    assert (
+        f"to leave these columns out: {call}['text', 'day', 'parts', 'whole', 'truth', 'real']"
+        in text
+    )
+
+
+def test_what_a_model_needs_cannot_be_left_out(library: str) -> None:
+    frame = frame_of(library, {"b": [1, None], "a": [1.0, 2.0]})
+    with pytest.raises(xpnet.DataError) as caught:
+        as_samples(frame, ("a", "b"))
+    assert str(caught.value) == (
+        "x: row 1: column 'b' has no value; fill it in or leave the row out"
+    )
+
+
+def test_categories_are_no_numbers_even_if_they_are_numbered() -> None:
+    pandas = pytest.importorskip("pandas")
+    for values in ([None, 3, 8], [None, "a", "b"]):
+        frame = pandas.DataFrame({"c": pandas.Categorical(values), "a": 1.0})
+        shown = repr(values[1])
+        with pytest.raises(
+            xpnet.DataError,
+            match=rf"row 1: column 'c' is {shown}.* \(Categorical\).*; to leave this",
+        ):
+            as_samples(frame)
+
+
+@pytest.mark.parametrize(
+    ("column", "message"),
+    [
+        ([1.5, "x", None], "row 1: column 'a' is 'x' "),
+        (["1", 2, 3], "row 0: column 'a' is '1' "),
+        ([1 + 2j, 1.0, 2.0], r"row 0: column 'a' is \(1\+2j\)"),
+        ([None, None, None], r"row 0 \(and 2 more\): column 'a' has no value"),
+    ],
+)
+def test_columns_of_objects_of_pandas(column, message: str) -> None:
+    pandas = pytest.importorskip("pandas")
+    for kind in (object, None):
+        with pytest.raises(xpnet.DataError, match=message):
+            as_samples(pandas.DataFrame({"a": pandas.Series(column, dtype=kind)}))
+
+
+# The same as of a file
+
+
+FRAMES_OF = {
+    "mixed": {
+        "real": RNG.normal(size=N),
+        "negative": RNG.integers(-9, 0, N),
+        "truth": RNG.random(N) > 0.5,
+        "small": RNG.integers(0, 256, N, dtype=np.uint8),
+        "label": RNG.choice(["no", "yes"], N).tolist(),
+    },
+    "pixels": {
+        **{f"pixel{i}": RNG.integers(0, 256, N, dtype=np.uint8) for i in range(9)},
+        "label": RNG.integers(0, 3, N),
+    },
+    "numbers": {"a": RNG.normal(size=N), "label": RNG.normal(size=N)},
+    "truth": {"a": RNG.normal(size=N), "label": RNG.random(N) > 0.5},
+}
+
+
+def text_of(library: str, frame) -> bytes:
+    """The frame as its library writes it as CSV."""
+    if library == "pandas":
+        return frame.to_csv(index=False).encode()
+    if library == "polars":
+        return frame.write_csv().encode()
+    stream = io.BytesIO()
+    pytest.importorskip("pyarrow.csv").write_csv(frame, stream)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("case", FRAMES_OF)
+def test_a_frame_its_file_and_the_packed_file_are_the_same(
+    library: str, case: str, tmp_path: Path
+) -> None:
+    """The same arrays to the bit, the same file of the model, and the arrays of an npz."""
+    frame = frame_of(library, FRAMES_OF[case])
+    plain, packed = tmp_path / "plain.csv", tmp_path / "packed.csv.gz"
+    plain.write_bytes(text_of(library, frame))
+    packed.write_bytes(gzip.compress(text_of(library, frame)))
+    samples = [load(source) for source in (frame, str(plain), str(packed))]
+    files = []
+    for i, one in enumerate(samples):
+        for name in ("x_train", "y_train", "x_test", "y_test"):
+            mine, first = getattr(one, name), getattr(samples[0], name)
+            assert (mine.dtype, mine.shape) == (first.dtype, first.shape)
+            assert mine.tobytes() == first.tobytes()
+        assert (one.columns, one.target) == (samples[0].columns, ("label",))
+        files.append(tmp_path / f"{i}.safetensors")
+        width = one.x_train[0].size
+        output = "softmax" if one.task == "classification" else "identity"
+        outputs = 1 if output == "identity" else len(set(one.y_train.tolist()))
+        model = xpnet.mlp(width, outputs, output=output)
+        xpnet.fit(model, one.x_train, one.y_train, epochs=1).model.save(files[-1])
+    assert len({file.read_bytes() for file in files}) == 1
+    values = {
+        name: getattr(samples[0], name) for name in ("x_train", "y_train", "x_test", "y_test")
+    }
+    np.savez(tmp_path / "values.npz", **values)
+    again = load(str(tmp_path / "values.npz"))
+    assert all(getattr(again, name).tobytes() == a.tobytes() for name, a in values.items())
+
+
+@pytest.mark.parametrize("case", ["mixed", "pixels", "numbers"])
+def test_fit_on_a_frame_is_fit_on_its_file(library: str, case: str, tmp_path: Path) -> None:
+    columns = dict(FRAMES_OF[case])
+    text = text_of(library, frame_of(library, columns))
+    (tmp_path / "table.csv").write_bytes(text)
+    file = load(str(tmp_path / "table.csv"), whole=True)
+    label = np.asarray(columns.pop("label")).tolist()
+    output = "softmax" if file.task == "classification" else "identity"
+    outputs = 1 if output == "identity" else len(set(label))
+    model = xpnet.mlp(len(columns), outputs, output=output)
+    one = xpnet.fit(model, frame_of(library, columns), series_of(library, label, "label"), epochs=1)
+    other = xpnet.fit(model, file.x_train, file.y_train, epochs=1)
+    assert one.model.columns == file.columns
+    assert one.model.theta.tobytes() == other.model.theta.tobytes()
+    assert one.model.input_shape == other.model.input_shape
+
+
+def test_a_frame_as_a_data_set(library: str) -> None:
+    frame = frame_of(library, FRAMES_OF["truth"] | {"note": ["text"] * N})
+    samples = load(frame, drop="note")
+    assert (samples.name, samples.columns, samples.files) == ("frame", ("a",), {})
+    assert samples.notes == ("left out: note",)
+    names = {"False", "True"} if library == "pandas" else {"false", "true"}  # as in their CSV
+    assert {*samples.y_train.tolist()} == names
+    with pytest.raises(xpnet.DataError, match=r"frame: row 0: column 'note' .*: frame.drop"):
+        load(frame)
+    with pytest.raises(xpnet.UsageError, match="a series is no data set; give a frame"):
+        load(series_of(library, [1.0, 2.0]))
+    gap = frame_of(library, {"a": [1.0, 2.0, 3.0], "label": ["x", None, "y"]})
+    with pytest.raises(xpnet.DataError, match="frame: row 1: column 'label' has no value"):
+        load(gap)
+    with pytest.raises(xpnet.DataError, match="frame: has no column 'lable' to predict, did you"):
+        load(frame, "lable", drop="note")

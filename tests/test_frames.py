@@ -1,0 +1,265 @@
+"""Frames and series where arrays go: in fit, in a model, and in metrics."""
+
+from datetime import date
+
+import numpy as np
+import pytest
+from helpers import FRAMES, frame_of, series_of
+
+import xpnet
+
+RNG = np.random.default_rng(0)
+N = 40
+COLUMNS = {
+    "height": RNG.normal(size=N),
+    "steps": RNG.integers(-9, 9, N),
+    "member": RNG.random(N) > 0.5,
+}
+X = np.stack([*COLUMNS.values()], axis=1)
+NAMES = np.where(X[:, 0] > 0, "yes", "no")
+MODEL = xpnet.mlp(3, 4, 2)
+
+
+@pytest.fixture(params=FRAMES)
+def library(request: pytest.FixtureRequest) -> str:
+    pytest.importorskip(request.param)
+    return request.param
+
+
+def trained(x=X, y=NAMES, model=MODEL, **options):
+    return xpnet.fit(model, x, y, epochs=1, **options).model
+
+
+def test_fit_on_a_frame_and_a_series(library: str) -> None:
+    """The same model as of the arrays, and it knows the names."""
+    found = trained(frame_of(library, COLUMNS), series_of(library, NAMES.tolist(), "kind"))
+    assert found.columns == ("height", "steps", "member")
+    assert found.target == (() if library == "pyarrow" else ("kind",))  # whose series have no name
+    assert found.labels == ("no", "yes")
+    np.testing.assert_array_equal(found.theta, trained().theta)
+
+
+def test_columns_are_matched_by_name(library: str) -> None:
+    model = trained(frame_of(library, COLUMNS))
+    backwards = {"note": ["text"] * N} | {name: COLUMNS[name] for name in reversed(COLUMNS)}
+    frame = frame_of(library, backwards)
+    for function in (model, model.predict, model.predict_proba):
+        np.testing.assert_array_equal(function(frame), function(X))
+    scores = xpnet.evaluate(model, frame, series_of(library, NAMES.tolist(), "other"))
+    assert scores == xpnet.evaluate(model, X, NAMES)
+    again = trained(frame, model=model)
+    np.testing.assert_array_equal(again.theta, trained(X, model=model).theta)
+    assert again.columns == model.columns
+
+
+def test_a_model_without_columns_takes_a_frame_by_position(library: str) -> None:
+    model = trained()
+    assert model.columns == ()
+    frame = frame_of(library, {f"column {i}": column for i, column in enumerate(X.T)})
+    np.testing.assert_array_equal(model(frame), model(X))
+    with pytest.raises(xpnet.UsageError, match=r"x has shape \(40, 2\); this model expects"):
+        model(frame_of(library, {"a": X[:, 0], "b": X[:, 1]}))
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (("height", "steps", "Member"), "has no column 'member' .*, did you mean 'Member'"),
+        (("height", "a", "b"), "has no columns steps, member that the model takes; it has height"),
+        (("a", "b", "c"), r"none of the columns .* are height, steps, member; .*x.to_numpy\(\)"),
+    ],
+)
+def test_columns_that_are_missing_are_named(library: str, names, message: str) -> None:
+    frame = frame_of(library, dict(zip(names, X.T, strict=True)))
+    with pytest.raises(xpnet.DataError, match=message):
+        trained(frame_of(library, COLUMNS)).predict(frame)
+
+
+def test_validation_data_and_weights(library: str) -> None:
+    """Rows of weight 0 may hold anything; the others count as those of arrays."""
+    w = np.where(np.arange(N) % 7, 1.0 + np.arange(N), 0.0)
+    held = frame_of(library, {name: COLUMNS[name] for name in reversed(COLUMNS)})
+    height = [None if weight == 0 else each for each, weight in zip(X[:, 0], w, strict=True)]
+    frame, y = frame_of(library, COLUMNS | {"height": height}), series_of(library, NAMES.tolist())
+    weights = series_of(library, w.tolist())
+    one = xpnet.fit(
+        MODEL, frame, y, epochs=1, sample_weight=weights, validation_data=(held, y, weights)
+    )
+    other = xpnet.fit(MODEL, X, NAMES, epochs=1, sample_weight=w, validation_data=(X, NAMES, w))
+    np.testing.assert_array_equal(one.model.theta, other.model.theta)
+    assert one.history["validation_loss"] == other.history["validation_loss"]
+    scores = xpnet.evaluate(one.model, frame, y, sample_weight=weights)
+    assert scores == xpnet.evaluate(other.model, X, NAMES, sample_weight=w)
+
+
+def test_weights_that_are_none_are_refused(library: str) -> None:
+    frame, y = frame_of(library, COLUMNS), frame_of(library, {"kind": NAMES.tolist()})
+    with pytest.raises(xpnet.DataError, match="weights of samples: expected finite numbers"):
+        trained(frame, y, sample_weight=series_of(library, [None, *range(1, N)]))
+    with pytest.raises(xpnet.DataError, match=r"sample_weight has shape \(40, 1\)"):
+        trained(frame, y, sample_weight=frame_of(library, {"w": np.ones(N)}))
+
+
+def test_several_targets_are_matched_by_name(library: str) -> None:
+    targets = {"area": X[:, 0] * 2, "count": X[:, 1]}
+    y = np.stack([*targets.values()], axis=1)
+    regression = xpnet.mlp(3, 2, output="identity")
+    model = trained(X, frame_of(library, targets), regression)
+    assert model.target == ("area", "count")
+    np.testing.assert_array_equal(model.theta, trained(X, y, regression).theta)
+    backwards = {"count": y[:, 1], "area": y[:, 0], "note": NAMES.tolist()}
+    found = xpnet.evaluate(model, X, frame_of(library, backwards))
+    assert found == xpnet.evaluate(model, X, y)
+    with pytest.raises(xpnet.DataError, match=r"y: has no column 'area' .*, did you mean 'areas'"):
+        xpnet.evaluate(model, X, frame_of(library, {"count": y[:, 1], "areas": y[:, 0]}))
+    with pytest.raises(xpnet.DataError, match=r"y has none of .*y.to_numpy\(\)"):
+        xpnet.evaluate(model, X, frame_of(library, {"a": y[:, 1], "b": y[:, 0]}))
+
+
+def test_one_target_may_be_a_frame_of_a_column(library: str) -> None:
+    model = trained(X, frame_of(library, {"kind": NAMES.tolist()}))
+    assert (model.target, model.labels) == (("kind",), ("no", "yes"))
+    frame = frame_of(library, {"note": [date(2020, 1, 2)] * N, "kind": NAMES.tolist()})
+    assert xpnet.evaluate(model, X, frame) == xpnet.evaluate(model, X, NAMES)
+
+
+def test_metrics_of_series(library: str) -> None:
+    predicted = np.roll(NAMES, 1)
+    accuracy = xpnet.metrics.accuracy(NAMES, predicted)
+    given, answers = (series_of(library, y.tolist()) for y in (NAMES, predicted))
+    assert xpnet.metrics.accuracy(given, answers) == accuracy
+    assert xpnet.metrics.accuracy(given, predicted) == accuracy
+    w = RNG.random(N)
+    weighted = xpnet.metrics.accuracy(NAMES, predicted, sample_weight=w)
+    found = xpnet.metrics.accuracy(given, answers, sample_weight=series_of(library, w.tolist()))
+    assert found == weighted
+    numbers = frame_of(library, {"a": X[:, 0], "b": X[:, 1]})
+    assert xpnet.metrics.r2(numbers, X[:, :2] / 2) == xpnet.metrics.r2(X[:, :2], X[:, :2] / 2)
+
+
+def test_a_series_for_x_is_refused(library: str) -> None:
+    with pytest.raises(xpnet.UsageError, match=r'x is a series of shape \(40,\).*\(?\["a"\]'):
+        MODEL(series_of(library, X[:, 0].tolist(), "a"))
+
+
+def test_lazy_frames_say_how_to_compute_them() -> None:
+    polars = pytest.importorskip("polars")
+    lazy = polars.LazyFrame({"a": [1.0]})
+    with pytest.raises(xpnet.UsageError, match=r"x is a lazy frame of polars; give x.collect\(\)"):
+        MODEL(lazy)
+    with pytest.raises(xpnet.UsageError, match=r"y is a lazy frame of polars; give y.collect\(\)"):
+        trained(X, lazy)
+
+
+def test_streams_of_columns_are_frames() -> None:
+    """Whatever has them by Arrow's interface, as a record batch."""
+    arrow = pytest.importorskip("pyarrow")
+    (batch,) = arrow.table(COLUMNS).to_batches()
+    np.testing.assert_array_equal(trained(batch).theta, trained().theta)
+
+
+def test_names_that_are_no_texts_and_equal_names() -> None:
+    pandas = pytest.importorskip("pandas")
+    model = trained(pandas.DataFrame(X, columns=[0, 1, "b"]), pandas.Series(NAMES, name=7))
+    assert (model.columns, model.target) == (("0", "1", "b"), ("7",))
+    assert model(pandas.DataFrame(X[:, ::-1], columns=["b", "1", 0])).tolist() == model(X).tolist()
+    for names in (["a", "a", "b"], ["1", 1, "b"]):
+        with pytest.raises(xpnet.DataError, match="x has columns of the same name"):
+            model(pandas.DataFrame(X, columns=names))
+
+
+def test_the_index_does_not_matter() -> None:
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(COLUMNS, index=RNG.permutation(N))
+    y = pandas.Series(NAMES, index=RNG.permutation(N))
+    w = pandas.Series(np.arange(N), index=RNG.permutation(N))
+    found = trained(frame, y, sample_weight=w)
+    assert found.theta.tolist() == trained(sample_weight=np.arange(N)).theta.tolist()
+
+
+def test_a_frame_of_mixed_types_as_an_array() -> None:
+    pandas = pytest.importorskip("pandas")
+    x = pandas.DataFrame(COLUMNS).to_numpy()
+    assert x.dtype == object
+    np.testing.assert_array_equal(trained(x).theta, trained().theta)
+    x[3, 1] = pandas.NA
+    with pytest.raises(xpnet.DataError, match=r"column 1 of row 3 is nan\. Fill the gaps"):
+        trained(x)
+
+
+def test_sparse_samples_say_how_to_make_them_dense() -> None:
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(COLUMNS).astype({"steps": pandas.SparseDtype(int)})
+    with pytest.raises(xpnet.DataError, match=r"'steps' is sparse; give x.sparse.to_dense\(\)"):
+        trained(frame)
+    sparse = pytest.importorskip("scipy.sparse")
+    with pytest.raises(xpnet.UsageError, match=r"csr_array is no array .*toarray\(\) makes one"):
+        MODEL(sparse.csr_array(X))
+
+
+@pytest.mark.parametrize(
+    ("labels", "kind", "expected"),
+    [
+        ([True, False], "bool", (0, 1)),
+        ([True, False], "boolean", (0, 1)),
+        ([3, 8], "Int64", (3, 8)),
+        ([3, 8], "uint8", (3, 8)),
+        ([3.0, 8.0], "float32", (3, 8)),
+        ([3, 8], "category", (3, 8)),
+        (["a", "b"], "category", ("a", "b")),
+        (["a", "b"], "string", ("a", "b")),
+        (["a", "b"], "object", ("a", "b")),
+        (["a", "b"], "str", ("a", "b")),
+        ([3, 8], "int64[pyarrow]", (3, 8)),
+        (["a", "b"], "string[pyarrow]", ("a", "b")),
+    ],
+)
+def test_labels_of_every_type_of_pandas(labels, kind: str, expected) -> None:
+    pandas = pytest.importorskip("pandas")
+    if "pyarrow" in kind:
+        pytest.importorskip("pyarrow")
+    y = pandas.Series(labels * (N // 2)).astype(kind)
+    assert trained(y=y).labels == expected
+    assert trained(y=y).theta.tolist() == trained(y=np.asarray(labels * (N // 2))).theta.tolist()
+
+
+@pytest.mark.parametrize(
+    ("labels", "kind"),
+    [
+        ([True, None], "boolean"),
+        ([3, None], "Int64"),
+        (["a", None], "category"),
+        (["a", None], "string"),
+        (["a", None], "object"),
+        ([3.0, None], "float"),
+    ],
+)
+def test_gaps_in_labels_of_pandas(labels, kind: str) -> None:
+    pandas = pytest.importorskip("pandas")
+    with pytest.raises(xpnet.DataError, match="of sample 1 marks a missing value"):
+        trained(y=pandas.Series(labels * (N // 2)).astype(kind))
+
+
+def test_labels_of_types_of_other_libraries() -> None:
+    arrow, polars = pytest.importorskip("pyarrow"), pytest.importorskip("polars")
+    names = NAMES.tolist()
+    for y in (
+        arrow.chunked_array([names]).dictionary_encode(),
+        arrow.array(names),
+        polars.Series(names, dtype=polars.Categorical),
+        polars.Series(names, dtype=polars.Enum(["yes", "no"])),
+    ):
+        assert trained(y=y).theta.tolist() == trained().theta.tolist()
+    for gaps in ([True, None], [1, None], ["a", None]):
+        for y in (arrow.chunked_array([gaps * (N // 2)]), polars.Series(gaps * (N // 2))):
+            with pytest.raises(xpnet.DataError, match="of sample 1 marks a missing value"):
+                trained(y=y)
+
+
+def test_frames_of_indicators_are_labels() -> None:
+    """As `pandas.get_dummies` makes them: one of them in each row."""
+    pandas = pytest.importorskip("pandas")
+    y = pandas.get_dummies(pandas.Series(NAMES))
+    model = trained(y=y)
+    assert (model.target, model.labels) == (("no", "yes"), (0, 1))
+    assert model.theta.tolist() == trained().theta.tolist()

@@ -1,0 +1,212 @@
+"""Samples and targets as arrays, where they come as frames too: columns are matched by name.
+
+A frame is a table (`data.tables`) whose rows are counted from 0.
+"""
+
+from collections.abc import Sequence
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from xpnet.arrays import Array, HostArray, namespace
+from xpnet.bounds import shown
+from xpnet.data.dataset import as_array
+from xpnet.data.objects import parsed
+from xpnet.errors import DataError, UsageError
+from xpnet.frames import (
+    Frame,
+    Series,
+    is_categorical,
+    is_series,
+    is_sparse,
+    library_of,
+    names_of,
+    numbers_at_once,
+    opened,
+    side_by_side,
+    values_of,
+)
+
+if TYPE_CHECKING:  # tables are imported for a frame alone
+    from xpnet.data.columns import Choice, Faults
+    from xpnet.data.files import Contents, ReadOptions
+    from xpnet.data.tables import Table
+
+Source = Any  # the name of a data set or file, or a frame
+
+WITHOUT = {"polars": "drop({})", "pyarrow": "drop_columns({})"}
+"""By library: the call that leaves columns out, where it is not as of pandas."""
+
+
+def as_samples(x: Any, columns: Sequence[str] = ()) -> tuple[Array, tuple[str, ...]]:
+    """Return samples as an array (n, ...), and the names of its columns if they are a frame.
+
+    Parameters
+    ----------
+    x : array, list or frame (n, ...)
+    columns : sequence of str, optional
+        Those to take of a frame, in this order; others need not be numbers.  By default all.
+
+    Raises
+    ------
+    UsageError
+        It isn't an array of numbers with a sample per row (`dataset.as_array`), or a series.
+    DataError
+        A frame lacks columns, or has values that are no finite numbers: all that is wrong, at once.
+    """
+    frame = opened(x, "x")
+    if frame is None:
+        return as_array(x), ()
+    if is_series(frame):
+        name = frame.name or "a"
+        one = f'x.select(["{name}"])' if library_of(x) == "pyarrow" else f'df[["{name}"]]'
+        raise UsageError(
+            f"x is a series of shape ({len(frame)},); expected a sample per row, (n, ...): a frame "
+            f"of one column is {one}"
+        )
+    return features_of(frame, columns)
+
+
+def flattened(x: Any, shape: tuple[int, ...], width: int, columns: Sequence[str] = ()) -> Array:
+    """Return samples of this shape as an array (n, width); they may come flat, or as a frame."""
+    x, _ = as_samples(x, columns)
+    given = tuple(x.shape)
+    if len(given) == 2 and given[1] == width:
+        return x
+    if given[1:] != shape and (len(shape) > 1 or prod(given[1:]) != width):
+        expected = ", ".join(map(str, shape))
+        raise UsageError(f"x has shape {given}; this model expects (n, {expected})")
+    return namespace(x).reshape(x, (given[0], width))
+
+
+def features_of(frame: Frame, columns: Sequence[str]) -> tuple[HostArray, tuple[str, ...]]:
+    """Return these columns of a frame, or all, as those of a table are; and their names."""
+    from xpnet.data.columns import choose
+    from xpnet.data.files import ReadOptions
+    from xpnet.data.tables import contents_of
+
+    names = names_of(frame, "x")
+    _require_some(names, columns, "x")
+    faults = _faults("x", frame, open_to_choice=not columns)
+    choice = choose(names, ReadOptions(features=columns or names), faults)
+    faults.raise_if_any()
+    table = _table_of(frame, choice, faults)
+    return contents_of(table, choice, faults).arrays["x"], choice.features
+
+
+def read_frame(source: Source, options: "ReadOptions") -> "Contents | None":
+    """Return x and y of a frame, as of the CSV file of it; None for everything else."""
+    frame = opened(source, "frame")
+    if frame is None:
+        return None
+    if is_series(frame):
+        raise UsageError("a series is no data set; give a frame with the target as a column")
+    from xpnet.data.columns import choose
+    from xpnet.data.tables import contents_of
+
+    faults = _faults("frame", frame, open_to_choice=not options.features)
+    choice = choose(names_of(frame, "frame"), options, faults)
+    return contents_of(_table_of(frame, choice, faults), choice, faults)
+
+
+def _require_some(names: Sequence[str], columns: Sequence[str], name: str) -> None:
+    """Raise a DataError where a frame has columns, and none of those that the model takes."""
+    from xpnet.data.columns import listed
+
+    if columns and names and not {*names} & {*columns}:
+        raise DataError(
+            f"{name} has none of the columns that the model takes, which are {listed(columns)}; it "
+            f"has {listed(names)}. Rename them, or give {name}.to_numpy(), which is taken by "
+            "position"
+        )
+
+
+def _faults(name: str, frame: Frame, open_to_choice: bool) -> "Faults":
+    """Return no faults yet of a frame of this name, from which columns may be left out, or not."""
+    from xpnet.data.columns import Faults
+
+    call = WITHOUT.get(library_of(frame.to_native()), "drop(columns={})")
+    remedy = lambda columns: f"{name}.{call.format([*columns])}"  # noqa: E731
+    return Faults(name, remedy if open_to_choice else None)
+
+
+def _table_of(frame: Frame, choice: "Choice", faults: "Faults") -> "Table":
+    """Return the chosen columns as a table; add a fault for each that must be numbers and isn't.
+
+    The values of a single target are written as in a CSV file.
+    """
+    from xpnet.data.tables import Table
+
+    names = names_of(frame, faults.name)
+    if choice.numbers == names and (numbers := numbers_at_once(frame)) is not None:
+        return Table(names, numbers, {})
+    series = dict(zip(names, frame.iter_columns(), strict=True))
+    numbers = np.zeros((len(frame), len(choice.numbers)), order="F")
+    for j, name in enumerate(choice.numbers):
+        numbers[:, j] = _numbers(series[name], name, faults)
+    texts = {} if choice.text is None else {choice.text: _texts(series[choice.text])}
+    return Table(choice.numbers, numbers, texts)
+
+
+def _numbers(series: Series, name: str, faults: "Faults") -> HostArray | float:
+    """Return a column as numbers, with NaN for gaps; where it has others, add a fault."""
+    if is_sparse(series):
+        faults.add(f"column {name!r} is sparse; give {faults.name}.sparse.to_dense()")
+        return 0.0
+    values = values_of(series)
+    numbers, odd = parsed(values) if values.dtype == object else (values, None)
+    if odd is None and not is_categorical(series) and numbers.dtype.kind in "biuf":
+        return numbers
+    i = int(np.argmin(series.is_null().to_numpy())) if odd is None else odd
+    kind = str(series.dtype).partition("(")[0]
+    value = shown(values[i]) if isinstance(values[i], str) else str(values[i])[:40]
+    faults.add(f"row {i}: column {name!r} is {value} ({kind}); expected a number", name)
+    return 0.0
+
+
+def _texts(series: Series) -> list[str]:
+    """Return the values of a column as its library writes them in a CSV file, "" for a gap."""
+    values = values_of(series)
+    texts = ["" if value is None or value != value else str(value) for value in values.tolist()]
+    small = values.dtype == bool and library_of(series.to_native()) in ("polars", "pyarrow")
+    return [*map(str.lower, texts)] if small else texts
+
+
+def as_targets(y: Any, target: Sequence[str] = ()) -> tuple[Any, tuple[str, ...]]:
+    """Return y with the names of its columns, as an array if it is a series or a frame.
+
+    Parameters
+    ----------
+    y : array, list, series (n,) or frame (n, k)
+    target : sequence of str, optional
+        The columns to take of a frame of several, in this order.  The name of a single target does
+        not matter.
+
+    Returns
+    -------
+    y : as given, or array (n,) or (n, k)
+    names : tuple of str
+        () if there are none.
+
+    Raises
+    ------
+    DataError
+        A frame lacks columns.
+    """
+    found = opened(y, "y")
+    if found is None:
+        return y, ()
+    names = names_of(found, "y")
+    if is_series(found):
+        return values_of(found), names
+    series = dict(zip(names, found.iter_columns(), strict=True))
+    if len(target) > 1 or (target and target[0] in names):
+        from xpnet.data.columns import Faults, choose
+        from xpnet.data.files import ReadOptions
+
+        _require_some(names, target, "y")
+        faults = Faults("y")
+        names = choose(names, ReadOptions(features=target), faults).features
+        faults.raise_if_any()
+    return side_by_side([series[name] for name in names]), names
