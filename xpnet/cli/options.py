@@ -115,6 +115,12 @@ def one_of(source: str | None, data: str | None, default: T) -> str | T:
     return default if chosen is None else chosen
 
 
+def reading(context: click.Context) -> dict[str, Any]:
+    """Return the options of a command that say how a table is read, as `load` takes them."""
+    names = "features", "drop", "delimiter", "encoding", "header"
+    return {name: context.params[name] for name in names}
+
+
 def begin(data: str = "", threads: int | None = None) -> None:
     """What a command that computes does first: import NumPy, while MNIST is unpacked beside it."""
     if threads is not None:

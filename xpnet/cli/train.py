@@ -34,6 +34,7 @@ from xpnet.cli.options import (
     build,
     one_of,
     or_none,
+    reading,
 )
 from xpnet.cli.parser import option
 from xpnet.errors import DataError, UsageError
@@ -192,10 +193,7 @@ def train(
     validation = _part_or_number(validation)
     _check_counts(batch_size=batch_size, accumulate=accumulate, limit=limit)
     chosen = select_device(device, strict_device)
-    samples = load(
-        data, target, data_dir, features=features or (), drop=drop or (), delimiter=delimiter,
-        encoding=encoding, header=header, task=given_task(task, loss)[0],
-    )  # fmt: skip
+    samples = load(data, target, data_dir, task=given_task(task, loss)[0], **reading(context))
     found = choose_task(samples, task, loss, samples.target)
     model = build(
         samples, found, hidden, activation, dtype, seed, normalization=or_none(normalization),

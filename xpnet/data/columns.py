@@ -99,8 +99,7 @@ def choose(names: Sequence[str], options: ReadOptions, faults: Faults) -> Choice
     The first column is left out by itself if it has no name: it is an index, as pandas and R write
     one.
     """
-    wanted = () if options.target is None else options.target
-    target = _named(names, wanted, "to predict", faults)
+    target = _named(names, options.target, "to predict", faults)
     uncertain = bool(faults)
     kind = "to take" if isinstance(options.features, str) else "that the model takes"
     features = _named(names, options.features, kind, faults)
@@ -130,7 +129,9 @@ def choose(names: Sequence[str], options: ReadOptions, faults: Faults) -> Choice
 
 def _named(names: Sequence[str], given: Names, what: str, faults: Faults) -> tuple[str, ...]:
     """Return the columns that are given, each once; add a fault for those that are not there."""
-    wanted = given if not isinstance(given, str) else [given] if given in names else split(given)
+    if isinstance(given, str):
+        given = [given] if given in names else split(given)
+    wanted = given or ()
     there = {*names}
     missing = [name for name in dict.fromkeys(wanted) if name not in there]
     if missing:

@@ -102,7 +102,7 @@ def _head(content: bytes, delimiter: str, rows: int) -> list[list[str]]:
 
 def _positions(width: int, options: ReadOptions) -> tuple[str, ...]:
     """Return the numbers of the columns; or the features in their order, if there are as many."""
-    features = options.features
+    features = options.features or ()
     if options.target is None and not isinstance(features, str) and len(features) == width:
         return tuple(features)
     return tuple(map(str, range(width)))

@@ -13,8 +13,8 @@ from xpnet.arrays import HostArray
 from xpnet.errors import DataError
 
 DEFAULT_TARGET = "label"
-Names = str | Sequence[str]
-"""Names of columns: a list of them, or as --target takes them, separated by commas."""
+Names = str | Sequence[str] | None
+"""Names of columns: a list of them, or as --target takes them, separated by commas; or none."""
 
 
 @dataclass(frozen=True)
@@ -23,11 +23,11 @@ class ReadOptions:
 
     Attributes
     ----------
-    target : str, sequence of str or None
+    target : str or sequence of str, optional
         The columns of a table to predict; None for samples without targets.
-    features : str or sequence of str
+    features : str or sequence of str, optional
         The columns to take as features, in this order; by default all but the targets.
-    drop : str or sequence of str
+    drop : str or sequence of str, optional
         Columns to leave out.
     delimiter : str, optional
         What separates the values of a table; by default it is found in the header line.
@@ -37,9 +37,9 @@ class ReadOptions:
         Whether the first line of a table names its columns.
     """
 
-    target: Names | None = None
-    features: Names = ()
-    drop: Names = ()
+    target: Names = None
+    features: Names = None
+    drop: Names = None
     delimiter: str | None = None
     encoding: str | None = None
     header: bool = True

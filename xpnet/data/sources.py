@@ -81,8 +81,8 @@ def load(
     target: Names = "label",
     folder: str | None = None,
     *,
-    features: Names = (),
-    drop: Names = (),
+    features: Names = None,
+    drop: Names = None,
     delimiter: str | None = None,
     encoding: str | None = None,
     header: bool = True,
@@ -161,7 +161,7 @@ def load(
 
 def load_samples(
     source: str,
-    features: Names = (),
+    features: Names = None,
     *,
     delimiter: str | None = None,
     encoding: str | None = None,
@@ -197,7 +197,7 @@ def load_samples(
         ending, (content, _) = _ending(path), read_file(path)
     ending = format_of(source, ending, content, delimiter)
     read = FORMATS[ending] if ending in FORMATS else FORMATS_WITHOUT_TARGETS[ending]
-    options = ReadOptions(None, features, (), delimiter, encoding, header)
+    options = ReadOptions(None, features, None, delimiter, encoding, header)
     contents = read(source, content, options)
     require_table(source, contents, options)
     return _check_x(contents.arrays["x"], source)
