@@ -19,6 +19,8 @@ from helpers import (
 
 from xpnet.builder import mlp
 from xpnet.cli import run
+from xpnet.data.files import Contents
+from xpnet.data.numpy_files import read_npz
 from xpnet.model import load
 from xpnet.network import Network
 
@@ -43,6 +45,29 @@ def test_evaluate_says_what_training_said(capsys: pytest.CaptureFixture[str]) ->
     table = capsys.readouterr().out
     assert f"test accuracy  {told['test_accuracy']:.2%} of 12 samples" in table
     assert f"test loss      {told['test_loss']:.4f}" in table
+
+
+def test_every_command_prints_the_notes_of_its_data(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read_with_notes(*arguments: Any) -> Contents:
+        return read_npz(*arguments)._replace(notes=("left out: index", "decimal commas"))
+
+    monkeypatch.setattr("xpnet.data.numpy_files.read_npz", read_with_notes)
+    assert train("--epochs", "1") == 0
+    header = capsys.readouterr().out.splitlines()[:4]
+    assert header[0].startswith("data           tiny: ")
+    lines = ["note           left out: index", "note           decimal commas"]
+    assert header[1:3] == lines
+    assert run(["evaluate", "runs/tiny-1", "--device", "cpu"]) == 0
+    assert capsys.readouterr().out.splitlines()[1:3] == lines
+    assert run(["evaluate", "runs/tiny-1", "--device", "cpu", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["notes"] == ["left out: index", "decimal commas"]
+    np.savez("x.npz", x=X)
+    assert run(["predict", "runs/tiny-1", "x.npz", "--device", "cpu", "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert len(json.loads(out)) == len(X)
+    assert err == "xpnet: note: x.npz: left out: index\nxpnet: note: x.npz: decimal commas\n"
 
 
 def test_evaluate_takes_a_file_and_other_data(capsys: pytest.CaptureFixture[str]) -> None:

@@ -348,19 +348,19 @@ def test_a_delimiter_is_one_character(tmp_path: Path, delimiter: str) -> None:
 def test_rows_in_and_samples_out_are_as_many(tmp_path: Path) -> None:
     """Blank lines are no rows; a value of several lines is one."""
     path = csv_file(tmp_path, 'a,note\n\n1,"x\n\ny"\n \n2,\n\n3,z\n\n')
-    assert load_samples(path, ("a",)).tolist() == [[1], [2], [3]]
-    assert load_samples(csv_file(tmp_path, "a\n1\n2\n\n\n")).tolist() == [[1], [2]]
+    assert load_samples(path, ("a",))[0].tolist() == [[1], [2], [3]]
+    assert load_samples(csv_file(tmp_path, "a\n1\n2\n\n\n"))[0].tolist() == [[1], [2]]
 
 
 def test_columns_without_header_are_found_by_number_or_order(tmp_path: Path) -> None:
     """Of a model that was trained on columns 1 and 2, with the label in column 0."""
     both = csv_file(tmp_path, "9,5,6\n9,7,8\n")
-    assert load_samples(both, ("1", "2"), header=False).tolist() == [[5, 6], [7, 8]]
+    assert load_samples(both, ("1", "2"), header=False)[0].tolist() == [[5, 6], [7, 8]]
     with pytest.raises(DataError, match="has no columns a, b that the model takes"):
         load_samples(both, ("a", "b"), header=False)
     alone = csv_file(tmp_path, "5,6\n7,8\n")
-    assert load_samples(alone, ("1", "2"), header=False).tolist() == [[5, 6], [7, 8]]
-    assert load_samples(alone, ("a", "b"), header=False).tolist() == [[5, 6], [7, 8]]
+    assert load_samples(alone, ("1", "2"), header=False)[0].tolist() == [[5, 6], [7, 8]]
+    assert load_samples(alone, ("a", "b"), header=False)[0].tolist() == [[5, 6], [7, 8]]
 
 
 def test_without_header_the_first_column_is_the_label_of_pixels(tmp_path: Path) -> None:

@@ -51,7 +51,7 @@ def test_the_ending_comes_first_and_a_delimiter_makes_a_table(tmp_path: Path) ->
     assert format_of("images", "", CONTENTS["npy"], None) == "npy"
     path = tmp_path / "a.dat"
     path.write_bytes(b"a;label\n1;0\n2;1\n")
-    assert load_samples(str(path), ("a",), delimiter=";").tolist() == [[1], [2]]
+    assert load_samples(str(path), ("a",), delimiter=";")[0].tolist() == [[1], [2]]
     found = load(str(path), delimiter=";")
     assert (found.name, found.x_train.tolist()) == ("a", [[1], [2]])
 
@@ -145,7 +145,7 @@ def test_the_command_makes_an_array_of_a_picture(
     with pytest.raises(DataError, match="seven") as caught:
         refuse("seven.png", Path("seven.png"), shape)
     exec(code_in(str(caught.value)), {})
-    found = load_samples("seven.npy")
+    found, _ = load_samples("seven.npy")
     assert (found.shape, found.dtype) == (expected, np.uint8)
     paper = found.reshape(-1)[0]
     assert paper == (255 if len(shape) == 3 else 0)
@@ -162,7 +162,7 @@ def test_the_command_makes_a_data_set_of_a_folder_of_pictures(photos: Path) -> N
     with pytest.raises(DataError, match="photos: pictures are not read yet") as caught:
         load_samples("photos")
     exec(code_in(str(caught.value)), {})
-    assert load_samples("photos.npy").shape == (3, 28, 28)
+    assert load_samples("photos.npy")[0].shape == (3, 28, 28)
     assert code_in(advice("seven.png", b"", training=True)).count("Path('photos')") == 1
 
 

@@ -257,7 +257,7 @@ def test_a_damaged_header_of_an_npy_is_a_data_error(tmp_path: Path, old: bytes) 
 def test_names_of_files_may_be_in_capitals(tmp_path: Path) -> None:
     path = Path(csv_file(tmp_path, "a,label\n1,2\n3,4\n")).rename(tmp_path / "TABLE.CSV")
     assert load(str(path)).columns == ("a",)
-    assert load_samples(str(path)).tolist() == [[1, 2], [3, 4]]
+    assert load_samples(str(path))[0].tolist() == [[1, 2], [3, 4]]
 
 
 def test_a_set_that_nobody_trained_on_is_tested_as_a_whole(tmp_path: Path) -> None:
@@ -408,13 +408,13 @@ def test_samples_are_read_from_every_format(tmp_path: Path, end: str) -> None:
     else:
         content.write(gzip.compress(RAW) if end else RAW)
     path.write_bytes(content.getvalue())
-    np.testing.assert_array_equal(load_samples(str(path)), IMAGES)
+    np.testing.assert_array_equal(load_samples(str(path))[0], IMAGES)
 
 
 @pytest.mark.parametrize("name", ["x", "x_test"])
 def test_samples_are_the_array_x_of_several(tmp_path: Path, name: str) -> None:
     path = npz(tmp_path / "set.npz", **{name: X, "y": Y})
-    np.testing.assert_array_equal(load_samples(path), X)
+    np.testing.assert_array_equal(load_samples(path)[0], X)
 
 
 @pytest.mark.parametrize(
@@ -494,7 +494,7 @@ def test_every_format_has_exact_values() -> None:
 def test_samples_of_a_format_are_exact(tmp_path: Path, name: str) -> None:
     path = tmp_path / f"three.{name}"
     path.write_bytes(EXACT[name][1])
-    assert load_samples(str(path)).tolist() == SAMPLES
+    assert load_samples(str(path))[0].tolist() == SAMPLES
 
 
 @pytest.mark.parametrize("name", FORMATS)

@@ -221,7 +221,7 @@ def test_text_in_one_of_several_targets_is_no_number(tmp_path: Path) -> None:
 def test_samples_of_a_table_are_the_columns_that_are_named(tmp_path: Path) -> None:
     """In their order, whatever others hold; all where none is named."""
     path = csv_file(tmp_path, "a,label,b\n1,,2\n3,cat,4\n")
-    assert load_samples(path, features=("b", "a")).tolist() == [[2, 1], [4, 3]]
+    assert load_samples(path, features=("b", "a"))[0].tolist() == [[2, 1], [4, 3]]
     with pytest.raises(DataError, match=r"table\.csv: line 3: column 'label' is 'cat'"):
         load_samples(path)
     with pytest.raises(DataError, match="has no column 'c' that the model takes; it has"):
@@ -242,7 +242,7 @@ def test_a_fault_beside_an_unused_column_is_named(tmp_path: Path) -> None:
 
 def test_samples_of_pixels_are_images(tmp_path: Path) -> None:
     path = csv_file(tmp_path, "pixel0,pixel1,pixel2,pixel3\n0,1,2,3\n")
-    samples = load_samples(path)
+    samples, _ = load_samples(path)
     assert samples.dtype == np.uint8
     assert samples.tolist() == [[[0, 1], [2, 3]]]
 

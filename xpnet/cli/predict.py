@@ -169,10 +169,13 @@ def _samples(file: str, model: "Model", written: Mapping[str, Any]) -> "tuple[st
     """Return the name of a file in messages, and its samples; "-" is standard input."""
     from xpnet.data.sources import load_samples
 
-    if file != STANDARD_INPUT:
-        return file, load_samples(file, model.columns, **written)
-    name = "standard input"
-    return name, load_samples(name, model.columns, content=_standard_input(), **written)
+    name, content = file, None
+    if file == STANDARD_INPUT:
+        name, content = "standard input", _standard_input()
+    x, notes = load_samples(name, model.columns, content=content, **written)
+    for note in notes:
+        print(f"xpnet: note: {name}: {note}", file=sys.stderr)
+    return name, x
 
 
 def _standard_input() -> bytes:

@@ -51,6 +51,8 @@ class Report:
         train, test = len(samples.x_train), len(samples.x_test)
         shape = " x ".join(map(str, self.model.input_shape))
         self.say("data", f"{self.name}: {train:,} training and {test:,} test samples of {shape}")
+        for note in samples.notes:
+            self.say("note", note)
         if held_out := about_the_test_set(samples, task):
             self.say("test set", held_out)
         if kept := about_validation(samples, task, held):

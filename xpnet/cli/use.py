@@ -98,13 +98,14 @@ def evaluate_command(
     if as_json:
         answer = {
             **in_json(result), "samples": result.samples, "seconds": seconds,
-            "device": str(chosen), "model": model, "data": source,
+            "device": str(chosen), "model": model, "data": source, "notes": list(samples.notes),
         }  # fmt: skip
         print(runs.json_text(answer))
         return
     time = f"{seconds:.2f} s, on {chosen}"
-    lines = line("data", source), *shown(loaded, result, measured), line("time", time)
-    print(*lines, sep="\n")
+    notes = (line("note", note) for note in samples.notes)
+    scores = shown(loaded, result, measured)
+    print(line("data", source), *notes, *scores, line("time", time), sep="\n")
 
 
 def _source(model: str, run: "runs.Run | None", data: str | None) -> str:

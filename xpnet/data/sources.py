@@ -167,7 +167,7 @@ def load_samples(
     encoding: str | None = None,
     header: bool = True,
     content: bytes | None = None,
-) -> HostArray:
+) -> tuple[HostArray, tuple[str, ...]]:
     """Unlabelled samples to predict, from an .npy, .npz, .csv or IDX file.
 
     Parameters
@@ -183,7 +183,9 @@ def load_samples(
 
     Returns
     -------
-    numeric array (n, ...)
+    x : numeric array (n, ...)
+    notes : tuple of str
+        What to tell the user of how the file was read, a line each.
 
     Raises
     ------
@@ -200,7 +202,7 @@ def load_samples(
     options = ReadOptions(None, features, None, delimiter, encoding, header)
     contents = read(source, content, options)
     require_table(source, contents, options)
-    return _check_x(contents.arrays["x"], source)
+    return _check_x(contents.arrays["x"], source), contents.notes
 
 
 def _ending(path: Path) -> str:
