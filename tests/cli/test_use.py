@@ -19,6 +19,7 @@ from helpers import (
 
 from xpnet.builder import mlp
 from xpnet.cli import run
+from xpnet.data import sources
 from xpnet.data.files import Contents
 from xpnet.data.numpy_files import read_npz
 from xpnet.model import load
@@ -145,6 +146,39 @@ def test_evaluate_finds_the_data_of_the_run_from_any_folder(
     (folder / "elsewhere").mkdir()
     monkeypatch.chdir(folder / "elsewhere")
     assert run(["evaluate", "../out", "--device", "cpu"]) == 0
+
+
+@pytest.mark.parametrize("data", [(), ("--data", "mnist")], ids=["default", "folder"])
+def test_a_folder_named_mnist_is_read_only_if_it_is_named(
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    data: tuple[str, ...],
+) -> None:
+    """It has 60 images of 5 x 5, and the package, as patched here, 60 of 4 samples."""
+    packaged = {"x_train": X, "y_train": Y, "x_test": X, "y_test": Y}
+    monkeypatch.setattr(sources, "_read_packaged", lambda: (packaged, {"packaged": "hash"}))
+    idx_folder(folder / "mnist", x_train=IMAGES, y_train=Y.astype(np.uint8))
+    quick = ["--hidden", "none", "--epochs", "1", "--device", "cpu"]
+    assert run(["train", *data, *quick, "--output", "out"]) == 0
+    note = "note           the folder mnist is read, not the data set of that name\n"
+    assert (note in capsys.readouterr().out) == bool(data)
+    source = str(folder / "mnist") if data else "mnist"
+    assert manifest("out")["data"]["source"] == source
+    assert load("out").input_shape == ((5, 5) if data else (4,))
+    for place in (folder, folder / "mnist"):
+        monkeypatch.chdir(place)
+        assert run(["evaluate", str(folder / "out"), "--device", "cpu", "--json"]) == 0
+        out, err = capsys.readouterr()
+        answer = json.loads(out)
+        assert (answer["data"], answer["samples"], err) == (source, 12 if data else 60, "")
+    monkeypatch.chdir(folder)
+    if data:
+        assert run(["evaluate", "out", *data, "--device", "cpu", "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["samples"] == 12
+    assert run(["explain", *data, "--json"]) == 0
+    first = json.loads(capsys.readouterr().out)["layers"][0]
+    assert first.startswith(f"Standardize(columns={25 if data else 4}, ")
 
 
 @pytest.mark.parametrize("content", ["[]", '{"data": 5}', '{"data": {"source": 5}}', "{"])

@@ -152,7 +152,8 @@ def explain_command(
     else:
         few = 4 if normalization == "batch" else 2  # of two, all are one deviation from the mean
         samples = at_least("samples", few if samples is None else samples, 1)
-    data = one_of(source, data, "mnist")
+    given = one_of(source, data, None)
+    data = given or "mnist"
     begin("" if tiny else data)
     import numpy as np
 
@@ -170,7 +171,8 @@ def explain_command(
         what = construct("loss", loss, LOSSES)
         model, x, y = tiny_network(activation, loss)
     else:
-        known = load_data(data, target, task=given_task(None, loss)[0])
+        local = given is not None  # the default is MNIST in the package
+        known = load_data(data, target, task=given_task(None, loss)[0], local=local)
         task = choose_task(known, loss=loss)
         what, rows = task.loss, np.arange(len(known.x_train))
         model = build(

@@ -116,9 +116,10 @@ def one_of(source: str | None, data: str | None, default: T) -> str | T:
 
 
 def reading(context: click.Context) -> dict[str, Any]:
-    """Return the options of a command that say how a table is read, as `load` takes them."""
-    names = "features", "drop", "delimiter", "encoding", "header"
-    return {name: context.params[name] for name in names}
+    """Return how a command reads its data, as arguments of `load`."""
+    given, names = context.params, ("features", "drop", "delimiter", "encoding", "header")
+    local = (given["source"], given["data"]) != (None, None)  # not by default
+    return {"local": local, **{name: given[name] for name in names}}
 
 
 def begin(data: str = "", threads: int | None = None) -> None:

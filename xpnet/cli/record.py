@@ -26,7 +26,7 @@ def manifest(
     """What run.json says before the results; `settled` are options as defaults and data decided."""
     configuration = {**context.params, **settled}
     del configuration["source"]  # the argument, which `data` names too
-    data, loss = configuration["data"], configuration["loss"]
+    loss = configuration["loss"]
     return {
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": shlex.join(["xpnet", *context.obj]),
@@ -38,7 +38,7 @@ def manifest(
         "task": task.name,
         "loss": loss or name_of(task.loss),
         "data": {
-            "source": runs.source_of(data),
+            "source": samples.source,
             **{name: configuration[name] for name in ("target", *runs.WRITTEN)},
             "sha256": dict(samples.files),
         },

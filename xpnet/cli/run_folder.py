@@ -20,7 +20,6 @@ from typing import Any
 from xpnet.data.files import expanded, write_atomically
 from xpnet.errors import DataError, DeviceFailedError, DivergedError, UsageError, XpnetError
 from xpnet.fitting.results import Epoch, Result
-from xpnet.registry import DATA
 
 MODEL, HISTORY, MANIFEST = "model.safetensors", "history.csv", "run.json"
 WRITTEN = ("delimiter", "encoding", "header")  # options that say how a table is written
@@ -193,11 +192,6 @@ def finite(x: Any) -> Any:
     if isinstance(x, list | tuple):
         return [finite(value) for value in x]
     return None if isinstance(x, float) and not isfinite(x) else x
-
-
-def source_of(data: str) -> str:
-    """What --data names, wherever one is: a name stays, a path becomes absolute."""
-    return data if data in DATA else str(expanded(data).resolve())
 
 
 @dataclass(frozen=True)

@@ -129,21 +129,21 @@ def _test_samples(
     written: Mapping[str, Any],
 ) -> "Samples":
     """Load the data to test on; warn if it has changed since the run was trained on it."""
-    from xpnet.cli import run_folder as runs
     from xpnet.data.files import expanded
     from xpnet.data.formats import refuse
+    from xpnet.data.idx_folders import source_of
     from xpnet.data.sources import load
 
     refuse(source, expanded(source), model.input_shape, training=True)
     columns = target or model.target or (run.target if run else "label")
-    own = data is None or (run is not None and runs.source_of(data) == run.source)
+    own = data is None or (run is not None and source_of(data, folder) == run.source)
     try:
         names = any(isinstance(label, str) for label in model.labels)
         recorded = run.written if own and run else {}
         given = {name: value for name, value in written.items() if value is not None}
         samples = load(
             source, columns, folder, features=model.columns, whole=not own, task=model.task,
-            names=names, **{**recorded, **given},
+            names=names, local=data is not None, **{**recorded, **given},
         )  # fmt: skip
     except DataError as error:
         if data is None:

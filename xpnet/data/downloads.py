@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from string import ascii_uppercase, digits
+from string import ascii_lowercase, ascii_uppercase, digits
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -37,6 +37,12 @@ QMNIST_FILES = (
     "qmnist-test-labels-idx2-int.gz",
 )
 EMNIST_PARTS = ("train-images-idx3", "train-labels-idx1", "test-images-idx3", "test-labels-idx1")
+EMNIST_LABELS = {  # those of digits and mnist are the digits themselves
+    "balanced": f"{digits}{ascii_uppercase}abdefghnqrt",
+    "bymerge": f"{digits}{ascii_uppercase}abdefghnqrt",
+    "byclass": f"{digits}{ascii_uppercase}{ascii_lowercase}",
+    "letters": ascii_uppercase,
+}
 
 
 @dataclass(frozen=True)
@@ -78,7 +84,7 @@ def _hashes(files: tuple[str, ...], *hashes: str) -> dict[str, str]:
     return dict(zip(files, hashes, strict=True))
 
 
-def _emnist(split: str, labels: str = "", first_label: int = 0) -> Published:
+def _emnist(split: str) -> Published:
     return Published(
         folder="emnist",
         mirrors=(
@@ -89,8 +95,8 @@ def _emnist(split: str, labels: str = "", first_label: int = 0) -> Published:
         files={"gzip.zip": "fb9bb67e33772a9cc0b895e4ecf36d2cf35be8b709693c3564cea2a019fcda8e"},
         most_bytes=600 * MIB,
         members=tuple(f"gzip/emnist-{split}-{part}-ubyte.gz" for part in EMNIST_PARTS),
-        labels=tuple(labels),
-        first_label=first_label,
+        labels=tuple(EMNIST_LABELS.get(split, "")),
+        first_label=1 if split == "letters" else 0,
         transposed=True,
     )
 
@@ -144,9 +150,9 @@ QMNIST = Published(
         "9fbcbe594c3766fdf4f0b15c5165dc0d1e57ac604e01422608bb72c906030d06",
     ),
 )
-EMNIST_BALANCED = _emnist("balanced", digits + ascii_uppercase + "abdefghnqrt")
+EMNIST_BALANCED = _emnist("balanced")
 EMNIST_DIGITS = _emnist("digits")
-EMNIST_LETTERS = _emnist("letters", ascii_uppercase, first_label=1)
+EMNIST_LETTERS = _emnist("letters")
 
 
 def fetch(name: str, folder: str | None = None) -> dict[str, tuple[str, bytes]]:
@@ -171,7 +177,7 @@ def fetch(name: str, folder: str | None = None) -> dict[str, tuple[str, bytes]]:
         No mirror has a file, the cache cannot be read or written, or pooch is not installed.
     """
     published = DOWNLOADS[name]
-    cache = folder or os.environ.get("XPNET_DATA") or _user_cache(name)
+    cache = named_cache(folder) or _user_cache(name)
     place = expanded(cache).absolute() / published.folder
     for file in published.files:
         if not _is_whole(name, place / file):
@@ -185,31 +191,59 @@ def fetch(name: str, folder: str | None = None) -> dict[str, tuple[str, bytes]]:
     return dict(zip(PARTS, files.items(), strict=True))
 
 
-def arrange(name: str, arrays: Mapping[str, HostArray]) -> dict[str, HostArray]:
+def named_cache(folder: str | None) -> str | None:
+    """The folder for caches that is given, by an argument or the environment."""
+    return folder or os.environ.get("XPNET_DATA")
+
+
+def published_as(name: str) -> Published:
+    """How data sets differ from MNIST whose files begin with this name, such as emnist-digits."""
+    kind, _, split = name.lower().replace("_", "-").partition("-")
+    return _emnist(split) if kind == "emnist" else Published("", (), {})
+
+
+def arrange(
+    published: Published, arrays: Mapping[str, HostArray], where: str
+) -> dict[str, HostArray]:
     """The arrays of a data set's IDX files as MNIST has them: upright, a class for each image.
 
     Parameters
     ----------
-    name : str
-        One of `registry.DOWNLOADS`.
+    published : Published
+        How they differ from MNIST's.
     arrays : mapping
         Images (n, height, width) and labels (n,) or (n, k), the first the class, by part.
+    where : str
+        What the data set is called, for errors.
 
     Returns
     -------
     dict
         Images (n, height, width), and classes (n,): numbers, or names where there are names.
+
+    Raises
+    ------
+    DataError
+        A label is none of the data set's.
     """
-    published = DOWNLOADS[name]
-    arranged = {}
+    arranged, names = {}, np.asarray(published.labels)
     for part, array in arrays.items():
         if part.startswith("x"):
-            upright = array.swapaxes(1, 2) if published.transposed else array
+            upright = array.swapaxes(1, 2) if published.transposed and array.ndim > 2 else array
             arranged[part] = np.ascontiguousarray(upright)
-        else:
-            classes = array if array.ndim == 1 else array[:, 0]
-            names = np.asarray(published.labels)
-            arranged[part] = names[classes - published.first_label] if len(names) else classes
+            continue
+        classes = array if array.ndim == 1 else array[:, 0]
+        if len(names):
+            columns = classes.astype(np.int64) - published.first_label
+            wrong = np.flatnonzero((columns < 0) | (columns >= len(names)))
+            if len(wrong):
+                last = published.first_label + len(names) - 1
+                raise DataError(
+                    f"{where}: label {classes[wrong[0]]} of sample {wrong[0]} in {part} is out of "
+                    f"range; expected {published.first_label} to {last}"
+                )
+            classes = names[columns]
+        arranged[part] = classes
     return arranged
 
 

@@ -1,17 +1,15 @@
-"""IDX files, the format of MNIST, gzipped or not; and folders of them."""
+"""IDX files, the format of MNIST, gzipped or not."""
 
 import gzip
 import io
 import math
 import zlib
-from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from xpnet.arrays import HostArray
-from xpnet.data.files import Contents, ReadOptions, read_file
+from xpnet.data.files import Contents, ReadOptions
 from xpnet.errors import DataError
 
 MOST_SAMPLES = 2**31 - 1  # rows are counted in int32
@@ -80,43 +78,5 @@ def _take(stream: Any, size: int, name: str) -> bytes:
 
 
 def read_idx(name: str, content: bytes, options: ReadOptions) -> Contents:
-    """The array of one IDX file as x, samples without targets; a folder has the targets too."""
+    """The array of one IDX file as x, samples without targets."""
     return Contents({"x": parse_idx(content, name)})
-
-
-def read_idx_folder(folder: Path) -> tuple[dict[str, HostArray], dict[str, str]]:
-    """x_train, y_train and, where they are there, x_test, y_test; and the files' hashes."""
-    try:
-        there = {entry.name: entry for entry in folder.iterdir()}
-    except OSError as error:
-        raise DataError(f"{folder}: cannot be read: {error.strerror}") from None
-    arrays, hashes = {}, {}
-    for part, prefixes in (("train", ("train",)), ("test", ("t10k", "test"))):
-        found = {
-            kind: _find(there, prefixes, kind, axes)
-            for kind, axes in (("images", 3), ("labels", 1))
-        }
-        for kind, name in found.items():
-            other = found["labels" if kind == "images" else "images"]
-            if not name and (other or part == "train"):
-                missing = f"{prefixes[0]}-{kind}-idx{3 if kind == 'images' else 1}-ubyte"
-                raise DataError(
-                    f"{folder}: has no {part} {kind}; expected a file {missing} (or {missing}.gz)"
-                )
-            if name:
-                content, digest = read_file(there[name])
-                hashes.update(digest)
-                letter = "x" if kind == "images" else "y"
-                arrays[f"{letter}_{part}"] = parse_idx(content, name, kind)
-    return arrays, hashes
-
-
-def _find(there: Mapping[str, object], prefixes: tuple[str, ...], kind: str, axes: int) -> str:
-    """The file of a kind, such as train-images-idx3-ubyte.gz, or ""; unpacked ones first."""
-    for end in ("", ".gz"):
-        for prefix in prefixes:
-            for dash in "-.":
-                name = f"{prefix}-{kind}{dash}idx{axes}-ubyte{end}"
-                if name in there:
-                    return name
-    return ""

@@ -21,7 +21,8 @@ from xpnet.data.downloads import PARTS, arrange, fetch
 from xpnet.data.files import Contents, Names, ReadOptions, expanded, read_file
 from xpnet.data.formats import AS_TABLE, format_of, refuse, require_table
 from xpnet.data.frames import Source, read_frame
-from xpnet.data.idx import parse_idx, read_idx_folder
+from xpnet.data.idx import parse_idx
+from xpnet.data.idx_folders import has_idx_files, read_idx_folder, source_of
 from xpnet.data.labels import require_names
 from xpnet.data.tables import as_whole
 from xpnet.data.tasks import classes_in, infer, targets_for
@@ -54,6 +55,8 @@ class Samples:
         Whether the test samples were given, or held out, or are those of training.
     notes : tuple of str
         What to tell the user of how the data was read, a line each.
+    source : str
+        What names it wherever one is (`idx_folders.source_of`).
     """
 
     name: str
@@ -69,6 +72,7 @@ class Samples:
     why: str = ""
     split: str = "given"
     notes: tuple[str, ...] = ()
+    source: str = ""
 
     @property
     def classes(self) -> HostArray | None:
@@ -89,6 +93,7 @@ def load(
     whole: bool = False,
     task: str | None = None,
     names: bool = False,
+    local: bool = True,
 ) -> Samples:
     """The data set that `--data` names.
 
@@ -96,8 +101,9 @@ def load(
     ----------
     source : str or frame
         `mnist`; another of `registry.DATA`, which is downloaded once; a folder of IDX files,
-        gzipped or not, named as MNIST's are; an .npz file with `x_train, y_train, x_test, y_test`,
-        or with `x, y`; a table, a .csv or .tsv file, gzipped or not; or a frame, as its CSV file.
+        gzipped or not, named as MNIST's are (`idx_folders.read_idx_folder`); an .npz file with
+        `x_train, y_train, x_test, y_test`, or with `x, y`; a table, a .csv or .tsv file, gzipped or
+        not; or a frame, as its CSV file.
         Where there is no test set, a fifth of the samples becomes it (`hold_out`).
     target : str or sequence of str
         The column of a table to predict, or several (`files.ReadOptions`).  All other columns are
@@ -116,6 +122,8 @@ def load(
         the type that it takes (`tasks.targets_for`), and classes are held out in equal parts.
     names : bool, default False
         Whether the labels of a classification are names, even if they are whole numbers.
+    local : bool, default True
+        Whether a folder of IDX files that is named as one of `registry.DATA` is read instead of it.
 
     Raises
     ------
@@ -128,15 +136,18 @@ def load(
         return _checked("frame", frame, whole, task, names)
     path = expanded(source)
     refuse(source, path, training=True)
-    if source == "mnist":
+    known = source_of(source, folder, local)
+    if known == "mnist":
         name, (arrays, hashes) = source, _read_packaged()
         contents = Contents(arrays)
-    elif source in DOWNLOADS:
+    elif known in DOWNLOADS:
         name, (arrays, hashes) = source, _read_published(source, folder)
         contents, labels = Contents(arrays), DOWNLOADS[source].labels
-    elif path.is_dir():
-        name, (arrays, hashes) = path.resolve().name, read_idx_folder(path)
-        contents = Contents(arrays)
+    elif path.is_dir() or (not path.exists() and has_idx_files(path)):
+        found = read_idx_folder(path)
+        name, hashes, labels = found.name, found.files, found.labels
+        instead = f"the folder {source} is read, not the data set of that name"
+        contents = Contents(found.arrays, notes=(instead,) * (source in DATA) + found.notes)
     elif (ending := _ending(path)) in FORMATS or (path.is_file() and delimiter is not None):
         content, hashes = read_file(path)
         contents = FORMATS[ending if ending in FORMATS else "csv"](path.name, content, options)
@@ -156,7 +167,7 @@ def load(
     require_table(source, contents, options)
     where = path.name if path.is_file() else name  # in errors a file has its ending
     samples = _checked(where, contents, whole, task, names)
-    return replace(samples, name=name, files=hashes, labels=labels)
+    return replace(samples, name=name, files=hashes, labels=labels, source=known)
 
 
 def load_samples(
@@ -225,7 +236,7 @@ def _read_published(name: str, folder: str | None) -> tuple[dict[str, HostArray]
     for part, (file, content) in fetch(name, folder).items():
         arrays[part] = parse_idx(content, file, "images" if part.startswith("x") else "")
         hashes[Path(file).stem] = hashlib.sha256(gzip.decompress(content)).hexdigest()
-    return arrange(name, arrays), hashes
+    return arrange(DOWNLOADS[name], arrays, name), hashes
 
 
 def hold_out(n: int, classes: HostArray | None = None) -> tuple[HostArray, HostArray]:
