@@ -44,6 +44,7 @@ def files(folder: Path) -> Path:
         part = idx_folder(folder / name, x_train=IMAGES, y_train=y) / "train-images-idx3-ubyte"
         part.write_bytes(change(part.read_bytes()))
     np.savez("objects.npz", x=X, y=np.asarray([{}] * 60, dtype=object))
+    np.savez("object-samples.npz", x=X.astype(object))
     np.savez("unequal.npz", x=X, y=Y[:7])
     np.savez("nan.npz", x=np.where(np.arange(4) == 2, np.nan, X), y=Y)
     np.savez("label.npz", x_train=X, y_train=Y, x_test=X, y_test=Y + 1)

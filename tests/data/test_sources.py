@@ -422,6 +422,7 @@ def test_samples_are_the_array_x_of_several(tmp_path: Path, name: str) -> None:
     [
         ({"a": X, "b": X}, "holds a, b; expected one array, named x"),
         ({"x": X, "x_test": X}, "holds x, x_test; expected one array"),
+        ({"x": X, "X": X}, "holds x and X; expected one of them, as x"),
         ({}, "holds no array"),
         ({"x": X[0]}, "expected a sample per row"),
         ({"x": with_(X, (1, 2), -np.inf)}, r"element \(1, 2\) is -inf"),

@@ -636,6 +636,11 @@ def test_numbers_that_float32_cannot_hold_are_told(scale: float) -> None:
         (np.asarray(["no", "yes", "maybe"])[Y], ("maybe", "no", "yes")),
         (np.asarray(["no", "yes", "maybe"], dtype=object)[Y], ("maybe", "no", "yes")),
         (np.asarray([b"x", b"y", b"z"])[Y], ("x", "y", "z")),
+        (
+            np.asarray([np.str_("no"), "yes", np.str_("maybe")], dtype=object)[Y][:, None],
+            ("maybe", "no", "yes"),
+        ),
+        (np.asarray(["x", "y", "z"], dtype=np.dtypes.StringDType())[Y], ("x", "y", "z")),
         ((Y + 1).tolist(), (1, 2, 3)),
         (Y - 1, (-1, 0, 1)),
         (10.0 * Y, (0, 10, 20)),
@@ -643,7 +648,19 @@ def test_numbers_that_float32_cannot_hold_are_told(scale: float) -> None:
         (Y, (0, 1, 2)),
         (np.where(Y == 2, 0, Y), (0, 1, 2)),
     ],
-    ids=["names", "objects", "bytes", "list", "negative", "floats", "column", "default", "few"],
+    ids=[
+        "names",
+        "objects",
+        "bytes",
+        "numpy-texts",
+        "strings",
+        "list",
+        "negative",
+        "floats",
+        "column",
+        "default",
+        "few",
+    ],
 )
 def test_classes_are_found_in_y(y: Any, labels: tuple) -> None:
     """The numbers are those of labels 0, 1, 2."""

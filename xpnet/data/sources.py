@@ -102,8 +102,8 @@ def load(
     source : str or frame
         `mnist`; another of `registry.DATA`, which is downloaded once; a folder of IDX files,
         gzipped or not, named as MNIST's are (`idx_folders.read_idx_folder`); an .npz file with
-        `x_train, y_train, x_test, y_test`, or with `x, y`; a table, a .csv or .tsv file, gzipped or
-        not; or a frame, as its CSV file.
+        `x_train, y_train, x_test, y_test`, or with `x, y` (`numpy_files.NAMES`); a table, a .csv or
+        .tsv file, gzipped or not; or a frame, as its CSV file.
         Where there is no test set, a fifth of the samples becomes it (`hold_out`).
     target : str or sequence of str
         The column of a table to predict, or several (`files.ReadOptions`).  All other columns are
@@ -184,7 +184,7 @@ def load_samples(
     Parameters
     ----------
     source : str
-        An .npy file; an .npz with one array, or with one named `x` or `x_test`; a .csv with a
+        An .npy file; an .npz with one array, or with samples as `x` or `x_test`; a .csv with a
         header line; or an IDX file of images, gzipped or not.
     features, delimiter, encoding, header
         How a table is read (`files.ReadOptions`); by default every column is a feature.
@@ -273,7 +273,7 @@ def _checked(where: str, contents: Contents, whole: bool, task: str | None, name
         name, why = (task, "") if task else infer(np.concatenate([y_train, y_test]))
         y_train, y_test = (targets_for(name, y, None, names) for y in (y_train, y_test))
         _check_names(where, y_train, y_test)
-    elif {"x", "y"} <= set(arrays):
+    else:
         x, y = _check_pair(arrays["x"], arrays["y"], where, "")
         if len(x) < 2 and not whole:
             raise DataError(f"{where}: holds 1 sample; expected at least 2")
@@ -282,11 +282,6 @@ def _checked(where: str, contents: Contents, whole: bool, task: str | None, name
         train, test = (every, every) if whole else hold_out(len(x), classes_in(y, name))
         x_train, y_train, x_test, y_test = x[train], y[train], x[test], y[test]
         split = "held out" if len(train) < len(x) else "none"
-    else:
-        raise DataError(
-            f"{where}: holds {', '.join(arrays) or 'no array'}; expected x_train, y_train, "
-            "x_test and y_test, or x and y"
-        )
     parts = x_train, y_train, x_test, y_test
     columns = contents.columns, contents.target
     return Samples(where, *parts, {}, *columns, (), name, why, split, contents.notes)
