@@ -80,7 +80,8 @@ NOT_FINITE: dict[str, tuple[dict[tuple[int, int], float], str, str]] = {
     ),
     "infinite": ({(0, 2): -np.inf}, r"row 0 \(1 of 6\)", GAPS + r".* column 2 of row 0 is -inf"),
     "too large": (
-        {(5, 0): 3e38, (5, 1): -3e38, (5, 2): 3e38}, r"row 5 \(1 of 6\)", LARGE + r"5 has 3e\+38"
+        {(5, 0): 3e38, (5, 1): -3e38, (5, 2): 3e38}, r"row 5 \(1 of 6\)",
+        LARGE + r"5 has 3e\+38 in column 0\. Scale",
     ),
 }  # fmt: skip
 
@@ -96,7 +97,7 @@ def test_outputs_that_are_not_finite_are_refused_on_numpy(model: Model, case: st
     calls = [model.predict, lambda x: xpnet.evaluate(model, x, y)]
     calls += [model.predict_proba] if model.labels else []
     for call in calls:
-        with pytest.raises(xpnet.DataError, match=f"not finite in {rows}. {why}|^x holds NaN"):
+        with pytest.raises(xpnet.DataError, match=f"not finite in {rows}. {why}|^x (holds|has) "):
             call(x)
     with np.errstate(all="ignore"):
         assert not np.all(np.isfinite(model(x)))  # which checks nothing
@@ -130,6 +131,22 @@ def test_an_infinite_input_is_refused_where_the_output_is_finite() -> None:
         SATURATED.predict(x)
     with pytest.raises(xpnet.DataError, match=r"^an input is not finite in row 0"):
         SATURATED.predict([[1e300, 0, 0]])  # infinite in float32
+
+
+@pytest.mark.parametrize("size", [1e39, 1e300])
+@pytest.mark.parametrize("model", [table(), replace(PLAIN, columns=("age", "size", "mass"))])
+def test_the_column_of_numbers_too_large_is_named(model: Model, size: float) -> None:
+    x = with_values(TABLE.astype(np.float64), {(4, 1): size})
+    value = re.escape(f"{size:.6g}")
+    for given in (x, x.tolist()):
+        with pytest.raises(xpnet.DataError, match=rf"in row 4 .*{value}.*Scale the ") as caught:
+            model.predict(given)
+        assert "column 'size'" in str(caught.value)
+        assert "Fill" not in str(caught.value)
+        with pytest.raises(
+            xpnet.DataError, match=rf"^x has .* column 'size': {value} in row 4\. S"
+        ):
+            xpnet.evaluate(model, given, [0, 1] * 3)
 
 
 def test_the_column_of_a_gap_is_named() -> None:

@@ -8,6 +8,7 @@ says.  `Model.__call__` checks nothing.
 
 import sys
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -22,17 +23,18 @@ from xpnet.arrays import (
     to_numpy,
     without_history,
 )
-from xpnet.data.dataset import BLOCK
+from xpnet.data.dataset import BLOCK, flattened
 from xpnet.errors import DataError
 from xpnet.limits import DARKNESS, DEVIATIONS, constants_of, contains, outputs_fit
 from xpnet.prediction import infer_in_blocks
 
+SQUARE = 1e150  # whose square is finite in float64
 SHOWN = 3  # rows and columns that a message names
 
 
 def checked_logits(model: Any, x: Any, name: str = "") -> Array:
     """Return the logits of samples x, as `model(x)` does, after `check`."""
-    x = model.flatten(x)
+    given, x = x, model.flatten(x)
     if isinstance(x, np.ndarray):
         infer, within = model.on_numpy
         if within(x):
@@ -42,12 +44,12 @@ def checked_logits(model: Any, x: Any, name: str = "") -> Array:
         else:
             with _without_warnings():
                 z = infer(x)
-        report(model.like(x), x, z, name)
+        report(model.like(x), x, z, name, given)
         return z
     with on_device_of(x), _without_warnings():
         model = model.like(x)
         z = infer_in_blocks(model.network, model.params, x)
-        check(model, x, z, name)
+        check(model, x, z, name, given)
         return z
 
 
@@ -69,7 +71,7 @@ def checked_on_host(model: Any, x: Array, z: Array) -> HostArray:
     return numbers[:-1].reshape(z.shape)
 
 
-def check(model: Any, x: Array, z: Array, name: str = "") -> None:
+def check(model: Any, x: Array, z: Array, name: str = "", given: Any = None) -> None:
     """Raise an error or warn where logits z (n, m) of samples x (n, width) are not to be trusted.
 
     Waits for the device once.  Inside `jax.jit` nothing is checked.
@@ -81,6 +83,8 @@ def check(model: Any, x: Array, z: Array, name: str = "") -> None:
     x, z : arrays
     name : str, optional
         What the samples are called in front of a message, as in "digits.npy: ".
+    given : array or list, optional
+        The samples before `Model.flatten`, where that may have made large numbers infinite.
 
     Raises
     ------
@@ -94,7 +98,7 @@ def check(model: Any, x: Array, z: Array, name: str = "") -> None:
         the maximum of an image is above 0 and below 1/50 of its scale.
     """
     if device_of(x) is not None and not bool(_fine(model, x, z)):
-        report(model, x, z, name)
+        report(model, x, z, name, given)
 
 
 def _fine(model: Any, x: Array, z: Array) -> Any:
@@ -105,20 +109,21 @@ def _fine(model: Any, x: Array, z: Array) -> Any:
     return xp.all(xp.isfinite(z) & (z <= limits.highest)) & contains(limits, x, z.dtype)
 
 
-def report(model: Any, x: Array, z: Array, name: str = "") -> None:
+def report(model: Any, x: Array, z: Array, name: str = "", given: Any = None) -> None:
     """Raise the error or give the warning of `check`, if there is one; look at every number."""
     n, limits = x.shape[0], model.limits
-    outputs = _in_float64(z)
+    outputs = in_float64(z)
     wrong = ~np.all(np.isfinite(outputs) & (outputs <= limits.highest), axis=1)
     samples = _Samples(model, n)
     for start in range(0, n, BLOCK):
-        samples.look(start, _in_float64(x[start : min(start + BLOCK, n), ...]))
+        samples.look(start, in_float64(x[start : min(start + BLOCK, n), ...]))
     rows = np.flatnonzero(wrong | ~samples.finite)
     if len(rows):
         subject = "an output is" if np.any(wrong) else "an input is"
-        why = (
-            _too_large(model, x, rows) if np.all(samples.finite) else f"The input {gaps(model, x)}"
-        )
+        if np.all(samples.finite):
+            why = _too_large(model, x, rows)
+        else:
+            why = f"The input {fault(model, x if given is None else given)}"
         raise DataError(f"{name}{subject} not finite in {_listed(rows, n)}. {why}")
     text = samples.text() if limits.scaled else ""
     if text:
@@ -191,7 +196,7 @@ class _Samples:
             question = "; were the training images divided by 255?" if divided else "."
             return f"{text}{self._worst(columns[0])}{question}"
         each = [
-            f"column {_column(self.model, j)} has {self._worst(j)} and is so in "
+            f"column {column(self.model, j)} has {self._worst(j)} and is so in "
             f"{_of(int(self.counts[j]), self.n)} rows"
             for j in columns[:SHOWN]
         ]
@@ -206,16 +211,51 @@ class _Samples:
         )
 
 
-def gaps(model: Any, x: Array) -> str:
-    """Return in which rows samples x have NaN or infinite numbers, and what to do about them."""
-    numbers = _in_float64(x)
+def fault(model: Any, x: Any) -> str:
+    """Return which numbers of samples x are not finite, or too large; and what to do about it.
+
+    Samples are as they were given: `Model.flatten` may make large numbers infinite.
+    """
+    numbers = in_float64(flattened(x, model.input_shape, model.network.fan_in))
     finite = np.isfinite(numbers)
     rows = np.flatnonzero(~np.all(finite, axis=1))
+    if not len(rows):
+        wrong = np.max(np.abs(numbers), axis=0) > np.finfo(model.dtype).max
+        return unfit(numbers, model.dtype, wrong, model.columns)
     i = int(rows[0])
     j = int(np.flatnonzero(~finite[i])[0])
     return (
         f"holds NaN or infinite numbers in {_listed(rows, len(finite))}: column "
-        f"{_column(model, j)} of row {i} is {numbers[i, j]}. Fill the gaps, or remove these rows."
+        f"{column(model, j)} of row {i} is {numbers[i, j]}. Fill the gaps, or remove these rows."
+    )
+
+
+def unfit(numbers: HostArray, dtype: str, wrong: HostArray, names: Sequence[str] = ()) -> str:
+    """Return which columns of numbers (n, k) a model of this type cannot take, and what to do.
+
+    Parameters
+    ----------
+    numbers : float64 array (n, k)
+    dtype : str
+        The model's.
+    wrong : bool array (k,)
+        The columns.
+    names : sequence of str, optional
+        Of all columns; by default their numbers.
+    """
+    columns, named = np.flatnonzero(wrong), len(names) == len(wrong)
+    sizes = np.abs(numbers[:, columns])
+    i, j = np.unravel_index(int(np.argmax(sizes)), sizes.shape)
+    size, kind = sizes[i, j], np.finfo(dtype)
+    what = "whose squares" if size <= kind.max / 2 else "whose differences"
+    what = what if kind.tiny <= size <= kind.max else "that"
+    listed = [repr(names[c]) if named else str(c) for c in columns[:SHOWN]]
+    more = ", ..." if len(columns) > SHOWN else ""
+    many = "s" * (len(columns) > 1)
+    wider = ", or use float64" if dtype == "float32" and size < SQUARE else ""
+    return (
+        f"has numbers {what} {dtype} cannot hold in column{many} {', '.join(listed)}{more}: "
+        f"{numbers[i, columns[j]]:.6g} in row {i}. Scale the column{many}{wider}."
     )
 
 
@@ -224,14 +264,28 @@ def _too_large(model: Any, x: Array, rows: HostArray) -> str:
     if not np.all(np.isfinite(to_numpy(model.theta))):
         return "Parameters of the model are not finite: train it again, with a lower learning rate."
     i = int(rows[0])
-    size = np.max(np.abs(_in_float64(x[i : i + 1, ...])))
+    row = in_float64(x[i : i + 1, ...])[0]
+    j = int(np.argmax(np.abs(row)))
     return (
         f"The input is finite, and numbers become too large for {model.dtype}: row {i} has "
-        f"{size:.6g}. Scale the input."
+        f"{row[j]:.6g} in column {column(model, j)}. Scale the input."
     )
 
 
-def _in_float64(x: Array) -> HostArray:
+def farthest(model: Any, x: Array) -> tuple[float, str]:
+    """Return how many deviations from the mean a number of samples x is at most, and which it is.
+
+    Without a `Standardize` in front of the model, the mean is 0 and the deviation 1.
+    """
+    mean, scale = constants_of(model)
+    with _without_warnings():
+        distances = np.abs(in_float64(x) - mean) / scale
+        i, j = np.unravel_index(int(np.argmax(distances)), distances.shape)
+        value = in_float64(x[int(i) : int(i) + 1, ...])[0, j]
+    return float(distances[i, j]), f"column {column(model, int(j))} has {value:.6g} in row {i}"
+
+
+def in_float64(x: Array) -> HostArray:
     """Return an array of any library and numeric type, such as bfloat16, on the host in float64."""
     if not isinstance(x, np.ndarray):
         xp = namespace(x)
@@ -241,7 +295,7 @@ def _in_float64(x: Array) -> HostArray:
     return found
 
 
-def _column(model: Any, j: int) -> str:
+def column(model: Any, j: int) -> str:
     """Return the name of a column of the input, or its number."""
     named = len(model.columns) == model.network.fan_in
     return repr(model.columns[j]) if named else str(j)

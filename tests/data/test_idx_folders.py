@@ -250,10 +250,11 @@ def test_a_folder_named_like_a_data_set_is_read_instead(
 def test_a_folder_without_idx_files_is_not_meant(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "mnist" / "runs").mkdir(parents=True)
-    (tmp_path / "mnist" / "notes.txt").write_text("mine")
     write(tmp_path, named("mnist-"))
     monkeypatch.chdir(tmp_path)
+    assert source_of("mnist") == "mnist"
+    (tmp_path / "mnist" / "runs").mkdir(parents=True)
+    (tmp_path / "mnist" / "notes.txt").write_text("mine")
     assert source_of("mnist") == "mnist"
     write(tmp_path / "mnist", MNIST)
     assert source_of("mnist", local=False) == "mnist"

@@ -1,10 +1,12 @@
 """Scaling of samples and targets, and what is refused."""
 
+import re
+import warnings
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from helpers import Library, difference
+from helpers import Library, difference, library
 
 import xpnet
 from xpnet.arrays import float_name, to_numpy
@@ -119,12 +121,129 @@ def test_targets_too_large_for_the_type_are_refused() -> None:
         prepare(small, X, np.full(50, 1e39))
 
 
+PRICES = ("age", "price", "mass")
+LAYERS = [xpnet.Dense(3, 4), xpnet.ReLU(), xpnet.Dense(4, 2)]
+KINDS = {
+    "scaled": lambda dtype: xpnet.mlp(3, 4, 2, dtype=dtype),
+    "bare": lambda dtype: xpnet.Model.from_layers(3, LAYERS, dtype=dtype),
+    "trained": lambda dtype: (
+        xpnet.fit(xpnet.mlp(3, 4, 2, dtype=dtype), X, ROWS.repeat(2)[:50] % 2, epochs=1).model
+    ),
+}
+
+
+def with_one(a: np.ndarray, place: tuple[int, ...], value: float) -> np.ndarray:
+    a = a.astype(np.float64)
+    a[place] = value
+    return a
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("dtype", "value", "what"),
+    [
+        ("float32", 1e39, "that float32 cannot hold"),
+        ("float32", -4e38, "that float32 cannot hold"),
+        ("float32", 1e200, "that float32 cannot hold"),
+    ],
+)
+def test_a_column_of_numbers_too_large_is_named(
+    kind: str, dtype: str, value: float, what: str
+) -> None:
+    start = replace(KINDS[kind](dtype), columns=PRICES)
+    y, x = ROWS.repeat(2)[:50] % 2, with_one(X, (7, 1), value)
+    of_x = re.escape(f"{what} in column 'price': {value:g} in row 7. Scale the column")
+    wider = ", or use float64" * (dtype == "float32" and abs(value) < 1e100) + "."
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of numbers that are not scaled
+        for given in (x, library("strict-CPU_DEVICE").array(x, "float64")):
+            with pytest.raises(xpnet.XpnetError, match=of_x + wider) as caught:
+                xpnet.fit(start, given, y, epochs=1)
+            assert "learning rate" not in str(caught.value)
+        with pytest.raises(DataError, match="^validation_data: x has numbers " + of_x):
+            xpnet.fit(start, X, y, epochs=1, validation_data=(x, y))
+
+
+@pytest.mark.parametrize("kind", ["bare", "trained"])
+def test_a_column_that_lets_training_diverge_is_named(kind: str) -> None:
+    start = replace(KINDS[kind]("float64"), columns=PRICES)
+    how = "deviations from the mean" if kind == "trained" else "and is not scaled"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of numbers that are not scaled
+        with pytest.raises(
+            xpnet.DivergedError,
+            match=rf"\. Scale x: column 'price' has -?\d.*e\+200 in row .*{how}",
+        ) as caught:
+            xpnet.fit(start, X * [1, 1e200, 1], ROWS.repeat(2)[:50] % 2, epochs=3)
+    assert "learning rate" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("dtype", "value"), [("float32", 1e39), ("float64", 1e200)])
+def test_a_target_that_is_too_large_is_named(dtype: str, value: float) -> None:
+    start = xpnet.mlp(3, 2, output="identity", dtype=dtype)
+    y = with_one(T, (7, 1), value)
+    for target, column in ((("cost", "gain"), "'gain'"), ((), "1")):
+        with pytest.raises(DataError, match=rf"{dtype} cannot hold in column {column}: 1e.* row 7"):
+            xpnet.fit(replace(start, target=target), X, y, epochs=1)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "value", "what"),
+    [
+        ("float32", 2.5e38, "differences float32"),
+        ("float64", 1e200, "squares float64"),
+        ("float64", 1.5e308, "differences float64"),
+    ],
+)
+def test_a_column_that_cannot_be_scaled_is_named(dtype: str, value: float, what: str) -> None:
+    """The difference from the mean, or the sum of squares, is infinite."""
+    start, y = replace(KINDS["scaled"](dtype), columns=PRICES), ROWS.repeat(2)[:50] % 2
+    x = X * [1, 0, 1] + [0, value, 0] * ((-1.0) ** np.arange(50))[:, None]
+    expected = re.escape(f"{what} cannot hold in column 'price': {value:g} in row 0. Scale the c")
+    with pytest.raises(DataError, match=f"^x has numbers whose {expected}"):
+        xpnet.fit(start, x, y, validation=0.0)
+    large = np.full((50, 3), value) if dtype == "float32" else X * 1e100
+    xpnet.fit(start, large, y, epochs=1)
+
+
+def test_columns_too_large_are_counted() -> None:
+    start = xpnet.mlp(3, 2)
+    with pytest.raises(DataError, match=r"in columns 0, 2: .*Scale the columns, or use float64"):
+        xpnet.fit(start, np.where(np.arange(3) != 1, 1e39, X), ROWS.repeat(2)[:50] % 2)
+    with pytest.raises(DataError, match=r"in columns 0, 1, 2, \.\.\.: "):
+        xpnet.fit(xpnet.mlp(6, 2), np.full((50, 6), 1e39), ROWS.repeat(2)[:50] % 2)
+
+
+def test_pixels_too_large_are_named() -> None:
+    """They share a mean and a scale, which are infinite for all."""
+    start = xpnet.mlp(4, 2, input_shape=(2, 2), dtype="float64")
+    x = with_one(np.ones((50, 4)), (7, 3), 1e200).reshape(50, 2, 2)
+    with pytest.raises(DataError, match=r"float64 cannot hold in column 3: 1e\+200 in row 7\. S"):
+        xpnet.fit(start, x, ROWS.repeat(2)[:50] % 2)
+
+
+@pytest.mark.parametrize("place", ["y", "validation_data"])
+def test_a_target_that_lets_training_diverge_is_named(place: str) -> None:
+    start = xpnet.Model.from_layers(3, LAYERS, output="identity", dtype="float64")
+    y = with_one(T, (7, 0), 1e200)
+    more = {} if place == "y" else {"validation_data": (X, y)}
+    where = "" if place == "y" else "validation_data: "
+    with pytest.raises(xpnet.DivergedError, match=rf"\. Scale y: {where}a target in row 7 is too"):
+        xpnet.fit(start, X, T if more else y, epochs=1, **more)
+
+
+def test_the_learning_rate_is_named_where_numbers_are_not_far() -> None:
+    start = xpnet.mlp(3, 2, output="identity")
+    with pytest.raises(xpnet.DivergedError, match=r"Try a smaller learning rate \(its peak was 1e"):
+        xpnet.fit(start, X, T, epochs=9, optimizer="sgd", learning_rate=1e30)
+
+
 def test_large_samples_that_are_not_scaled_are_warned_of() -> None:
     x = np.abs(X) + 250
     layers = [xpnet.Dense(3, 4), xpnet.ReLU(), xpnet.Dense(4, 2)]
     bare = xpnet.Model.from_layers(3, layers)
     with pytest.warns(
-        UserWarning, match=r"numbers up to 25\d.*; put Standardize\(3\) in"
+        UserWarning, match=r"numbers up to 25\d.*, in column \d, and .*; put Standardize\(3\) in"
     ) as caught:
         xpnet.fit(bare, x, ROWS.repeat(2)[:50] % 2, epochs=1)
     assert caught[0].filename == __file__

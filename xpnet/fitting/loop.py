@@ -24,7 +24,9 @@ from xpnet.fitting.state import Progress
 from xpnet.fitting.steps import run_steps, training_step, upload
 from xpnet.fitting.validation import measure_of_monitor, validation
 from xpnet.model import Model
+from xpnet.plausible import farthest
 
+FAR = 1e6  # deviations from the mean that no learning rate copes with
 OnStep = Callable[[int], None]
 OnEpoch = Callable[[Epoch, Result], bool | None]
 
@@ -200,10 +202,26 @@ class Training:
             "no epoch was good, so there is no model"
         )  # fmt: skip
         bad = epoch.loss if not isfinite(epoch.loss) else epoch.validation_loss or "infinite"
-        return (
-            f"the loss became {bad} in epoch {epoch.epoch}; {kept}. Try a smaller learning rate "
-            f"(its peak was {self.plan.optimizer.rate:g})"
-        )
+        return f"the loss became {bad} in epoch {epoch.epoch}; {kept}. {self.remedy()}"
+
+    def remedy(self) -> str:
+        """What to do about a loss that is not finite: about numbers that are far off, if any are.
+
+        Of n samples that a model is scaled to, none is more than √n deviations from the mean.
+        """
+        plan, held = self.plan, self.plan.validation_data
+        others = [] if held is plan.data else [("validation_data: ", held)]
+        for where, data in [("", plan.data), *others]:
+            distance, which = farthest(plan.model, data.x)
+            if distance > FAR:
+                scaled = plan.model.network.standardizes
+                how = f"{distance:.2g} deviations from the mean" if scaled else "and is not scaled"
+                return f"Scale x: {where}{which}, {how}"
+            if plan.model.output == "identity":
+                sizes = np.max(np.abs(to_numpy(data.t)), axis=1)
+                if np.max(sizes) > FAR:
+                    return f"Scale y: {where}a target in row {np.argmax(sizes)} is too large"
+        return f"Try a smaller learning rate (its peak was {plan.optimizer.rate:g})"
 
 
 def _is_true(answer: object) -> bool:

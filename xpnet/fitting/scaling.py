@@ -25,7 +25,7 @@ from xpnet.errors import DataError
 from xpnet.layers import Rescale, Standardize
 from xpnet.losses import OUTPUTS, Loss
 from xpnet.model import Model
-from xpnet.plausible import gaps
+from xpnet.plausible import column, fault, in_float64, unfit
 from xpnet.weights import length
 
 LARGE = 30.0  # standardized samples are seldom larger
@@ -108,7 +108,8 @@ def checked_samples(
         x or y isn't what it should be.
     """
     loss = loss or OUTPUTS[model.output]()
-    x, (y, _) = without_history(model.flatten(x)), as_targets(y, model.target)
+    given, x = x, without_history(model.flatten(x))
+    y, _ = as_targets(y, model.target)
     n, xp = x.shape[0], namespace(x)
     require_same_device(x, y, "y")
     if length(y) not in (n, None) or not n:
@@ -120,12 +121,19 @@ def checked_samples(
     )
     if len(t) != n:
         raise DataError(f"{n} samples in x and {len(t)} in y; expected as many")
-    if t.dtype != np.int32 and np.max(np.abs(t)) > np.finfo(model.dtype).max:
-        raise DataError(_too_large("y", model.dtype))
+    largest = float(np.finfo(model.dtype).max)
+    if t.dtype != np.int32 and np.any(wrong := np.max(np.abs(t), axis=0) > largest):
+        raise DataError(f"y {unfit(t, model.dtype, wrong, model.target)}")
     with on_device_of(x):
-        if xp.isdtype(x.dtype, "real floating") and not bool(xp.all(xp.isfinite(x))):
-            raise DataError(f"x {gaps(model, x)}")
+        if xp.isdtype(x.dtype, "real floating") and not bool(xp.all(_hold(x, largest))):
+            raise DataError(f"x {fault(model, given)}")
         return x, t, model.like(x)
+
+
+def _hold(x: Array, largest: float) -> Array:
+    """Whether numbers x are finite, also in a type with this largest number."""
+    xp = namespace(x)
+    return xp.abs(x) <= largest if float(xp.finfo(x.dtype).max) > largest else xp.isfinite(x)
 
 
 def scale(model: Model, data: Dataset, rows: HostArray, w: HostArray | None = None) -> Model:
@@ -146,18 +154,20 @@ def scale(model: Model, data: Dataset, rows: HostArray, w: HostArray | None = No
         The model has no `Standardize` in front, and samples are large.
     """
     if not model.network.standardizes:
-        _warn_of_large(data.x)
+        _warn_of_large(model, data.x)
     model = rescale(standardize(model, data.x, rows, w), data.t, rows, w)
     return start_at_mean(model, data.t, rows, w)
 
 
-def _warn_of_large(x: Array) -> None:
+def _warn_of_large(model: Model, x: Array) -> None:
     xp = namespace(x)
-    largest = float(xp.max(xp.abs(x)))
-    if largest > LARGE:
+    sizes = to_numpy(xp.max(xp.abs(x), axis=0))
+    j = int(np.argmax(sizes))
+    if sizes[j] > LARGE:
         warnings.warn(
-            f"x has numbers up to {largest:g} and the model does not scale them, so that it learns "
-            f"slowly; put Standardize({x.shape[1]}) in front of its layers, or scale x",
+            f"x has numbers up to {sizes[j]:g}, in column {column(model, j)}, and the model does "
+            f"not scale them, so that it learns slowly; put Standardize({x.shape[1]}) in front of "
+            "its layers, or scale x",
             stacklevel=5,
         )
 
@@ -180,7 +190,9 @@ def standardize(model: Model, x: Array, rows: HostArray, w: HostArray | None = N
         return model
     image = x.dtype == namespace(x).uint8 and x.shape[1] >= FEWEST_PIXELS
     pixels = image or len(model.input_shape) > 1
-    return _with_constants(model, 0, "x", *standardization(x, rows, pixels, w))
+    mean, scale = standardization(x, rows, pixels, w)
+    _check_constants(model, "x", x, mean, scale)
+    return _with_constants(model, 0, mean, scale)
 
 
 def rescale(model: Model, t: Array, rows: HostArray, w: HostArray | None = None) -> Model:
@@ -201,7 +213,8 @@ def rescale(model: Model, t: Array, rows: HostArray, w: HostArray | None = None)
         constants = robust_standardization(to_numpy(t), rows, w)
     else:
         constants = standardization(t, rows, pixels=False, w=w)
-    return _with_constants(model, -1, "y", *constants)
+    _check_constants(model, "y", t, *constants)
+    return _with_constants(model, -1, *constants)
 
 
 def start_at_mean(model: Model, t: Array, rows: HostArray, w: HostArray | None = None) -> Model:
@@ -261,10 +274,30 @@ def _rounded_away(t: HostArray, dtype: str) -> bool:
     """
     error = np.max(np.abs(t - t.astype(dtype)), axis=0)
     varies = np.ptp(t, axis=0) > ROUNDING * np.max(np.abs(t), axis=0)
-    return bool(np.any(varies & (error > 0.1 * np.std(t, axis=0))))
+    with np.errstate(over="ignore"):  # numbers that are too large are refused later, by name
+        return bool(np.any(varies & (error > 0.1 * np.std(t, axis=0))))
 
 
-def _with_constants(model: Model, i: int, name: str, mean: HostArray, scale: HostArray) -> Model:
+def _check_constants(
+    model: Model, name: str, numbers: Array, mean: HostArray, scale: HostArray
+) -> None:
+    """Refuse x or y with constants, or differences from the mean, that the type cannot hold."""
+    largest = float(np.finfo(model.dtype).max)
+    reach = scale * np.sqrt(numbers.shape[0])  # no difference from the mean is larger
+    wrong = ~(np.abs(mean) + reach <= largest) | (scale.astype(model.dtype) == 0)
+    if not np.any(wrong):
+        return
+    n = in_float64(numbers)
+    top = np.max(np.abs(n), axis=0)
+    wrong &= ~np.isfinite(reach) | (top > largest / 2) | (scale.astype(model.dtype) == 0)
+    if np.all(wrong):  # as of pixels, if one is too large
+        wrong = top == np.max(top)
+    if np.any(wrong):
+        names = model.columns if name == "x" else model.target
+        raise DataError(f"{name} {unfit(n, model.dtype, wrong, names)}")
+
+
+def _with_constants(model: Model, i: int, mean: HostArray, scale: HostArray) -> Model:
     """The model with these constants in layer i.
 
     Where rounding would move a mean by more than `COARSE`, `Standardize` keeps it in two parts.
@@ -272,8 +305,6 @@ def _with_constants(model: Model, i: int, name: str, mean: HostArray, scale: Hos
     """
     scale = np.maximum(scale, ROUNDING * np.abs(mean))
     p = {"mean": mean.astype(model.dtype), "scale": scale.astype(model.dtype)}
-    if not (all(np.all(np.isfinite(a)) for a in p.values()) and np.all(p["scale"] > 0)):
-        raise DataError(_too_large(name, model.dtype))
     rest, network = mean - p["mean"], model.network
     layers, params = [*network.layers], [*model.params]
     layer = layers[i]
@@ -283,8 +314,3 @@ def _with_constants(model: Model, i: int, name: str, mean: HostArray, scale: Hos
     p["rest"] = rest.astype(model.dtype)  # which a layer that does not split its mean leaves out
     params[i] = {**params[i], **{name: put(a, model.theta) for name, a in p.items()}}
     return replace(model, network=network, buffers=network.pack_buffers(params))
-
-
-def _too_large(name: str, dtype: str) -> str:
-    wider = ", or use float64" if dtype == "float32" else ""
-    return f"{name} has numbers that {dtype} cannot hold; scale it{wider}"
