@@ -149,7 +149,7 @@ def test_a_folder_named_mnist_is_read_only_if_it_is_named(
 ) -> None:
     """It has 60 images of 5 x 5, and the package, as patched here, 60 of 4 samples."""
     packaged = {"x_train": X, "y_train": Y, "x_test": X, "y_test": Y}
-    monkeypatch.setattr(sources, "_read_packaged", lambda: (packaged, {"packaged": "hash"}))
+    monkeypatch.setattr(sources, "read_packaged", lambda: (packaged, {"packaged": "hash"}))
     idx_folder(folder / "mnist", x_train=IMAGES, y_train=Y.astype(np.uint8))
     quick = ["--hidden", "none", "--epochs", "1", "--device", "cpu"]
     assert run(["train", *data, *quick, "--output", "out"]) == 0

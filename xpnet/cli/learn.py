@@ -152,8 +152,7 @@ def explain_command(
     else:
         few = 4 if normalization == "batch" else 2  # of two, all are one deviation from the mean
         samples = at_least("samples", few if samples is None else samples, 1)
-    given = one_of(source, data, None)
-    data = given or "mnist"
+    given, data = one_of(source, data, None), one_of(source, data, "mnist")
     begin("" if tiny else data)
     import numpy as np
 

@@ -4,8 +4,6 @@ All give arrays on the host, and check them once: sizes, labels, finite numbers.
 unpickles anything.
 """
 
-import gzip
-import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -15,15 +13,13 @@ from pathlib import Path
 import numpy as np
 
 from xpnet.arrays import HostArray
-from xpnet.data import mnist
 from xpnet.data.dataset import FEWEST, divided
-from xpnet.data.downloads import PARTS, arrange, fetch
 from xpnet.data.files import Contents, Names, ReadOptions, expanded, read_file
 from xpnet.data.formats import AS_TABLE, format_of, refuse, require_table
 from xpnet.data.frames import Source, read_frame
-from xpnet.data.idx import parse_idx
 from xpnet.data.idx_folders import has_idx_files, read_idx_folder, source_of
 from xpnet.data.labels import require_names
+from xpnet.data.published import read_packaged, read_published
 from xpnet.data.tables import as_whole
 from xpnet.data.tasks import classes_in, infer, targets_for
 from xpnet.errors import DataError
@@ -138,10 +134,10 @@ def load(
     refuse(source, path, training=True)
     known = source_of(source, folder, local)
     if known == "mnist":
-        name, (arrays, hashes) = source, _read_packaged()
+        name, (arrays, hashes) = source, read_packaged()
         contents = Contents(arrays)
     elif known in DOWNLOADS:
-        name, (arrays, hashes) = source, _read_published(source, folder)
+        name, (arrays, hashes) = source, read_published(source, folder)
         contents, labels = Contents(arrays), DOWNLOADS[source].labels
     elif path.is_dir() or (not path.exists() and has_idx_files(path)):
         found = read_idx_folder(path)
@@ -219,24 +215,6 @@ def load_samples(
 def _ending(path: Path) -> str:
     """Return the ending of a name in small letters, without that of gzip."""
     return Path(path.name.lower().removesuffix(".gz")).suffix.removeprefix(".")
-
-
-def _read_packaged() -> tuple[dict[str, HostArray], dict[str, str]]:
-    """The arrays of MNIST in the package, and the files' hashes."""
-    arrays, hashes = {}, {}
-    for part, (name, (content, digest)) in zip(PARTS, mnist.read().items(), strict=True):
-        arrays[part] = parse_idx(content, name, "images" if part.startswith("x") else "labels")
-        hashes[name] = digest
-    return arrays, hashes
-
-
-def _read_published(name: str, folder: str | None) -> tuple[dict[str, HostArray], dict[str, str]]:
-    """The arrays of a data set that is downloaded; hashes of its files and what is inside."""
-    arrays, hashes = {}, dict(DOWNLOADS[name].files)
-    for part, (file, content) in fetch(name, folder).items():
-        arrays[part] = parse_idx(content, file, "images" if part.startswith("x") else "")
-        hashes[Path(file).stem] = hashlib.sha256(gzip.decompress(content)).hexdigest()
-    return arrange(DOWNLOADS[name], arrays, name), hashes
 
 
 def hold_out(n: int, classes: HostArray | None = None) -> tuple[HostArray, HostArray]:
