@@ -23,7 +23,8 @@ from xpnet.arrays import (
     to_numpy,
     without_history,
 )
-from xpnet.data.dataset import BLOCK, flattened
+from xpnet.data.dataset import BLOCK
+from xpnet.data.frames import flattened
 from xpnet.errors import DataError
 from xpnet.limits import DARKNESS, DEVIATIONS, constants_of, contains, outputs_fit
 from xpnet.prediction import infer_in_blocks
@@ -216,7 +217,8 @@ def fault(model: Any, x: Any) -> str:
 
     Samples are as they were given: `Model.flatten` may make large numbers infinite.
     """
-    numbers = in_float64(flattened(x, model.input_shape, model.network.fan_in))
+    x = flattened(x, model.input_shape, model.network.fan_in, model.columns)
+    numbers = in_float64(x)
     finite = np.isfinite(numbers)
     rows = np.flatnonzero(~np.all(finite, axis=1))
     if not len(rows):
