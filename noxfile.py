@@ -100,7 +100,7 @@ def bench(session: nox.Session) -> None:
         "python", "scripts/benchmarks/bench_step.py", *(["--rounds", "2"] * bool(session.posargs))
     )
     session.run("python", "scripts/benchmarks/bench_memory.py")
-    for script in ("bench_peers.py", "bench_predict.py", "bench_start.py"):
+    for script in ("bench_peers.py", "bench_predict.py", "bench_start.py", "bench_read.py"):
         session.run("python", f"scripts/benchmarks/{script}", *session.posargs)
 
 

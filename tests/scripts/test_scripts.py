@@ -25,12 +25,16 @@ SMALL = {
     "benchmarks/bench_memory.py": ["--hidden", "128", "--optimizers", "sgd,adam"],
     "benchmarks/bench_start.py": ["--quick", "--peers", "xpnet,NumPy by hand"],
     "benchmarks/bench_predict.py": ["--quick", "--peers", "products,xpnet"],
+    "benchmarks/bench_read.py": ["--quick"],
     "benchmarks/recipes.py": ["--seeds", "2", "--epochs", "1,2", "--limit", "1000"],
     "examples/coming_from.py": ["sklearn", "xpnet"],
     "defaults.py": ["--only", "wine,diabetes", "--seeds", "2", "--folds", "2"],
     "scikit_learn.py": ["--only", "regression,multilabel", "--seeds", "2"],
 }
-WITH_SKLEARN = {"defaults.py", "examples/coming_from.py", "scikit_learn.py"}
+NEEDS = {
+    "defaults.py": "sklearn", "examples/coming_from.py": "sklearn", "scikit_learn.py": "sklearn",
+    "benchmarks/bench_read.py": "pandas",
+}  # fmt: skip
 
 SHARED = {"benchmarks/benchmark.py", "benchmarks/by_hand.py"}  # what some of them import
 ON_A_GPU = {
@@ -54,8 +58,8 @@ def test_every_script_has_a_small_mode() -> None:
 
 @pytest.mark.parametrize("script", SMALL)
 def test_a_script_prints_a_table_with_two_rows(script: str) -> None:
-    if script in WITH_SKLEARN:
-        needed("sklearn")
+    if script in NEEDS:
+        needed(NEEDS[script])
     command = [sys.executable, str(SCRIPTS / script), *SMALL[script]]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     rows = [line for line in done.stdout.splitlines() if line.startswith("| ")]
