@@ -89,6 +89,7 @@ OPTIONAL = {
     "matplotlib": ("Matplotlib", "test"),
     "mypy": ("mypy", ""),
     "PIL": ("Pillow", "test"),  # which Matplotlib needs
+    "pandas": ("pandas", "test"),
     "pooch": ("pooch", "test"),
     "sklearn": ("scikit-learn", "test"),
     "torch": ("PyTorch", "torch"),

@@ -1,6 +1,6 @@
 """The time and memory that tables take to be read, beside pandas.
 
-    python scripts/benchmarks/bench_read.py [--rounds 5]
+    python scripts/benchmarks/bench_read.py [--rounds 5] [--tables pixels,whole,wide]
 
 Each reading is a process of its own, one at a time and in random order.  The clock runs from the
 call to its end, without imports; memory is the greatest of the process, with imports.
@@ -90,13 +90,16 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--tables", default="pixels,whole,wide")
+    parser.add_argument("--sides", default=",".join(SIDES), help="pandas is needed")
     parser.add_argument("--quick", action="store_true", help="small files, to see that all works")
     arguments = parser.parse_args()
     rounds = 1 if arguments.quick else arguments.rounds
     print(machine("pandas", "pyarrow"), end="\n\n")
     with tempfile.TemporaryDirectory() as folder:
         paths = write_files(Path(folder), *((200, 100) if arguments.quick else (42_000, 20_000)))
-        found = {(name, side): [] for name in paths for side in SIDES}
+        sides = arguments.sides.split(",")
+        found = {(name, side): [] for name in arguments.tables.split(",") for side in sides}
         for _ in range(rounds):
             for name, side in random.sample([*found], len(found)):
                 found[name, side].append(measured(side, paths[name]))

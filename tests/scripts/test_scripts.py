@@ -25,7 +25,7 @@ SMALL = {
     "benchmarks/bench_memory.py": ["--hidden", "128", "--optimizers", "sgd,adam"],
     "benchmarks/bench_start.py": ["--quick", "--peers", "xpnet,NumPy by hand"],
     "benchmarks/bench_predict.py": ["--quick", "--peers", "products,xpnet"],
-    "benchmarks/bench_read.py": ["--quick"],
+    "benchmarks/bench_read.py": ["--quick", "--tables", "wide", "--sides", "xpnet,pandas"],
     "benchmarks/recipes.py": ["--seeds", "2", "--epochs", "1,2", "--limit", "1000"],
     "examples/coming_from.py": ["sklearn", "xpnet"],
     "defaults.py": ["--only", "wine,diabetes", "--seeds", "2", "--folds", "2"],
@@ -70,8 +70,8 @@ def test_a_script_prints_a_table_with_two_rows(script: str) -> None:
 
 @pytest.mark.parametrize("script", SMALL)
 def test_a_script_says_what_it_is_for(script: str) -> None:
-    if script in WITH_SKLEARN:
-        needed("sklearn")
+    if script in NEEDS:
+        needed(NEEDS[script])
     command = [sys.executable, str(SCRIPTS / script), "--help"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "usage:" in done.stdout
