@@ -3,6 +3,8 @@
 The command line prints the message alone and exits with the class's `exit_code`.
 """
 
+NEXT_FAULT = "\n  "  # between the faults of a table in one message
+
 
 class XpnetError(Exception):
     """Something that the user can put right; the base of all errors of xpnet."""

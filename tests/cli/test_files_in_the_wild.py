@@ -133,3 +133,18 @@ def test_a_file_in_the_wild_trains_with_one_command(
         run(["predict", "run", name, *written, "--output", "answers.csv", "--device", "cpu"]) == 0
     )
     assert len((folder / "answers.csv").read_text().splitlines()) == 1 + ROWS
+
+
+def test_all_that_is_wrong_is_told_in_a_line_each(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And the remedy works as it is typed."""
+    (folder / "t.csv").write_text('id,"first name",age,label\n1,Bob,2,x\n2,Ann,,y\n3,Cy,3,x\n')
+    assert run(["train", "t.csv", "--device", "cpu"]) == 1
+    assert capsys.readouterr().err.splitlines() == [
+        "xpnet: t.csv: has 2 faults",
+        "  line 2 (and 2 more): column 'first name' is 'Bob'; expected a number",
+        "  line 3: column 'age' has no value; fill it in or leave the row out",
+        "  to leave these columns out: --drop 'first name,age'",
+    ]
+    assert run(["train", "t.csv", "--device", "cpu", "--drop", "first name,age", "-q"]) == 0

@@ -2,7 +2,7 @@
 
 Exit codes: 0; 2 for wrong usage and for a device that was demanded and isn't there; 1 for failure;
 130 after Ctrl-C; 141 if the reader of the output has left, as in `xpnet devices | head -1`.  A
-mistake of the user's is answered in one line.
+mistake of the user's is answered in one line, and several faults of a file in a line each.
 
 parser.py reads the line, options.py has what commands share, train.py `train`, use.py `evaluate`
 and `devices`, predict.py `predict`, learn.py `gradcheck` and `explain`, bench.py `bench`;
@@ -23,7 +23,7 @@ from click.exceptions import Exit
 
 from xpnet import __version__
 from xpnet.cli.parser import Commands
-from xpnet.errors import DeviceFallbackWarning, XpnetError
+from xpnet.errors import NEXT_FAULT, DeviceFallbackWarning, XpnetError
 from xpnet.registry import COMMANDS
 
 program = Commands(
@@ -95,7 +95,8 @@ def _flush() -> None:
 
 
 def _fail(message: str, code: int) -> int:
-    print(f"xpnet: {' '.join(message.split())}", file=sys.stderr)
+    lines = [" ".join(line.split()) for line in message.split(NEXT_FAULT)]
+    print("xpnet:", NEXT_FAULT.join(lines), file=sys.stderr)
     return code
 
 

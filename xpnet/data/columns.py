@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 
 from xpnet.data.files import Names, ReadOptions
-from xpnet.errors import DataError
+from xpnet.errors import NEXT_FAULT, DataError
 
 SHOWN = 8  # names of columns, and faults, in a message
 MANY = 30  # columns, more than anybody would type
@@ -61,7 +61,7 @@ class Faults:
             told.append(f"to leave {which} out: {self.remedy(columns)}")
         if len(self._found) == 1:
             raise DataError(f"{self.name}: {'; '.join(told)}")
-        raise DataError("\n  ".join([f"{self.name}: has {len(self._found):,} faults", *told]))
+        raise DataError(NEXT_FAULT.join([f"{self.name}: has {len(self._found):,} faults", *told]))
 
 
 @dataclass(frozen=True)
