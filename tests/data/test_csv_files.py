@@ -22,14 +22,21 @@ READ: dict[str, tuple[str | bytes, dict[str, Any], list, list, list[str], list[s
     "delimiter-tab": ("a\tlabel\n1\tx\n", {"delimiter": "tab"}, [[1]], ["x"], ["a"], []),
     "delimiter-of-two": ("a;b,label\n7,1\n", {"delimiter": ","}, [[7]], [1], ["a;b"], []),
     "hint-of-spreadsheets": ("sep=|\na|label\n1|x\n", {}, [[1]], ["x"], ["a"], []),
-    "comma-in-a-name": ("a, cm;label\n1,5;2,5\n", {}, [[1.5]], [2.5], ["a, cm"], []),
+    "comma-in-a-name": (
+        "a, cm;label\n1,5;2,5\n",
+        {},
+        [[1.5]],
+        [2.5],
+        ["a, cm"],
+        ["decimal commas in a, cm, label: 1,5 is 1.5"],
+    ),
     "decimal-commas": (
         "a;b;label\n1,5;-,25;x\n3;+4,e1;y\n",
         {},
         [[1.5, -0.25], [3, 40]],
         ["x", "y"],
         ["a", "b"],
-        [],
+        ["decimal commas in a, b: 1,5 is 1.5"],
     ),
     "decimal-commas-and-tabs": (
         "a\tlabel\n1,5\t2,5\n3\t4\n",
@@ -37,16 +44,31 @@ READ: dict[str, tuple[str | bytes, dict[str, Any], list, list, list[str], list[s
         [[1.5], [3]],
         [2.5, 4],
         ["a"],
-        [],
+        ["decimal commas in a, label: 1,5 is 1.5"],
     ),
-    "decimal-commas-to-predict": ("a;label\n1;2,5\n3;4\n", {}, [[1], [3]], [2.5, 4], ["a"], []),
+    "decimal-commas-to-predict": (
+        "a;label\n1;2,5\n3;4\n",
+        {},
+        [[1], [3]],
+        [2.5, 4],
+        ["a"],
+        ["decimal commas in label: 2,5 is 2.5"],
+    ),
     "commas-in-classes": (
         "a;label\n1,5;x, y\n3;4.5\n",
         {},
         [[1.5], [3]],
         ["x, y", "4.5"],
         ["a"],
-        [],
+        ["decimal commas in a: 1,5 is 1.5"],
+    ),
+    "thousands-or-decimals": (
+        "a;label\n1,234;x\n12;y\n",
+        {},
+        [[1.234], [12]],
+        ["x", "y"],
+        ["a"],
+        ["decimal commas in a: 1,234 is 1.234"],
     ),
     "truth": (
         "a,label\nTrue,x\nFALSE,y\ntrue,x\n",
@@ -232,7 +254,7 @@ REFUSED: dict[str, tuple[str | bytes, dict[str, Any], str]] = {
     "other-delimiter": (
         "a|b|label\n1|2|x\n",
         {},
-        r"(?s)one column, 'a\|b\|label'; --delimiter names",
+        "if something else separates columns, name it by --delimiter",
     ),
     "point-among-commas": (
         "a;b;label\n1,5;2;x\n1;2.000;y\n",
@@ -276,6 +298,15 @@ REFUSED: dict[str, tuple[str | bytes, dict[str, Any], str]] = {
         {"features": "b,c"},
         "no columns b, c to take; it has a, l",
     ),
+    "gap-before-text": ("a,label\nNA,x\nfoo,y\n", {}, "line 3: column 'a' is 'foo'; expected a"),
+    "names-in-a-row": (
+        "0.1,0.5\n0.2,0.3\n",
+        {"target": None},
+        "line 1 holds numbers alone; .*--no-h",
+    ),
+    "encoding-of-no-text": ("a,label\n1,2\n", {"encoding": "undefined"}, "no encoding 'undefined'"),
+    "encoding-with-zero": ("a,label\n1,2\n", {"encoding": "a\0b"}, "there is no encoding 'a"),
+    "surrogates": ("a,label\n1,\\ud800\n", {"encoding": "unicode_escape"}, "there is no encoding"),
     "gap-of-r": ("a,label\n1,x\nNA,y\n", {}, "line 3: column 'a' has no value"),
     "gap-at-the-end": ('a\n1\n""\n', {"target": None}, "line 3: column 'a' has no value"),
     "gap-of-one-column": (
@@ -324,6 +355,7 @@ def test_all_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
         "columns that are no numbers: name, label; name the one to predict by --target, and leave "
         "out others by --drop",
     ]
+    assert str(caught.value).startswith("table.csv: has 3 faults\n")
 
 
 def test_of_many_faults_some_are_told(tmp_path: Path) -> None:
@@ -352,6 +384,11 @@ def test_rows_in_and_samples_out_are_as_many(tmp_path: Path) -> None:
     assert load_samples(csv_file(tmp_path, "a\n1\n2\n\n\n"))[0].tolist() == [[1], [2]]
 
 
+def test_names_that_count_are_no_row_to_predict(tmp_path: Path) -> None:
+    for names in ("0,1", "1,2"):
+        assert load_samples(csv_file(tmp_path, f"{names}\n5,6\n"))[0].tolist() == [[5, 6]]
+
+
 def test_columns_without_header_are_found_by_number_or_order(tmp_path: Path) -> None:
     """Of a model that was trained on columns 1 and 2, with the label in column 0."""
     both = csv_file(tmp_path, "9,5,6\n9,7,8\n")
@@ -369,6 +406,7 @@ def test_without_header_the_first_column_is_the_label_of_pixels(tmp_path: Path) 
     assert samples.y_test.tolist() == [3, 4]
     assert (samples.x_test.shape, samples.x_test.dtype) == ((2, 8, 8), np.uint8)
     assert samples.target == ("0",)
+    assert samples.notes == ("column 0 is predicted; --target N takes another",)
 
 
 def test_kinds_of_values_are_found_in_all_blocks(

@@ -25,15 +25,27 @@ def reader(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> s
     return request.param
 
 
-NUMBERS = ["1", "-2.5", "1e-7", "12345678901234567890", "0.1", "7.", " 3 ", "9007199254740993"]
+NUMBERS = [
+    "1",
+    "-2.5",
+    "1e-7",
+    "12345678901234567890",
+    "0.1",
+    "7.",
+    " 3 ",
+    "-0",
+    "9007199254740993",
+]
 
 
 def test_numbers_are_those_of_python(reader: str) -> None:
     lines = "".join(f"{number},x{i} ,{i}\n" for i, number in enumerate(NUMBERS))
-    content = f"a,b,c\n\n{lines}\n\n".encode()
+    blank = "\n" * 40
+    content = f"a,b,c\n{blank}{lines}{blank}".encode()
     numbers, texts = read_plain_numbers(content, ",", Wanted(1, 3, [2, 0], 1))
     assert numbers.dtype == np.float64
-    assert numbers.tolist() == [[i, float(number)] for i, number in enumerate(NUMBERS)]
+    expected = [[i, float(number)] for i, number in enumerate(NUMBERS)]
+    assert numbers.tobytes() == np.asarray(expected).tobytes()
     assert texts == [f"x{i}" for i in range(len(NUMBERS))]
 
 

@@ -33,10 +33,13 @@ class Faults:
         The table's.
     remedy : function, optional
         What to do to leave out columns of these names, if that can be done.
+    hints : list of str
+        What else may help.
     """
 
     name: str
     remedy: Callable[[Sequence[str]], str] | None = None
+    hints: list[str] = field(default_factory=list)
     _found: list[str] = field(default_factory=list)
     _columns: list[str] = field(default_factory=list)
 
@@ -59,6 +62,7 @@ class Faults:
         if columns and self.remedy is not None:
             which = "this column" if len(columns) == 1 else "these columns"
             told.append(f"to leave {which} out: {self.remedy(columns)}")
+        told += self.hints
         if len(self._found) == 1:
             raise DataError(f"{self.name}: {'; '.join(told)}")
         raise DataError(NEXT_FAULT.join([f"{self.name}: has {len(self._found):,} faults", *told]))
@@ -144,7 +148,7 @@ def _named(names: Sequence[str], given: Names, what: str, faults: Faults) -> tup
 def _near(name: str, names: Sequence[str]) -> str:
     """Return a question for the name that may be meant, or a semicolon."""
     plain = {name.lower(): name for name in names}
-    near = get_close_matches(name.lower(), plain, n=1)
+    near = get_close_matches(name.lower(), plain, n=1, cutoff=0.7)
     return f", did you mean {plain[near[0]]!r}?" if near else ";"
 
 

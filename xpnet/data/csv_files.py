@@ -13,7 +13,7 @@ from math import nan
 import numpy as np
 
 from xpnet.arrays import HostArray
-from xpnet.data.columns import Choice, Faults, choose, drop_option
+from xpnet.data.columns import Choice, Faults, choose, drop_option, listed
 from xpnet.data.csv_rows import CsvFile, open_csv, rows_of
 from xpnet.data.files import DEFAULT_TARGET, Contents, ReadOptions
 from xpnet.data.plain_numbers import Wanted, read_plain_numbers
@@ -52,9 +52,9 @@ def read_csv(name: str, content: bytes, options: ReadOptions) -> Contents:
     faults = Faults(name, drop_option if open_to_choice else None)
     choice = choose(file.names, options, faults)
     if choice.uncertain and file.notes:
-        faults.add(f"{file.notes[0]}; if it is a row: --no-header")
+        faults.hints.append(f"{file.notes[0]}; if it is a row: --no-header")
     if choice.uncertain and len(file.names) == 1:
-        faults.add(f"has one column, {file.names[0]!r}; --delimiter names what separates several")
+        faults.hints.append("if something else separates columns, name it by --delimiter")
     table = (None if faults else _plain_table(file, choice)) or _any_table(file, choice, faults)
     if not len(table.numbers) and not faults:
         raise DataError(f"{name}: has no row after the names of the columns")
@@ -65,13 +65,14 @@ def read_csv(name: str, content: bytes, options: ReadOptions) -> Contents:
             f"{name}: which column is to be predicted? Name it by its number from 0, as by "
             "--target 4 (--no-header takes the first column if all others are pixels)"
         )
-    return contents._replace(notes=file.notes + contents.notes)
+    notes = file.notes + table.notes + contents.notes
+    if by_default:
+        notes += ("column 0 is predicted; --target N takes another",)
+    return contents._replace(notes=notes)
 
 
 def _plain_table(file: CsvFile, choice: Choice) -> Table | None:
     """Return the columns that are taken, read fast; None if they are not plain numbers."""
-    if next(rows_of(file, Faults("")), None) is None:
-        return None
     place = {name: i for i, name in enumerate(file.names)}
     text = None if choice.text is None else place[choice.text]
     numbers = [place[name] for name in choice.numbers]
@@ -81,7 +82,7 @@ def _plain_table(file: CsvFile, choice: Choice) -> Table | None:
         return None
 
     def line_of(row: int) -> int:
-        return next(islice(rows_of(file, Faults("")), row, None))[0]
+        return next(islice(rows_of(file), row, None))[0]
 
     texts = {} if choice.text is None else {choice.text: found[1]}
     return Table(choice.numbers, found[0], texts, line_of)
@@ -118,13 +119,16 @@ def _any_table(file: CsvFile, choice: Choice, faults: Faults) -> Table:
         if choice.text is not None:
             target += [row[place[choice.text]].strip() for _, row in block]
     texts = _texts(file, [column for column in columns if column.is_text])
+    measured = [column for column in columns if not column.is_text]
     if choice.text is not None:
-        texts[choice.text] = target
-    if file.delimiter != ",":
-        _replace_commas(file, columns, texts, choice.text, faults)
+        points = _with_points(target) if file.delimiter != "," else None
+        texts[choice.text] = points or target
+        if points:
+            measured.append(_Column(choice.text, place[choice.text], {"comma"}))
+    notes = _decimal_commas(file, measured, faults)
     left = [i for i, column in enumerate(columns) if not column.is_text]
     names = tuple(columns[i].name for i in left)
-    return Table(names, np.concatenate(numbers)[:, left], texts, lines.__getitem__)
+    return Table(names, np.concatenate(numbers)[:, left], texts, lines.__getitem__, notes)
 
 
 def _number(text: str) -> float:
@@ -171,41 +175,40 @@ def _value(text: str, number: Callable[[str], float], commas: bool) -> tuple[flo
 
 
 def _texts(file: CsvFile, columns: Sequence[_Column]) -> dict[str, list[str]]:
-    """Return columns as they are written, by name."""
+    """Return columns as they are written, "" for gaps, by name."""
     texts: dict[str, list[str]] = {column.name: [] for column in columns}
     if texts:
-        for _, row in rows_of(file, Faults("")):
+        for _, row in rows_of(file):
             for column in columns:
-                texts[column.name].append(row[column.place].strip())
+                text = row[column.place].strip()
+                texts[column.name].append("" if text.lower() in GAPS else text)
     return texts
 
 
-def _replace_commas(
-    file: CsvFile,
-    columns: Sequence[_Column],
-    texts: dict[str, list[str]],
-    target: str | None,
-    faults: Faults,
-) -> None:
-    """Put points for commas in a target of numbers; add a fault where a file has both."""
-    with_comma = [c.name for c in columns if "comma" in c.kinds and not c.is_text]
-    numbers = [column for column in columns if not column.is_text]
-    if target is not None:
-        different = {*texts[target]}
-        with_commas = [text for text in different if DECIMAL_COMMA.fullmatch(text)]
-        if with_commas and all(
-            t in with_commas or is_number(t) or t.lower() in GAPS for t in different
-        ):
-            with_comma.append(target)
-            numbers.append(_Column(target, file.names.index(target)))
-            texts[target] = [text.replace(",", ".") for text in texts[target]]
-    if not with_comma:
-        return
-    for line, row in rows_of(file, Faults("")):
-        for column in numbers:
+def _with_points(texts: list[str]) -> list[str] | None:
+    """Return a target of numbers with points for its decimal commas; None if it has none."""
+    different = {*texts}
+    commas = {text for text in different if DECIMAL_COMMA.fullmatch(text)}
+    others = different - commas
+    if not commas or not all(is_number(text) or text.lower() in GAPS for text in others):
+        return None
+    return [text.replace(",", ".") for text in texts]
+
+
+def _decimal_commas(file: CsvFile, columns: Sequence[_Column], faults: Faults) -> tuple[str, ...]:
+    """Return what to say of numbers with decimal commas; add a fault if others have points."""
+    commas = [column for column in columns if "comma" in column.kinds]
+    if not commas:
+        return ()
+    example = ""
+    for line, row in rows_of(file):
+        example = example or next((row[c.place] for c in commas if "," in row[c.place]), "").strip()
+        for column in columns:
             if "." in row[column.place]:
                 faults.add(
                     f"line {line}: column {column.name!r} is {row[column.place].strip()!r}, with a "
-                    f"point, and column {with_comma[0]!r} has decimal commas; expected one of both"
+                    f"point, and column {commas[0].name!r} has decimal commas; expected one of both"
                 )
-                return
+                return ()
+    names = listed([column.name for column in commas])
+    return (f"decimal commas in {names}: {example} is {example.replace(',', '.')}",)

@@ -58,7 +58,8 @@ def open_csv(name: str, content: bytes, options: ReadOptions) -> CsvFile:
         raise DataError(f"{name}: is empty; expected a line with the names of the columns")
     if not options.header:
         return CsvFile(content, delimiter, _positions(len(names), options), first)
-    notes = _check_for_numbers(name, names, lines)
+    counted = options.target is None and not options.features
+    notes = _check_for_numbers(name, names, lines, counted)
     return CsvFile(content, delimiter, tuple(names), lines, notes)
 
 
@@ -108,13 +109,21 @@ def _positions(width: int, options: ReadOptions) -> tuple[str, ...]:
     return tuple(map(str, range(width)))
 
 
-def _check_for_numbers(name: str, names: Sequence[str], line: int) -> tuple[str, ...]:
-    """Refuse a first line that seems to be a row of numbers; return what to say of another one."""
+def _check_for_numbers(
+    name: str, names: Sequence[str], line: int, counted: bool
+) -> tuple[str, ...]:
+    """Refuse a first line that seems to be a row of numbers; return what to say of another one.
+
+    Numbers in ascending order may be names.  If no column is asked for, they must be `counted` from
+    0 or 1, since a row that is taken for names is lost.
+    """
     numbers = [float(column) for column in names if is_number(column)]
     whole = all(number.is_integer() for number in numbers)
     if not numbers or (whole and len(numbers) < len([*filter(None, names)])):
         return ()
-    if not all(a < b for a, b in pairwise(numbers)) or numbers[0] < 0:
+    ascending = all(a < b for a, b in pairwise(numbers)) and numbers[0] >= 0
+    from_0_or_1 = names[0] in ("0", "1") and numbers[-1] - numbers[0] == len(names) - 1
+    if not ascending or (counted and not (whole and from_0_or_1)):
         held = "numbers alone" if len(numbers) == len(names) else "numbers"
         raise DataError(
             f"{name}: line {line} holds {held}; expected the names of the columns. If the file has "
@@ -138,7 +147,7 @@ def _explained(error: csv.Error) -> str:
     return f"{error}; is a quote missing?" if "limit" in str(error) else str(error)
 
 
-def rows_of(file: CsvFile, faults: Faults) -> Iterator[tuple[int, list[str]]]:
+def rows_of(file: CsvFile, faults: Faults | None = None) -> Iterator[tuple[int, list[str]]]:
     """Return the line and the values of each row that has as many as there are names; add faults.
 
     Blank lines are no rows, but in a table of one column they are gaps, unless no row follows.
@@ -162,8 +171,9 @@ def rows_of(file: CsvFile, faults: Faults) -> Iterator[tuple[int, list[str]]]:
             else:
                 uneven.append((start, len(row)))
     except csv.Error as error:
-        faults.add(f"line {end + 1}: {_explained(error)}")
-    if uneven:
+        if faults is not None:
+            faults.add(f"line {end + 1}: {_explained(error)}")
+    if uneven and faults is not None:
         line, values = uneven[0]
         more = f" (and {len(uneven) - 1:,} more)" if len(uneven) > 1 else ""
         faults.add(f"line {line}{more} has {values} values; expected {width}, one for each column")

@@ -69,7 +69,7 @@ def _joined(
     delimiter: str,
     wanted: Wanted,
     size: int,
-    read: Callable[[memoryview, str, Wanted], Columns],
+    read: Callable[[bytes, str, Wanted], Columns],
 ) -> Columns:
     """Return what `read` returns for each piece of a file, in one array and one list."""
     parts, texts = [], []
@@ -79,25 +79,26 @@ def _joined(
             raise ValueError("not finite")
         with np.errstate(invalid="ignore"):  # of numbers that no byte can hold
             narrow = numbers.astype(np.uint8)
-        parts.append(narrow if np.array_equal(narrow, numbers) else numbers)
+        bytes_alone = np.array_equal(narrow, numbers) and not np.any(np.signbit(numbers))  # -0
+        parts.append(narrow if bytes_alone else numbers)
         texts += more
     return np.concatenate(parts), texts
 
 
-def _pieces(content: bytes, skip: int, size: int) -> Iterator[memoryview]:
+def _pieces(content: bytes, skip: int, size: int) -> Iterator[bytes]:
     """Return pieces of whole lines, without the first lines."""
     start = 0
     for _ in range(skip):
         start = content.index(b"\n", start) + 1
     while start < len(content):
         end = content.find(b"\n", start + size) + 1 or len(content)
-        piece = memoryview(content)[start:end]
-        if len(piece) > size or bytes(piece).strip():
+        piece = content[start:end]
+        if not piece.isspace():
             yield piece
         start = end
 
 
-def _by_pyarrow(piece: memoryview, delimiter: str, wanted: Wanted) -> Columns:
+def _by_pyarrow(piece: bytes, delimiter: str, wanted: Wanted) -> Columns:
     import pyarrow
     from pyarrow import csv
 
@@ -105,11 +106,13 @@ def _by_pyarrow(piece: memoryview, delimiter: str, wanted: Wanted) -> Columns:
     text = [] if wanted.text is None else [str(wanted.text)]
     types = dict.fromkeys(used, pyarrow.float64()) | dict.fromkeys(text, pyarrow.string())
     table = csv.read_csv(
-        pyarrow.BufferReader(pyarrow.py_buffer(piece)),
+        pyarrow.BufferReader(piece),
         csv.ReadOptions(column_names=[*map(str, range(wanted.width))], block_size=PIECE),
         csv.ParseOptions(delimiter=delimiter, quote_char=False),
         csv.ConvertOptions(column_types=types, include_columns=used + text, null_values=[]),
     )
+    if not table.num_rows:
+        raise ValueError("no row is found")
     numbers, start = np.empty((table.num_rows, len(used))), 0
     for batch in table.to_batches():
         rows = numbers[start : start + batch.num_rows]
@@ -119,7 +122,7 @@ def _by_pyarrow(piece: memoryview, delimiter: str, wanted: Wanted) -> Columns:
     return numbers, [value.strip() for name in text for value in table.column(name).to_pylist()]
 
 
-def _by_numpy(piece: memoryview, delimiter: str, wanted: Wanted) -> Columns:
+def _by_numpy(piece: bytes, delimiter: str, wanted: Wanted) -> Columns:
     texts: list[str] = []
 
     def keep(value: str) -> float:
@@ -132,7 +135,7 @@ def _by_numpy(piece: memoryview, delimiter: str, wanted: Wanted) -> Columns:
     }
     if wanted.text is not None:
         others[wanted.text] = keep
-    rows: Any = io.StringIO(str(piece, "utf-8"), newline="")
+    rows: Any = io.StringIO(piece.decode(), newline="")
     numbers = np.loadtxt(rows, np.float64, None, delimiter, converters=others, ndmin=2)
     if numbers.shape[1] != wanted.width:
         raise ValueError("more or fewer values in each row than names")

@@ -35,12 +35,15 @@ class Table:
         The columns of texts by name, as they are written; gaps are empty.
     line_of : function, optional
         The line in a file of the row of this number.  Without, rows are counted from 0.
+    notes : tuple of str
+        What to tell the user of how values were read.
     """
 
     names: tuple[str, ...]
     numbers: HostArray
     texts: Mapping[str, list[str]]
     line_of: Callable[[int], int] | None = None
+    notes: tuple[str, ...] = ()
 
     def where(self, rows: Sequence[int]) -> str:
         """Where the first of these rows is, and how many more there are."""
@@ -72,7 +75,7 @@ def contents_of(table: Table, choice: Choice, faults: Faults) -> Contents:
     for fault, column in _faults_of_numbers(table, choice):
         faults.add(fault, column if column in features else "")
     if choice.uncertain and (texts := [name for name in choice.features if name in table.texts]):
-        faults.add(
+        faults.hints.append(
             f"columns that are no numbers: {listed(texts)}; name the one to predict by --target, "
             "and leave out others by --drop"
         )

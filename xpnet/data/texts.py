@@ -37,16 +37,17 @@ def utf8(name: str, content: bytes, encoding: str | None = None) -> bytes:
     known = encoding or MARKS.get(mark, "utf-8")
     try:
         text = content.decode(known)
-    except LookupError:
-        raise DataError(
-            f"{name}: there is no encoding {encoding!r}; --encoding takes utf-8, utf-16, latin-1, "
-            "cp1252 and others that Python knows"
-        ) from None
+        text.encode()
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
         raise DataError(
             f"{name}: line {line} is not {known.upper()}; save the table as UTF-8, or name its "
             "encoding, as by --encoding latin-1"
+        ) from None
+    except (LookupError, ValueError):  # encodings of Python that are none of texts
+        raise DataError(
+            f"{name}: there is no encoding {encoding!r}; --encoding takes utf-8, utf-16, latin-1, "
+            "cp1252 and others that Python knows"
         ) from None
     text = text.removeprefix("\ufeff")
     zero = text.find("\0")
