@@ -14,6 +14,7 @@ import xpnet
 from xpnet.arrays import to_numpy
 from xpnet.data.sources import load
 from xpnet.model import Model
+from xpnet.plausible import farthest
 
 NAN = float("nan")
 TABLE = np.random.default_rng(0).normal(size=(6, 3)).astype(np.float32)
@@ -367,3 +368,12 @@ def test_numbers_far_from_zero_are_shown_with_the_digits_that_tell_them_apart() 
         UserWarning, match=r"1732003600 in row 0 \(mean 17320000\d\d.*, deviation 1\d"
     ):
         model.predict([[1_732_003_600]])
+
+
+def test_the_farthest_number_is_found_in_any_block() -> None:
+    model = xpnet.mlp(2, 3, output="identity")
+    x = np.zeros((2500, 2))
+    x[[7, 2400], [0, 1]] = -3.0, 5.0
+    assert farthest(model, x) == (5, "column 1 has 5 in row 2400")
+    x[7, 0] = -6
+    assert farthest(model, x) == (6, "column 0 has -6 in row 7")

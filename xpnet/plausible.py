@@ -280,11 +280,16 @@ def farthest(model: Any, x: Array) -> tuple[float, str]:
     Without a `Standardize` in front of the model, the mean is 0 and the deviation 1.
     """
     mean, scale = constants_of(model)
-    with _without_warnings():
-        distances = np.abs(in_float64(x) - mean) / scale
-        i, j = np.unravel_index(int(np.argmax(distances)), distances.shape)
-        value = in_float64(x[int(i) : int(i) + 1, ...])[0, j]
-    return float(distances[i, j]), f"column {column(model, int(j))} has {value:.6g} in row {i}"
+    most, which = -1.0, ""
+    for start in range(0, x.shape[0], BLOCK):
+        numbers = in_float64(x[start : min(start + BLOCK, x.shape[0]), ...])
+        with _without_warnings():
+            distances = np.abs(numbers - mean) / scale
+        i, j = divmod(int(np.argmax(distances)), numbers.shape[1])
+        if distances[i, j] > most:
+            most = float(distances[i, j])
+            which = f"column {column(model, j)} has {numbers[i, j]:.6g} in row {start + i}"
+    return most, which
 
 
 def in_float64(x: Array) -> HostArray:
