@@ -28,7 +28,7 @@ READ: dict[str, tuple[str | bytes, dict[str, Any], list, list, list[str], list[s
         [[1.5]],
         [2.5],
         ["a, cm"],
-        ["decimal commas in a, cm, label: 1,5 is 1.5"],
+        ['decimal commas in "a, cm", label: 1,5 is 1.5'],
     ),
     "decimal-commas": (
         "a;b;label\n1,5;-,25;x\n3;+4,e1;y\n",
@@ -88,6 +88,30 @@ READ: dict[str, tuple[str | bytes, dict[str, Any], list, list, list[str], list[s
     ),
     "index": (",a,label\n7,1,x\n3,2,y\n", {}, [[1], [2]], ["x", "y"], ["a"], [INDEX]),
     "index-written-twice": ("Unnamed: 0,a,label\n7,1,x\n", {}, [[1]], ["x"], ["a"], [INDEX]),
+    "indexes": (
+        "Unnamed: 0.1,Unnamed: 0,,a,label\n7,1,2,3,x\n",
+        {},
+        [[3]],
+        ["x"],
+        ["a"],
+        ["left out: the first 3 columns, which have no name (an index)"],
+    ),
+    "long-text": (
+        "a,note,label\n1," + "x" * 200_000 + ",x\n",
+        {"drop": "note"},
+        [[1]],
+        ["x"],
+        ["a"],
+        ["left out: note"],
+    ),
+    "no-header-features": (
+        "1,2,3\n4,5,6\n",
+        {"header": False, "target": "0", "features": "2,1"},
+        [[3, 2], [6, 5]],
+        [1, 4],
+        ["2 of 3", "1 of 3"],
+        [],
+    ),
     "index-that-is-wanted": (
         "Unnamed: 0,a,label\n7,1,x\n",
         {"features": "Unnamed: 0,a"},
@@ -159,7 +183,7 @@ READ: dict[str, tuple[str | bytes, dict[str, Any], list, list, list[str], list[s
         {"header": False, "target": "2"},
         [[5.1, 3.5], [4.9, 3]],
         ["setosa", "other"],
-        ["0", "1"],
+        ["0 of 3", "1 of 3"],
         [],
     ),
     "grid-of-pixels": (
@@ -219,11 +243,32 @@ REFUSED: dict[str, tuple[str | bytes, dict[str, Any], str]] = {
         {"target": None, "features": ("a",)},
         "line 3: a quote is not closed",
     ),
-    "long-value": (
-        'a,label\n1,"' + "x" * 200_000 + '"\n',
+    "long-open-quote": (
+        'a,label\n1,2\n3,"' + "x" * 200_000 + "\n",
         {},
-        "line 2: field larger .* is a quote missing",
+        "line 3: a quote is not closed",
     ),
+    "points-to-predict": (
+        "a;label\n1,5;1.500\n2;2.75\n",
+        {},
+        "line 2: column 'label' is '1.500', with a point, and column 'a' has decimal commas",
+    ),
+    "taken-and-dropped": (
+        "a,b,label\n1,2,3\n",
+        {"features": "a,b", "drop": "b"},
+        "column 'b' is to be taken and left out",
+    ),
+    "empty-rows": (
+        "a,b\n1,2\n,\n3,4\n,\n",
+        {"target": "b"},
+        r"line 3 \(and 1 more\) has no values; remove",
+    ),
+    "names-of-rows": (
+        'a,label\n"1",2,x\n',
+        {},
+        "line 2 has 3 values; expected 2.* those of R, name",
+    ),
+    "big-endian": ("a,label\n1,2\n".encode("utf-16-be"), {}, "zero byte: .* --encoding utf-16-be"),
     "truth-and-numbers": (
         "a,label\nTRUE,x\n1,y\n",
         {},
@@ -391,12 +436,16 @@ def test_names_that_count_are_no_row_to_predict(tmp_path: Path) -> None:
 
 def test_columns_without_header_are_found_by_number_or_order(tmp_path: Path) -> None:
     """Of a model that was trained on columns 1 and 2, with the label in column 0."""
-    both = csv_file(tmp_path, "9,5,6\n9,7,8\n")
-    assert load_samples(both, ("1", "2"), header=False)[0].tolist() == [[5, 6], [7, 8]]
+    both, features = csv_file(tmp_path, "9,5,6\n9,7,8\n"), ("1 of 3", "2 of 3")
+    assert load_samples(both, features, header=False)[0].tolist() == [[5, 6], [7, 8]]
     with pytest.raises(DataError, match="has no columns a, b that the model takes"):
         load_samples(both, ("a", "b"), header=False)
+    with pytest.raises(DataError, match="has no columns 1 of 4, 2 of 4 that the model takes"):
+        load_samples(both, ("1 of 4", "2 of 4"), header=False)
+    with pytest.raises(DataError, match="has no columns 1, 2 that the model takes"):
+        load_samples(both, ("1", "2"), header=False)
     alone = csv_file(tmp_path, "5,6\n7,8\n")
-    assert load_samples(alone, ("1", "2"), header=False)[0].tolist() == [[5, 6], [7, 8]]
+    assert load_samples(alone, features, header=False)[0].tolist() == [[5, 6], [7, 8]]
     assert load_samples(alone, ("a", "b"), header=False)[0].tolist() == [[5, 6], [7, 8]]
 
 
@@ -405,7 +454,7 @@ def test_without_header_the_first_column_is_the_label_of_pixels(tmp_path: Path) 
     samples = load(csv_file(tmp_path, rows), header=False, whole=True)
     assert samples.y_test.tolist() == [3, 4]
     assert (samples.x_test.shape, samples.x_test.dtype) == ((2, 8, 8), np.uint8)
-    assert samples.target == ("0",)
+    assert samples.target == ("0 of 65",)
     assert samples.notes == ("column 0 is predicted; --target N takes another",)
 
 

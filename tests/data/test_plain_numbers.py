@@ -88,3 +88,14 @@ def test_the_line_of_a_fault_is_found_later(tmp_path: Path, reader: str) -> None
     path = csv_file(tmp_path, "a,b,label\n1,2,x\n\n3,4,y\n5,6,nan\n")
     with pytest.raises(csv_files.DataError, match="line 5: column 'label' is nan: no value"):
         load(path)
+
+
+def test_ctrl_c_is_no_unusual_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    """NumPy makes a ValueError of what a converter raises."""
+
+    def interrupted(value: str) -> float:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(plain_numbers, "_nothing", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        read_plain_numbers(b"a,b\n1,2\n", ",", Wanted(1, 2, [0], None))

@@ -149,7 +149,7 @@ BAD_CSV = {
     "short": ("label,a,b\n1,2,3\n1,2\n", "line 3 has 2 values; expected 3, one for each column"),
     "long": ("label,a\n1,2\n1,2,3\n", "line 3 has 3 values; expected 2"),
     "all-long": ("label,a\n1,2,3\n1,2,3\n", r"line 2 \(and 1 more\) has 3 values; expected 2"),
-    "all-short": ("a,label\n1\n2\n", r"line 2 \(and 1 more\) has 1 values; expected 2"),
+    "all-short": ("a,label\n1\n2\n", r"line 2 \(and 1 more\) has 1 value; expected 2"),
     "open-quote": ('a,label\n1,2\n1,"2\n3,4\n', "line 3: a quote is not closed"),
     "open-quote-in-the-header": ('label,"a\n1,2\n', "line 1: a quote is not closed"),
     "underscore": ("label,a\n1,1_0\n", "line 2: column 'a' is '1_0'; expected a number"),

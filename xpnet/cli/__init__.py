@@ -95,7 +95,7 @@ def _flush() -> None:
 
 
 def _fail(message: str, code: int) -> int:
-    lines = [" ".join(line.split()) for line in message.split(NEXT_FAULT)]
+    lines = [" ".join(line.splitlines()) for line in message.split(NEXT_FAULT)]
     print("xpnet:", NEXT_FAULT.join(lines), file=sys.stderr)
     return code
 

@@ -7,13 +7,15 @@ import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from itertools import takewhile
 
 from xpnet.data.files import Names, ReadOptions
 from xpnet.errors import NEXT_FAULT, DataError
 
 SHOWN = 8  # names of columns, and faults, in a message
+MOST = 40  # characters of a name in a message
 MANY = 30  # columns, more than anybody would type
-INDEX = re.compile(r"(Unnamed: 0)?")  # the first column, if pandas or R wrote an index
+INDEX = re.compile(r"(Unnamed: \d+(\.\d+)?)?")  # first columns that pandas or R wrote: an index
 
 
 def drop_option(names: Sequence[str]) -> str:
@@ -100,7 +102,7 @@ class Choice:
 def choose(names: Sequence[str], options: ReadOptions, faults: Faults) -> Choice:
     """Return which of these columns are features and which are targets; add faults.
 
-    The first column is left out by itself if it has no name: it is an index, as pandas and R write
+    First columns without names are left out by themselves: they are an index, as pandas and R write
     one.
     """
     target = _named(names, options.target, "to predict", faults)
@@ -112,7 +114,10 @@ def choose(names: Sequence[str], options: ReadOptions, faults: Faults) -> Choice
         if column in dropped or column in features:
             how = "left out" if column in dropped else "a feature"
             faults.add(f"column {column!r} is to be predicted and {how}; expected one of both")
-    index = [name for name in names[:1] if INDEX.fullmatch(name) and name not in features]
+    index = [*takewhile(INDEX.fullmatch, names)]
+    index = [name for name in index if name not in features]
+    for column in dropped.intersection(features):
+        faults.add(f"column {column!r} is to be taken and left out; expected one of both")
     if not options.features:
         aside = {*target, *dropped, *index}
         features = tuple(name for name in dict.fromkeys(names) if name not in aside)
@@ -127,7 +132,8 @@ def choose(names: Sequence[str], options: ReadOptions, faults: Faults) -> Choice
     if left_out and options.target is not None and not by_model:
         notes.append(f"left out: {listed(left_out)}")
     if index and not by_model:
-        notes.append("left out: the first column, which has no name (an index)")
+        which = "column, which has" if len(index) == 1 else f"{len(index)} columns, which have"
+        notes.append(f"left out: the first {which} no name (an index)")
     return Choice(features, target, tuple(notes), uncertain)
 
 
@@ -166,7 +172,8 @@ def _check_names(names: Sequence[str], used: set[str], faults: Faults) -> None:
 def listed(names: Sequence[str], shown: int = SHOWN) -> str:
     """Return some names as a message shows them."""
     more = len(names) - shown
-    return ", ".join(names[:shown]) + (f" and {more:,} more" if more > 0 else "")
+    written = ", ".join(joined([name[:MOST]]) for name in names[:shown])
+    return written + (f" and {more:,} more" if more > 0 else "")
 
 
 def split(names: str) -> list[str]:

@@ -14,7 +14,7 @@ import numpy as np
 
 from xpnet.arrays import HostArray
 from xpnet.data.columns import Choice, Faults, choose, drop_option, listed
-from xpnet.data.csv_rows import CsvFile, open_csv, rows_of
+from xpnet.data.csv_rows import CsvFile, by_position, open_csv, rows_of
 from xpnet.data.files import DEFAULT_TARGET, Contents, ReadOptions
 from xpnet.data.plain_numbers import Wanted, read_plain_numbers
 from xpnet.data.tables import Table, contents_of, is_number
@@ -48,6 +48,8 @@ def read_csv(name: str, content: bytes, options: ReadOptions) -> Contents:
     by_default = not options.header and options.target == DEFAULT_TARGET
     if by_default:
         options = replace(options, target="0")
+    if not options.header:
+        options = by_position(options, len(file.names))
     open_to_choice = options.target is not None and not options.features
     faults = Faults(name, drop_option if open_to_choice else None)
     choice = choose(file.names, options, faults)
@@ -121,10 +123,11 @@ def _any_table(file: CsvFile, choice: Choice, faults: Faults) -> Table:
     texts = _texts(file, [column for column in columns if column.is_text])
     measured = [column for column in columns if not column.is_text]
     if choice.text is not None:
-        points = _with_points(target) if file.delimiter != "," else None
-        texts[choice.text] = points or target
-        if points:
-            measured.append(_Column(choice.text, place[choice.text], {"comma"}))
+        texts[choice.text] = target
+        if file.delimiter != "," and (points := _with_points(target)):
+            texts[choice.text] = points
+            commas = {"comma"} if points != target else {"number"}
+            measured.append(_Column(choice.text, place[choice.text], commas))
     notes = _decimal_commas(file, measured, faults)
     left = [i for i, column in enumerate(columns) if not column.is_text]
     names = tuple(columns[i].name for i in left)
@@ -186,11 +189,9 @@ def _texts(file: CsvFile, columns: Sequence[_Column]) -> dict[str, list[str]]:
 
 
 def _with_points(texts: list[str]) -> list[str] | None:
-    """Return a target of numbers with points for its decimal commas; None if it has none."""
-    different = {*texts}
-    commas = {text for text in different if DECIMAL_COMMA.fullmatch(text)}
-    others = different - commas
-    if not commas or not all(is_number(text) or text.lower() in GAPS for text in others):
+    """Return a target of numbers with points for its decimal commas; None if it is of others."""
+    different = {*texts} - GAPS
+    if not all(is_number(text) or DECIMAL_COMMA.fullmatch(text) for text in different):
         return None
     return [text.replace(",", ".") for text in texts]
 

@@ -5,12 +5,12 @@ import io
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, pairwise
 from typing import Any
 
-from xpnet.data.columns import Faults, listed
-from xpnet.data.files import ReadOptions
+from xpnet.data.columns import Faults, listed, split
+from xpnet.data.files import Names, ReadOptions
 from xpnet.data.tables import is_number
 from xpnet.errors import DataError, UsageError
 
@@ -102,11 +102,37 @@ def _head(content: bytes, delimiter: str, rows: int) -> list[list[str]]:
 
 
 def _positions(width: int, options: ReadOptions) -> tuple[str, ...]:
-    """Return the numbers of the columns; or the features in their order, if there are as many."""
+    """Return names of columns without header; the features in their order, if there are as many.
+
+    Otherwise they are `position`, so that columns of a file of another width are never the same.
+    """
     features = options.features or ()
     if options.target is None and not isinstance(features, str) and len(features) == width:
         return tuple(features)
-    return tuple(map(str, range(width)))
+    return tuple(position(i, width) for i in range(width))
+
+
+def by_position(options: ReadOptions, width: int) -> ReadOptions:
+    """Return the options with `position` in the place of the numbers in texts.
+
+    Names in a list may be those of a model, and stay: "1" is a name in the header of another file.
+    """
+    numbers = {str(i): position(i, width) for i in range(width)}
+
+    def named(given: Names) -> Names:
+        if not isinstance(given, str):
+            return given
+        return ",".join(numbers.get(name, name) for name in split(given))
+
+    return replace(
+        options, target=named(options.target), features=named(options.features),
+        drop=named(options.drop),
+    )  # fmt: skip
+
+
+def position(i: int, width: int) -> str:
+    """Return the name of column i, from 0, of a file that does not name its columns."""
+    return f"{i} of {width}"
 
 
 def _check_for_numbers(
@@ -134,6 +160,7 @@ def _check_for_numbers(
 
 def _reader(content: bytes, delimiter: str) -> Any:
     """Return a reader of the csv module, which raises csv.Error for quotes in wrong places."""
+    csv.field_size_limit(2**31 - 1)  # a text of a column that is not used may have any length
     lines = io.TextIOWrapper(io.BytesIO(content), "utf-8", newline="")
     return csv.reader(lines, delimiter=delimiter, strict=True)
 
@@ -142,9 +169,7 @@ def _explained(error: csv.Error) -> str:
     """Return in words what is wrong with the quotes of a row."""
     if "expected after" in str(error):
         return 'a value goes on behind its closing quote; within quotes a quote is written as ""'
-    if "unexpected end" in str(error):
-        return "a quote is not closed"
-    return f"{error}; is a quote missing?" if "limit" in str(error) else str(error)
+    return "a quote is not closed" if "unexpected end" in str(error) else str(error)
 
 
 def rows_of(file: CsvFile, faults: Faults | None = None) -> Iterator[tuple[int, list[str]]]:
@@ -153,27 +178,44 @@ def rows_of(file: CsvFile, faults: Faults | None = None) -> Iterator[tuple[int, 
     Blank lines are no rows, but in a table of one column they are gaps, unless no row follows.
     """
     reader, width, end = _reader(file.content, file.delimiter), len(file.names), 0
-    uneven: list[tuple[int, int]] = []
     blank: list[int] = []
+    empty: list[int] = []
+    uneven: list[int] = []
+    values = 0
     try:
         for row in reader:
             start, end = end + 1, reader.line_num
             if end <= file.lines:
                 continue
-            if len(row) < 2 and not "".join(row).strip() and (width > 1 or not row):
+            nothing = not "".join(row).strip()
+            if nothing and len(row) < 2 and (width > 1 or not row):
                 blank.append(start)
                 continue
             if width == 1:
                 yield from ((line, [""]) for line in blank)
             blank.clear()
-            if len(row) == width:
+            if nothing and len(row) == width > 1:
+                empty.append(start)
+            elif len(row) == width:
                 yield start, row
             else:
-                uneven.append((start, len(row)))
+                uneven.append(start)
+                values = values or len(row)
     except csv.Error as error:
         if faults is not None:
             faults.add(f"line {end + 1}: {_explained(error)}")
+    if empty and faults is not None:
+        faults.add(f"{_lines(empty)} has no values; remove such lines")
     if uneven and faults is not None:
-        line, values = uneven[0]
-        more = f" (and {len(uneven) - 1:,} more)" if len(uneven) > 1 else ""
-        faults.add(f"line {line}{more} has {values} values; expected {width}, one for each column")
+        some = f"{values} values" if values > 1 else "1 value"
+        faults.add(f"{_lines(uneven)} has {some}; expected {width}, one for each column")
+        if values == width + 1:
+            faults.hints.append(
+                "if the first values name the rows, as those of R, name their column in the first "
+                "line too"
+            )
+
+
+def _lines(lines: Sequence[int]) -> str:
+    """Return the first of these lines, and how many more there are."""
+    return f"line {lines[0]}" + (f" (and {len(lines) - 1:,} more)" if len(lines) > 1 else "")

@@ -136,7 +136,12 @@ def _by_numpy(piece: bytes, delimiter: str, wanted: Wanted) -> Columns:
     if wanted.text is not None:
         others[wanted.text] = keep
     rows: Any = io.StringIO(piece.decode(), newline="")
-    numbers = np.loadtxt(rows, np.float64, None, delimiter, converters=others, ndmin=2)
+    try:
+        numbers = np.loadtxt(rows, np.float64, None, delimiter, converters=others, ndmin=2)
+    except ValueError as error:
+        if isinstance(error.__cause__, KeyboardInterrupt):  # Ctrl-C in a converter
+            raise error.__cause__ from None
+        raise
     if numbers.shape[1] != wanted.width:
         raise ValueError("more or fewer values in each row than names")
     if [*wanted.numbers] == [*range(wanted.width)]:

@@ -183,8 +183,10 @@ def pixels_of(names: Sequence[str]) -> tuple[int, ...] | None:
     """The shape of a sample if its columns are named as pixels; otherwise None.
 
     These are pixel0, pixel1, ... in any order; 1x1, 1x2, ... and pixel_0_0, pixel_0_1, ... by rows
-    and columns; and 0, 1, 2, ... or 1, 2, 3, ... if they make a square of at least 64 pixels.
+    and columns; and 0, 1, 2, ... or 1, 2, 3, ... if they make a square of at least 64 pixels, also
+    of a file without header.
     """
+    names = [name.partition(" of ")[0] for name in names]  # without header
     n, side = len(names), math.isqrt(len(names))
     shape = (side, side) if side**2 == n else (n,)
     if all(re.fullmatch(r"pixel_?\d+", name) for name in names):

@@ -54,7 +54,7 @@ def utf8(name: str, content: bytes, encoding: str | None = None) -> bytes:
     if zero >= 0:
         raise DataError(
             f"{name}: line {text.count(chr(10), 0, zero) + 1} has a zero byte: this is no text, or "
-            "one of another encoding, as of --encoding utf-16-le"
+            f"one of another encoding, as of --encoding utf-16-{'le' if zero % 2 else 'be'}"
         )
     return content if known == "utf-8" and not mark else text.encode()
 
