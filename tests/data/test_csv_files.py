@@ -88,6 +88,14 @@ READ: dict[str, tuple[str | bytes, dict[str, Any], list, list, list[str], list[s
     ),
     "index": (",a,label\n7,1,x\n3,2,y\n", {}, [[1], [2]], ["x", "y"], ["a"], [INDEX]),
     "index-written-twice": ("Unnamed: 0,a,label\n7,1,x\n", {}, [[1]], ["x"], ["a"], [INDEX]),
+    "points-and-semicolons": (
+        "a;label\nTrue;2.5\nFalse;4\n",
+        {},
+        [[1], [0]],
+        [2.5, 4],
+        ["a"],
+        [],
+    ),
     "indexes": (
         "Unnamed: 0.1,Unnamed: 0,,a,label\n7,1,2,3,x\n",
         {},
@@ -253,6 +261,12 @@ REFUSED: dict[str, tuple[str | bytes, dict[str, Any], str]] = {
         {},
         "line 2: column 'label' is '1.500', with a point, and column 'a' has decimal commas",
     ),
+    "no-near-name": (
+        "income,label\n1,2\n",
+        {"drop": "nope"},
+        "'nope' to leave out; it has income,",
+    ),
+    "long-name": ("é" * 99 + ",label\n1,2\n", {"drop": "b"}, "it has é{40}, label"),
     "taken-and-dropped": (
         "a,b,label\n1,2,3\n",
         {"features": "a,b", "drop": "b"},
