@@ -147,4 +147,9 @@ def test_all_that_is_wrong_is_told_in_a_line_each(
         "  line 3: column 'age' has no value; fill it in or leave the row out",
         "  to leave these columns out: --drop 'first name,age'",
     ]
-    assert run(["train", "t.csv", "--device", "cpu", "--drop", "first name,age", "-q"]) == 0
+    assert (
+        run(
+            ["train", "t.csv", "--device", "cpu", "--drop", "first name,age", "--epochs", "1", "-q"]
+        )
+        == 0
+    )

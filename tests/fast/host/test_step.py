@@ -191,7 +191,10 @@ def test_a_step_allocates_nothing_after_the_first(options: dict, optimizer: str)
     assert step._state is arrays
 
 
-@pytest.mark.parametrize(("optimizer", "states"), [("nesterov", 1), ("adam", 2)])
+@pytest.mark.parametrize(
+    ("optimizer", "states"),
+    [("nesterov", 1), pytest.param("adam", 2, marks=pytest.mark.thorough)],
+)
 def test_fit_holds_the_weights_twice_the_gradient_and_the_state(
     optimizer: str, states: int
 ) -> None:
