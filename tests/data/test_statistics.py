@@ -81,6 +81,23 @@ def test_only_the_constant_column_is_divided_by_one() -> None:
 
 
 @pytest.mark.parametrize("pixels", [False, True])
+@pytest.mark.parametrize("power", [-530, -548, -700, -1000])
+def test_numbers_of_which_the_squares_underflow_have_a_deviation(power: int, pixels: bool) -> None:
+    """A power of two changes no digit of it, nor of the columns beside."""
+    x = RNG.normal(size=(N, 2))
+    x[:, 1] -= x[:, 1].mean()
+    more = [] if pixels else [np.full((N, 1), 1e100), np.zeros((N, 1))]
+    x = np.hstack([x, *more])
+    mean, scale = standardization(x, ROWS, pixels)
+    small = x * np.where(np.arange(x.shape[1]) < 2, 2.0**power, 1)
+    small_mean, small_scale = standardization(small, ROWS, pixels)
+    assert np.array_equal(small_mean[:2], mean[:2] * 2.0**power)
+    assert np.array_equal(small_scale[:2], scale[:2] * 2.0**power)
+    assert np.array_equal(small_mean[2:], mean[2:])
+    assert small_scale[2:].tolist() == scale[2:].tolist() == [1] * len(more)
+
+
+@pytest.mark.parametrize("pixels", [False, True])
 @pytest.mark.parametrize("dtype", [None, "uint8"])
 def test_a_weight_of_k_is_k_rows(xp: Library, dtype: str | None, pixels: bool) -> None:
     x = RNG.integers(0, 256, size=(N, 2)) * np.asarray([1.0, 0.5])

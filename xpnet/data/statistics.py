@@ -5,7 +5,7 @@ With weights of samples they are the same for a weight of k and for k equal rows
 
 import numpy as np
 
-from xpnet.arrays import Array, HostArray, namespace, to_numpy
+from xpnet.arrays import Array, HostArray, namespace, put, to_numpy
 from xpnet.data.dataset import blocks
 
 FEWEST_PIXELS = 64  # columns of bytes that are taken for an image, of 8 × 8
@@ -13,6 +13,8 @@ QUARTILES = 0.25, 0.5, 0.75
 NORMAL_RANGE = 1.3489795003921634  # from the first to the third quartile, in deviations
 ROUNDING = 2.0**-49
 """A deviation below this part of the mean is rounding of float64, 8 units in its last place."""
+SMALL = 2.0**-450  # deviations of which the squares, and their sums, are exact in float64
+LARGER = 2.0**512  # what smaller ones are multiplied by
 EXACT = 256  # rows of bytes of which sums and sums of squares are exact in float32
 
 
@@ -43,13 +45,33 @@ def standardization(
     (float64 array (width,), float64 array (width,))
         A column that is constant has deviation 1.
     """
-    xp, width = namespace(x), x.shape[1]
     weights = None if w is None else w[rows] / np.max(w[rows])
+    mean, variance = _moments(x, rows, pixels, weights)
+    tiny = _tiny(x, mean, variance)
+    if np.any(tiny):
+        factor = np.where(tiny, LARGER, 1.0)  # a power of two, which changes no digit
+        mean, variance = _moments(x, rows, pixels, weights, factor)
+        mean, deviation = mean / factor, np.sqrt(variance) / factor
+    else:
+        deviation = np.sqrt(variance)
+    return mean, _or_1(deviation, mean)
+
+
+def _moments(
+    x: Array,
+    rows: HostArray,
+    pixels: bool,
+    weights: HostArray | None,
+    factor: HostArray | None = None,
+) -> tuple[HostArray, HostArray]:
+    """Mean and variance of the columns of x, in float64; of x * factor if that is given."""
+    xp, width = namespace(x), x.shape[1]
     n, mean, squares, done = 0.0, np.zeros(width), np.zeros(width), 0
     for index in blocks(rows, x):
         gathered = to_numpy(xp.take(x, index, axis=0))
         for start in range(0, len(gathered), EXACT):
             block = gathered[start : start + EXACT]
+            block = block if factor is None else block * factor
             some = None if weights is None else weights[done : done + len(block)]
             block_n, block_mean, block_squares = _mean_and_squares(block, some)
             step, part = block_mean - mean, block_n / (n + block_n)
@@ -61,7 +83,18 @@ def standardization(
     if pixels:
         variance[:] = np.mean(variance + (mean - mean.mean()) ** 2)
         mean[:] = mean.mean()
-    return mean, _or_1(np.sqrt(variance), mean)
+    return mean, variance
+
+
+def _tiny(x: Array, mean: HostArray, variance: HostArray) -> HostArray:
+    """Return for each column of x whether its numbers are not 0, but so small that squares are."""
+    xp = namespace(x)
+    tiny: HostArray = (variance < SMALL**2) & (np.abs(mean) < SMALL)
+    if x.dtype != xp.float64 or not np.any(tiny):  # squares of smaller types are not so small
+        return np.zeros_like(tiny)
+    some = xp.take(x, put(np.flatnonzero(tiny).astype(np.int32), x), axis=1)
+    tiny[tiny] = to_numpy(xp.any(some != 0, axis=0))
+    return tiny
 
 
 def robust_standardization(
