@@ -3,6 +3,7 @@
 import gzip
 import io
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -192,6 +193,38 @@ def test_folders_that_hold_something_else_are_told(tmp_path: Path) -> None:
     assert not holds_data(tmp_path / "run")
     with pytest.raises(DataError, match="is a run folder with a model, not data; test it by xpnet"):
         load(str(tmp_path / "run"))
+
+
+def test_a_file_of_images_is_named_where_a_folder_is_given_to_predict(tmp_path: Path) -> None:
+    digits = idx_folder(tmp_path / "digits", y_train=IMAGES[0, 0], x_test=IMAGES)
+    (digits / "train-images-idx3-ubyte").mkdir()
+    for name in ("._t10k-images-idx3-ubyte", "a-labels-idx1-ubyte.gz"):
+        (digits / name).touch()
+    with pytest.raises(DataError, match=r"a file in it, such as t10k-images-idx3-ubyte$"):
+        load_samples(str(digits))
+    (tmp_path / "__MACOSX").mkdir()
+    for name in (".photo.png", "__MACOSX/photo.png", "__MACOSX/train-images-idx3-ubyte"):
+        (tmp_path / name).touch()
+    (digits / "t10k-images-idx3-ubyte").rename(tmp_path / "labels")
+    for path in digits.glob("*-idx1-*"):
+        path.unlink()
+    assert not holds_data(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["train-images-idx3-ubyte", "Test-Labels.IDX1-ubyte.GZ", "x.bin"])
+@pytest.mark.parametrize("pack", [gzip.compress, bytes])
+def test_the_folder_is_named_where_one_of_its_files_is_given_to_train(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, pack: Callable[[bytes], bytes]
+) -> None:
+    (tmp_path / name).write_bytes(pack(idx(IMAGES)))
+    expected = "is one file of a data set; give its folder {!r} with images and labels"
+    with pytest.raises(DataError) as caught:
+        load(str(tmp_path / name))
+    assert str(caught.value) == f"{tmp_path / name}: {expected.format(str(tmp_path))}"
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError) as caught:
+        load(name)
+    assert str(caught.value) == f"{name}: {expected.format('.')}"
 
 
 def test_the_name_of_a_data_set_is_no_folder(

@@ -98,7 +98,8 @@ def write(folder: Path, files: dict[str, np.ndarray]) -> Path:
     for name, array in files.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(gzip.compress(idx(array)) if name.endswith(".gz") else idx(array))
+        packed = name.lower().endswith(".gz")
+        path.write_bytes(gzip.compress(idx(array)) if packed else idx(array))
     return folder
 
 
@@ -130,6 +131,27 @@ LAYOUTS = {
     "above-kaggle": (
         {f"archive/{name}": array for name, array in KAGGLE.items()},
         "", ("the files are in {}/archive",),
+    ),
+    "copied-by-macos": (
+        {
+            **MNIST,
+            **{f"._{name}": X_TEN for name in MNIST},
+            **{f"__MACOSX/{name}": X_TEN for name in MNIST},
+        },
+        "", ()
+    ),
+    "unpacked-by-macos": (
+        {**named("set/"), **named("__MACOSX/set/._"), **named("__MACOSX/set/"), ".git/x": X_TEN},
+        "", ("the files are in {}/set",),
+    ),
+    "macos-in-folders": (
+        {**{f"{n}/._{n}": X_TEN for n in MNIST}, **{f"{n}/{n}": a for n, a in MNIST.items()}},
+        "", ()
+    ),
+    "hidden-beside-prefix": ({**named("a-"), **named("._a-")}, "", ()),
+    "capitals": ({n.upper() + ".GZ": a for n, a in MNIST.items()}, "", ()),
+    "some-capitals": (
+        {n.title().replace("T10K", "Test"): a for n, a in named("Digits-").items()}, "Digits", ()
     ),
     "mine-and-others": (
         {**MNIST, **named("b-"), **named("a-")},

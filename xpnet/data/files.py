@@ -82,6 +82,11 @@ def read_file(path: Path) -> tuple[bytes, dict[str, str]]:
     return content, {path.name: hashlib.sha256(content).hexdigest()}
 
 
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder of this name is no data: hidden, or put in an archive by macOS."""
+    return name.startswith(".") or name == "__MACOSX"
+
+
 def write_atomically(path: Path, content: bytes) -> None:
     """Put `content` into the file, so that at any moment the old or the new one is there.
 

@@ -6,13 +6,13 @@ their ending.
 
 import re
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from itertools import islice
 from math import isqrt
 from pathlib import Path
 
-from xpnet.data.files import Contents, ReadOptions
+from xpnet.data.files import Contents, ReadOptions, is_hidden
 from xpnet.data.texts import GZIP, MARKS
 from xpnet.errors import DataError, UsageError
 from xpnet.registry import DATA, FORMATS, FORMATS_WITHOUT_TARGETS
@@ -34,6 +34,8 @@ BEGINNINGS = {
 }  # fmt: skip
 AS_TABLE = "; for a table in a file of another ending give its separator, as by --delimiter ';'"
 HEAD = 4096  # bytes within which a format shows
+IDX_FILE = re.compile(r"idx\d-(ubyte|int)(\.gz)?$", re.IGNORECASE)
+IDX_HEAD = re.compile(rb"\0\0[\x08\x09\x0b-\x0e][\1-\4]")
 MOST_ENTRIES = 10_000  # of a folder that are looked at
 
 
@@ -72,16 +74,21 @@ def format_of(name: str, ending: str | None, content: bytes, delimiter: str | No
 
 def _format_in(content: bytes) -> str:
     """Return the format that the first bytes show; IDX, whose reader says more, if none."""
-    head = content[:HEAD]
-    if head.startswith(GZIP):
-        with suppress(zlib.error):
-            head = zlib.decompressobj(wbits=31).decompress(head, HEAD)
+    head = _unpacked(content[:HEAD])
     if head.startswith(b"\x93NUMPY"):
         return "npy"
     if head.startswith(b"PK"):
         return "npz"
     is_text = b"\0" not in head or any(head.startswith(mark) for mark in MARKS)
     return "csv" if is_text else "idx"
+
+
+def _unpacked(head: bytes) -> bytes:
+    """Return the first bytes of a file, or what they are packed of by gzip."""
+    if head.startswith(GZIP):
+        with suppress(zlib.error):
+            return zlib.decompressobj(wbits=31).decompress(head, HEAD)
+    return head
 
 
 def refuse(
@@ -150,6 +157,9 @@ def advice(
         return f'{kind} files are not read yet; {save}{with_pandas}python -c "{code}"'
     if kind in ARCHIVES:
         return "an archive is not read; unpack it and give the file or folder that it holds"
+    if training and (IDX_FILE.search(source) or IDX_HEAD.match(_unpacked(head))):
+        folder = str(Path(source).parent)
+        return f"is one file of a data set; give its folder {folder!r} with images and labels"
     if kind == "safetensors":
         return f"is a model, not data{_uses_of_model(source)}"
     return ""
@@ -246,11 +256,20 @@ def _stem(source: str, otherwise: str) -> str:
 
 def _kinds(folder: Path) -> list[str]:
     """Return the endings of the pictures in a folder and those below it, such as .png."""
-    entries = islice(folder.rglob("*"), MOST_ENTRIES)
-    return sorted({e.suffix.lower() for e in entries} & {f".{kind}" for kind in PICTURES})
+    endings = {path.suffix.lower() for path in _entries(folder)}
+    return sorted(endings & {f".{kind}" for kind in PICTURES})
 
 
 def _idx_in(folder: Path) -> str:
-    """Return the name of an IDX file in a folder, or ""."""
-    names = (str(e.relative_to(folder)) for e in islice(folder.rglob("*"), MOST_ENTRIES))
-    return next((name for name in names if re.search(r"idx\d-ubyte", name)), "")
+    """Return the name of an IDX file in a folder, of images if there is one, or ""."""
+    found = (path for path in _entries(folder) if IDX_FILE.search(path.name))
+    names = [str(path) for path in found if (folder / path).is_file()]
+    return min(names, key=lambda name: ("images" not in name.lower(), name), default="")
+
+
+def _entries(folder: Path) -> Iterator[Path]:
+    """What is in a folder and those below it, by its path in there."""
+    for path in islice(folder.rglob("*"), MOST_ENTRIES):
+        inner = path.relative_to(folder)
+        if not any(map(is_hidden, inner.parts)):
+            yield inner

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from xpnet.arrays import HostArray
 from xpnet.data.downloads import arrange, named_cache, published_as
-from xpnet.data.files import expanded, read_file
+from xpnet.data.files import expanded, is_hidden, read_file
 from xpnet.data.idx import parse_idx
 from xpnet.errors import DataError
 from xpnet.registry import DATA, DOWNLOADS
@@ -22,7 +22,8 @@ DEPTH = 2  # of the folders that are searched below the one that is given
 SHOWN = 8  # data sets that an error names
 FILE = re.compile(
     r"(?P<name>|.*[^a-zA-Z0-9])(?P<part>train|t10k|test)-(?P<kind>images|labels)"
-    r"(?P<dash>[-.])idx\d-(ubyte|int)(?P<packed>\.gz)?"
+    r"(?P<dash>[-.])idx\d-(ubyte|int)(?P<packed>\.gz)?",
+    re.IGNORECASE,
 )
 
 Parts = dict[tuple[str, str], Path]
@@ -138,7 +139,8 @@ def _read(folder: Path, name: str, parts: Parts) -> tuple[dict[str, HostArray], 
             if path is not None:
                 content, digest = read_file(path)
                 hashes.update(digest)
-                expected = "" if path.name.removesuffix(".gz").endswith("-int") else kind
+                stem = path.name.lower().removesuffix(".gz")
+                expected = "" if stem.endswith("-int") else kind
                 letter = "x" if kind == "images" else "y"
                 arrays[f"{letter}_{part}"] = parse_idx(content, path.name, expected)
             elif part == "train" or any(there == part for there, _ in parts):
@@ -168,15 +170,16 @@ def _sets_in(folder: Path, depth: int) -> Sets:
         inside = entry.is_dir()
         for path in _entries(entry) if inside else [entry]:
             file = FILE.fullmatch(path.name)
-            if (
-                file
-                and file.group("part", "kind") == named.group("part", "kind")
-                and path.is_file()
-            ):
-                part = "train" if file["part"] == "train" else "test"
+            if file and _part_and_kind(file) == _part_and_kind(named) and path.is_file():
+                part, kind = _part_and_kind(file)
                 # An unpacked file comes before a packed one, t10k before test, -idx before .idx.
-                order = bool(file["packed"]), inside, file["part"] == "test", file["dash"] == "."
-                key = file["name"].rstrip("-_. "), part, file["kind"]
+                order = (
+                    bool(file["packed"]),
+                    inside,
+                    file["part"].lower() == "test",
+                    file["dash"] == ".",
+                )
+                key = file["name"].rstrip("-_. "), part, kind
                 found.setdefault(key, []).append((order, path))
     sets: Sets = {}
     for (name, part, kind), files in found.items():
@@ -189,8 +192,14 @@ def _sets_in(folder: Path, depth: int) -> Sets:
     return sets
 
 
+def _part_and_kind(file: re.Match[str]) -> tuple[str, str]:
+    part, kind = file["part"].lower(), file["kind"].lower()
+    return "train" if part == "train" else "test", kind
+
+
 def _entries(folder: Path) -> list[Path]:
+    """What is in a folder, but for hidden files and those that macOS adds to archives."""
     try:
-        return sorted(folder.iterdir())
+        return sorted(path for path in folder.iterdir() if not is_hidden(path.name))
     except OSError as error:
         raise DataError(f"{folder}: cannot be read: {error.strerror}") from None
