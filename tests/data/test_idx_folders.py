@@ -132,6 +132,38 @@ LAYOUTS = {
         {f"archive/{name}": array for name, array in KAGGLE.items()},
         "", ("the files are in {}/archive",),
     ),
+    "a-folder-for-each-part": (
+        {f"{'train' if 'train' in n else 'test'}/{n}": a for n, a in MNIST.items()}, "", ()
+    ),
+    "a-folder-for-each-kind": (
+        {f"{'images' if 'images' in n else 'labels'}/kmnist-{n}.gz": a for n, a in MNIST.items()},
+        "", ()
+    ),
+    "folders-of-folders": (
+        {f"{n.split('-')[0]}/{n.split('-')[1]}/{n}": a for n, a in MNIST.items()}, "", ()
+    ),
+    "above-a-folder-for-each-part": (
+        {f"MNIST/{n[:4]}/raw{n[:2]}/{n}.gz": a for n, a in MNIST.items()},
+        "MNIST", ()
+    ),
+    "a-folder-below-for-each-part": (
+        {f"MNIST/{n[:4]}/{n}": a for n, a in MNIST.items()}, "", ("the files are in {}/MNIST",),
+    ),
+    "validation": (
+        {**MNIST, "val-images-idx3-ubyte": X_TEN, "validation-labels.idx1-ubyte.gz": Y_TEN},
+        "",
+        ("files left out: val-images-idx3-ubyte, validation-labels.idx1-ubyte.gz; what is "
+         "validated on is held out of the training samples",),
+    ),
+    "validation-of-another": (
+        {**named("a-"), "b-val-images-idx3-ubyte": X_TEN, "val-images-idx3-ubyte": X_TEN}, "", ()
+    ),
+    "validation-below": (
+        {f"{n[:5]}/a_{n}": a for n, a in (MNIST | {"valid-images-idx3-ubyte": X_TEN}).items()},
+        "",
+        ("files left out: valid/a_valid-images-idx3-ubyte; what is validated on is held out of the "
+         "training samples",),
+    ),
     "copied-by-macos": (
         {
             **MNIST,
@@ -191,6 +223,18 @@ SEVERAL = {
     "deeper": (named("a/b/c/"), "", "{0}: has no train images; expected a file train-images-idx3"),
     "half": ({n: a for n, a in named("a-").items() if "t10k-l" not in n}, "",
              "has no test labels; expected a file a-t10k-labels-idx1-ubyte "),
+    "parts-of-others": (
+        {f"{n[:4]}/{n[:2]}-{n}": a for n, a in MNIST.items()}, "",
+        "holds 2 data sets; give one of them: {0}/t10k/t1, {0}/trai/tr",
+    ),
+    "parts-twice": (
+        {f"{n[:4]}/{n}": a for n, a in MNIST.items()} | {"old/t10k-labels-idx1-ubyte": Y_TEN}, "",
+        "holds 3 data sets; give one of them: {0}/old, {0}/t10k, {0}/trai",
+    ),
+    "part-that-lacks": (
+        {f"{n[:4]}/{n}": a for n, a in MNIST.items() if n[:2] + n[5] != "t1l"}, "",
+        "data: has no test labels; expected a file t10k-labels-idx1-ubyte ",
+    ),
     "word": (named("re"), "", "has no train images; expected a file train-images-idx3-ubyte"),
 }  # fmt: skip
 

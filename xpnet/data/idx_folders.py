@@ -3,7 +3,8 @@
 The files of a data set have the names of MNIST's, or names that end in those, as in
 emnist-digits-train-images-idx3-ubyte.gz; what is in front is the name of the data set.  A file may
 be in a folder of its own name, as in Kaggle's archive of MNIST, and all of them in a folder below
-the one that is given, as in data/MNIST/raw of torchvision.
+the one that is given, as in data/MNIST/raw of torchvision, or in several: train and test, or images
+and labels.
 """
 
 import re
@@ -23,6 +24,10 @@ SHOWN = 8  # data sets that an error names
 FILE = re.compile(
     r"(?P<name>|.*[^a-zA-Z0-9])(?P<part>train|t10k|test)-(?P<kind>images|labels)"
     r"(?P<dash>[-.])idx\d-(ubyte|int)(?P<packed>\.gz)?",
+    re.IGNORECASE,
+)
+VALIDATION = re.compile(
+    r"(?P<name>|.*[^a-zA-Z0-9])val(id|idation)?-(images|labels)[-.]idx\d-(ubyte|int)(\.gz)?",
     re.IGNORECASE,
 )
 
@@ -120,6 +125,11 @@ def read_idx_folder(path: Path) -> IdxSet:
     (folder, name), parts = next(iter(sets.items()), ((path, ""), {}))
     if folder not in (path, path.parent):
         notes.append(f"the files are in {folder}")
+    if extra := _validation_files(folder, name):
+        notes.append(
+            f"files left out: {', '.join(extra)}; what is validated on is held out of the training "
+            "samples"
+        )
     arrays, hashes = _read(folder, name, parts)
     published = published_as(name)
     if published.transposed:
@@ -179,7 +189,7 @@ def _sets_in(folder: Path, depth: int) -> Sets:
                     file["part"].lower() == "test",
                     file["dash"] == ".",
                 )
-                key = file["name"].rstrip("-_. "), part, kind
+                key = _of_set(file), part, kind
                 found.setdefault(key, []).append((order, path))
     sets: Sets = {}
     for (name, part, kind), files in found.items():
@@ -189,7 +199,42 @@ def _sets_in(folder: Path, depth: int) -> Sets:
             if entry.is_dir():
                 with suppress(DataError):  # it cannot be read, and need not hold the data
                     sets |= _sets_in(entry, depth - 1)
+        sets = _joined(folder, sets)
     return sets
+
+
+def _joined(folder: Path, sets: Sets) -> Sets:
+    """Sets in folders below, but as one those of the same name that have no file in common."""
+    by_name: dict[str, Sets] = {}
+    for (at, name), parts in sets.items():
+        by_name.setdefault(name, {})[at, name] = parts
+    joined: Sets = {}
+    for name, same in by_name.items():
+        together = {key: path for parts in same.values() for key, path in parts.items()}
+        disjoint = len(together) == sum(map(len, same.values()))
+        joined |= {(folder, name): together} if len(same) > 1 and disjoint else same
+    return joined
+
+
+def _validation_files(folder: Path, name: str) -> list[str]:
+    """The files of a data set in a folder, or one below it, that are for validation."""
+    paths = [inner for path in _entries(folder) for inner in (path, *_below(path))]
+    found = ((VALIDATION.fullmatch(path.name), path) for path in paths if path.is_file())
+    return [
+        path.relative_to(folder).as_posix()
+        for file, path in found
+        if file and _of_set(file) == name
+    ]
+
+
+def _below(path: Path) -> list[Path]:
+    with suppress(DataError):  # it cannot be read, and need not hold the data
+        return _entries(path) if path.is_dir() else []
+    return []
+
+
+def _of_set(file: re.Match[str]) -> str:
+    return file["name"].rstrip("-_. ")
 
 
 def _part_and_kind(file: re.Match[str]) -> tuple[str, str]:
