@@ -119,8 +119,8 @@ BAD_NPZ = {
     "text-for-x": ({"x": X.astype(str), "y": Y}, "x is <U.*; expected numbers"),
     "complex-x": ({"x": X * 1j, "y": Y}, "x is complex64; expected numbers"),
     "other-test-shape": ({**FOUR, "x_test": X[:, :3]}, r"\(4,\) and test samples of shape \(3,\)"),
-    "other-names": ({"images": X, "labels": Y}, "holds images, labels; expected x_train"),
-    "half-a-test-set": ({"x_train": X, "y_train": Y, "x_test": X}, "expected x_train, y_train"),
+    "other-names": ({"a": X, "b": Y}, "holds a, b; expected x_train"),
+    "half-a-test-set": ({"x_train": X, "y_train": Y, "x_test": X}, "expected x_train and y_train"),
     "no-array": ({}, "holds no array"),
 }
 

@@ -1,4 +1,4 @@
-"""Texts in files: unpacked, and in UTF-8 whatever their encoding."""
+"""Files unpacked by gzip, and texts in UTF-8 whatever their encoding."""
 
 import gzip
 import zlib
@@ -32,7 +32,12 @@ def utf8(name: str, content: bytes, encoding: str | None = None) -> bytes:
     DataError
         The file is no text, or is encoded otherwise.
     """
-    content = _unpacked(name, content)
+    if content[:2] == b"PK":
+        raise DataError(
+            f"{name}: is a packed file (a workbook or a zip archive) and no text; save the table "
+            "as CSV, or unpack it"
+        )
+    content = unpacked(name, content)
     mark = next((mark for mark in MARKS if content.startswith(mark)), b"")
     known = encoding or MARKS.get(mark, "utf-8")
     try:
@@ -59,13 +64,8 @@ def utf8(name: str, content: bytes, encoding: str | None = None) -> bytes:
     return content if known == "utf-8" and not mark else text.encode()
 
 
-def _unpacked(name: str, content: bytes) -> bytes:
+def unpacked(name: str, content: bytes) -> bytes:
     """Return the bytes that are gzipped, or those that are not."""
-    if content[:2] == b"PK":
-        raise DataError(
-            f"{name}: is a packed file (a workbook or a zip archive) and no text; save the table "
-            "as CSV, or unpack it"
-        )
     if content[:2] != GZIP:
         return content
     try:
