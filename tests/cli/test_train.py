@@ -752,3 +752,22 @@ def test_evaluate_takes_names_that_are_numbers_alone(capsys: pytest.CaptureFixtu
     table("other.csv", X[:, :2], ["7", "1.0"] * 30, "label")
     assert run(["evaluate", "runs/names-1", "--data", "other.csv", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["samples"] == 60
+
+
+@pytest.mark.parametrize(
+    ("command", "number"),
+    [("train", "1e39"), ("train --dtype float64", "1e200"), ("explain", "-1e200")],
+)
+@pytest.mark.parametrize("row", [17, 20])
+def test_a_number_too_large_is_named_by_its_line_before_training(
+    capsys: pytest.CaptureFixture[str], command: str, number: str, row: int
+) -> None:
+    """Of these rows the first is trained on, and the second tested on."""
+    rows = [f"{i},{i * i},{i % 2}" for i in range(30)]
+    rows[row] = f"1,{number},0"
+    Path("large.csv").write_text("\n".join(["a,b,label", *rows]))
+    code = run([*command.split(), "--data", "large.csv"])
+    dtype = "float32" if number == "1e39" else "float64"
+    told = f"large.csv: line {row + 2}: column 'b' is {float(number):g}, too large for {dtype}"
+    refused(capsys, code, 1, told)
+    assert not Path("runs").exists()

@@ -171,7 +171,8 @@ def explain_command(
         model, x, y = tiny_network(activation, loss)
     else:
         local = given is not None  # the default is MNIST in the package
-        known = load_data(data, target, task=given_task(None, loss)[0], local=local)
+        wanted = given_task(None, loss)[0]
+        known = load_data(data, target, task=wanted, local=local, dtype="float64")
         task = choose_task(known, loss=loss)
         what, rows = task.loss, np.arange(len(known.x_train))
         model = build(

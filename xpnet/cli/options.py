@@ -117,7 +117,8 @@ def one_of(source: str | None, data: str | None, default: T) -> str | T:
 
 def reading(context: click.Context) -> dict[str, Any]:
     """Return how a command reads its data, as arguments of `load`."""
-    given, names = context.params, ("features", "drop", "delimiter", "encoding", "header")
+    given = context.params
+    names = ("features", "drop", "delimiter", "encoding", "header", "dtype")
     local = (given["source"], given["data"]) != (None, None)  # not by default
     return {"local": local, **{name: given[name] for name in names}}
 

@@ -58,6 +58,8 @@ class Contents(NamedTuple):
         y as it is written, where the file is a text and has one target.
     notes : tuple of str
         What to tell the user, a line each: what was left out, and what was guessed.
+    line_of : function, optional
+        The line in a file of the row of this number, where the file is a table.
     """
 
     arrays: dict[str, HostArray]
@@ -65,6 +67,7 @@ class Contents(NamedTuple):
     target: tuple[str, ...] = ()
     written: HostArray | None = None
     notes: tuple[str, ...] = ()
+    line_of: Callable[[int], int] | None = None
 
 
 Reader = Callable[[str, bytes, ReadOptions], Contents]

@@ -18,9 +18,8 @@ from xpnet.data.files import Contents, Names, ReadOptions, expanded, read_file
 from xpnet.data.formats import AS_TABLE, format_of, refuse, require_table
 from xpnet.data.frames import Source, read_frame
 from xpnet.data.idx_folders import has_idx_files, read_idx_folder, source_of
-from xpnet.data.labels import require_names
 from xpnet.data.published import read_packaged, read_published
-from xpnet.data.tables import as_whole
+from xpnet.data.sample_checks import check_names, check_pair, check_shapes, check_sizes, check_x
 from xpnet.data.tasks import classes_in, infer, targets_for
 from xpnet.errors import DataError
 from xpnet.random import Purpose, permutation, step_keys
@@ -90,6 +89,7 @@ def load(
     task: str | None = None,
     names: bool = False,
     local: bool = True,
+    dtype: str | None = None,
 ) -> Samples:
     """The data set that `--data` names.
 
@@ -120,6 +120,8 @@ def load(
         Whether the labels of a classification are names, even if they are whole numbers.
     local : bool, default True
         Whether a folder of IDX files that is named as one of `registry.DATA` is read instead of it.
+    dtype : str, optional
+        Of the model to be trained: numbers that are too large for it are refused.
 
     Raises
     ------
@@ -129,7 +131,7 @@ def load(
     options = ReadOptions(target, features, drop, delimiter, encoding, header)
     labels: tuple[str, ...] = ()
     if (frame := read_frame(source, options)) is not None:
-        return _checked("frame", frame, whole, task, names)
+        return _checked("frame", frame, whole, task, names, dtype)
     path = expanded(source)
     refuse(source, path, training=True)
     known = source_of(source, folder, local)
@@ -162,7 +164,7 @@ def load(
         raise DataError(f"{source}: no such file or folder; {hint}")
     require_table(source, contents, options)
     where = path.name if path.is_file() else name  # in errors a file has its ending
-    samples = _checked(where, contents, whole, task, names)
+    samples = _checked(where, contents, whole, task, names, dtype)
     return replace(samples, name=name, files=hashes, labels=labels, source=known)
 
 
@@ -209,7 +211,7 @@ def load_samples(
     options = ReadOptions(None, features, None, delimiter, encoding, header)
     contents = read(source, content, options)
     require_table(source, contents, options)
-    return _check_x(contents.arrays["x"], source), contents.notes
+    return check_x(contents.arrays["x"], source), contents.notes
 
 
 def _ending(path: Path) -> str:
@@ -236,93 +238,36 @@ def hold_out(n: int, classes: HostArray | None = None) -> tuple[HostArray, HostA
     return train, test if len(test) else train
 
 
-def _checked(where: str, contents: Contents, whole: bool, task: str | None, names: bool) -> Samples:
+def _checked(
+    where: str, contents: Contents, whole: bool, task: str | None, names: bool, dtype: str | None
+) -> Samples:
     """The data set, if sizes, labels and numbers are in order."""
     arrays, split = contents.arrays, "given"
     if "x_train" in arrays and not {"x_test", "y_test"} & set(arrays):
         arrays = {key.removesuffix("_train"): array for key, array in arrays.items()}
     if {"x_train", "y_train", "x_test", "y_test"} <= set(arrays):
-        x_train, y_train = _check_pair(arrays["x_train"], arrays["y_train"], where, "_train")
-        x_test, y_test = _check_pair(arrays["x_test"], arrays["y_test"], where, "_test")
-        _check_shapes(where, samples=(x_train, x_test), labels=(y_train, y_test))
+        x_train, y_train = check_pair(arrays["x_train"], arrays["y_train"], where, "_train")
+        x_test, y_test = check_pair(arrays["x_test"], arrays["y_test"], where, "_test")
+        check_shapes(where, samples=(x_train, x_test), labels=(y_train, y_test))
         if "f" in (kinds := y_train.dtype.kind + y_test.dtype.kind) and "U" not in kinds:
-            dtype = np.result_type(y_train, y_test)
-            y_train, y_test = y_train.astype(dtype), y_test.astype(dtype)
+            both = np.result_type(y_train, y_test)
+            y_train, y_test = y_train.astype(both), y_test.astype(both)
         name, why = (task, "") if task else infer(np.concatenate([y_train, y_test]))
         y_train, y_test = (targets_for(name, y, None, names) for y in (y_train, y_test))
-        _check_names(where, y_train, y_test)
+        check_names(where, y_train, y_test)
+        parts = {"x_train": x_train, "y_train": y_train, "x_test": x_test, "y_test": y_test}
     else:
-        x, y = _check_pair(arrays["x"], arrays["y"], where, "")
+        x, y = check_pair(arrays["x"], arrays["y"], where, "")
         if len(x) < 2 and not whole:
             raise DataError(f"{where}: holds 1 sample; expected at least 2")
         name, why = (task, "") if task else infer(y)
         y, every = targets_for(name, y, contents.written, names), np.arange(len(x))
         train, test = (every, every) if whole else hold_out(len(x), classes_in(y, name))
+        parts = {"x": x, "y": y}
         x_train, y_train, x_test, y_test = x[train], y[train], x[test], y[test]
         split = "held out" if len(train) < len(x) else "none"
-    parts = x_train, y_train, x_test, y_test
-    columns = contents.columns, contents.target
-    return Samples(where, *parts, {}, *columns, (), name, why, split, contents.notes)
-
-
-def _check_shapes(where: str, **parts: tuple[HostArray, HostArray]) -> None:
-    for what, (train, test) in parts.items():
-        if train.shape[1:] != test.shape[1:]:
-            raise DataError(
-                f"{where}: training {what} of shape {train.shape[1:]} and test {what} of shape "
-                f"{test.shape[1:]}; expected the same"
-            )
-
-
-def _check_names(where: str, y_train: HostArray, y_test: HostArray) -> None:
-    """Refuse a name that is in the test set alone."""
-    kinds = {y_train.dtype.kind, y_test.dtype.kind}
-    if "U" not in kinds:
-        return
-    unknown = y_test if len(kinds) == 2 else y_test[~np.isin(y_test, y_train)]
-    if len(unknown):
-        raise DataError(
-            f"{where}: test label {unknown[0].item()!r} is out of range: it is not one of training"
-        )
-
-
-def _check_pair(x: HostArray, y: HostArray, name: str, part: str) -> tuple[HostArray, HostArray]:
-    x = _check_x(x, f"{name}: x{part}")
-    where = f"{name}: y{part}"
-    y = y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
-    if y.ndim not in (1, 2) or 0 in y.shape[1:]:
-        raise DataError(f"{where} has shape {y.shape}; expected (n,), or (n, k) for k numbers each")
-    if len(x) != len(y):
-        raise DataError(f"{name}: {len(x)} samples in x{part} and {len(y)} labels in y{part}")
-    if y.dtype.kind == "S":
-        try:
-            y = np.char.decode(y, "utf-8")
-        except UnicodeDecodeError as error:
-            raise DataError(f"{where}: a label is no text in UTF-8 ({error})") from None
-    if y.dtype.kind == "U" and y.ndim == 1:
-        require_names(y, f"{where}: ")
-        return x, y
-    if y.dtype.kind not in "iufb":
-        raise DataError(
-            f"{where} is {y.dtype} of shape {y.shape}; expected numbers, or a name for each sample"
-        )
-    _check_finite(y, where)
-    y = y.astype(np.uint8) if y.dtype.kind == "b" else y.astype(y.dtype.newbyteorder("="))
-    return x, as_whole(y) if y.ndim == 1 else y
-
-
-def _check_x(x: HostArray, where: str) -> HostArray:
-    if x.dtype.kind not in "biuf":
-        raise DataError(f"{where} is {x.dtype}; expected numbers")
-    if x.ndim < 2:
-        raise DataError(f"{where} has shape {x.shape}; expected a sample per row, (n, ...)")
-    if 0 in x.shape:
-        raise DataError(f"{where} has shape {x.shape}: it is empty")
-    _check_finite(x, where)
-    return x.astype(x.dtype.newbyteorder("="), copy=False)
-
-
-def _check_finite(array: HostArray, where: str) -> None:
-    if array.dtype.kind == "f" and not np.all(finite := np.isfinite(array)):
-        first = tuple(np.argwhere(~finite)[0].tolist())
-        raise DataError(f"{where}: element {first} is {array[first]}; expected finite numbers")
+    if name == "classification":  # labels of any size are names
+        parts = {key: array for key, array in parts.items() if key.startswith("x")}
+    check_sizes(where, contents, dtype, **parts)
+    columns, four = (contents.columns, contents.target), (x_train, y_train, x_test, y_test)
+    return Samples(where, *four, {}, *columns, (), name, why, split, contents.notes)

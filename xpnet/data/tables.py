@@ -91,7 +91,7 @@ def contents_of(table: Table, choice: Choice, faults: Faults) -> Contents:
         arrays["y"] = classes_or_numbers(written)
     elif choice.target:
         arrays["y"] = as_whole(table.of_columns(choice.target).astype(np.float64, copy=False))
-    return Contents(arrays, choice.features, choice.target, written, choice.notes)
+    return Contents(arrays, choice.features, choice.target, written, choice.notes, table.line_of)
 
 
 def _faults_of_numbers(table: Table, choice: Choice) -> Iterator[tuple[str, str]]:
