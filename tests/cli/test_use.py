@@ -173,6 +173,19 @@ def test_a_folder_named_mnist_is_read_only_if_it_is_named(
     assert first.startswith(f"Standardize(columns={25 if data else 4}, ")
 
 
+def test_a_folder_that_is_read_instead_of_a_data_set_is_named_in_errors(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    packaged = {"x_train": X, "y_train": Y, "x_test": X, "y_test": Y}
+    monkeypatch.setattr(sources, "read_packaged", lambda: (packaged, {"packaged": "hash"}))
+    options = ["--hidden", "none", "--epochs", "1", "-q"]
+    assert run(["train", *options, "--output", "out"]) == 0
+    idx_folder(folder / "mnist", x_train=IMAGES, y_train=Y.astype(np.uint8))
+    code = run(["evaluate", "out", "mnist"])
+    told = "(the folder mnist is read, not the data set of that name)"
+    refused(capsys, code, 1, told)
+
+
 @pytest.mark.parametrize("content", ["[]", '{"data": 5}', '{"data": {"source": 5}}', "{"])
 def test_evaluate_of_a_run_with_a_damaged_manifest_says_so(
     capsys: pytest.CaptureFixture[str], content: str

@@ -277,6 +277,8 @@ def test_a_set_that_nobody_trained_on_is_tested_as_a_whole(tmp_path: Path) -> No
         ("mnits", "mnits: no such file or folder; did you mean 'mnist'?"),
         ("nowhere", "nowhere: no such file or folder; --data takes mnist, .* or a file"),
         ("gone.npz", r"gone.npz: no such file"),
+        ("./mnits", "./mnits: no such file or folder; --data takes mnist, .* or a file"),
+        ("/fashion-mnist", "/fashion-mnist: no such file or folder; --data takes mnist, "),
     ],
 )
 def test_what_is_not_there_is_named(

@@ -91,7 +91,8 @@ def evaluate_command(
         try:
             result = _evaluated(loaded, samples, measured, chosen, threads)
         except (UsageError, DataError) as error:
-            raise DataError(f"{source}: {error}") from None
+            told = "".join(f" ({note})" for note in samples.notes)
+            raise DataError(f"{source}: {error}{told}") from None
         seconds = perf_counter() - start
     from xpnet.cli.shown_scores import in_json, line, shown
 

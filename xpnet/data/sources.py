@@ -155,7 +155,7 @@ def load(
             f"{source}: expected a folder of IDX files, or a file ({', '.join(FORMATS)}){AS_TABLE}"
         )
     else:
-        near = get_close_matches(source, DATA, n=1)
+        near = get_close_matches(source, DATA, n=1) if path.name == source else []
         takes = (
             f"--data takes {', '.join(DATA)}; a folder of IDX files; or a file "
             f"({', '.join(FORMATS)})"
