@@ -300,6 +300,13 @@ def test_the_hashes_of_the_data_are_read(folder: Path) -> None:
     assert run.read_manifest(folder / "run") == run.Run("a.csv", "label", {"a.csv": "12"})
 
 
+def test_the_hashes_of_unpacked_data_are_read(folder: Path) -> None:
+    data = {"source": "a.gz", "sha256": {"a.gz": "12"}, "sha256_unpacked": ["34"]}
+    create("run", "", {"data": data}).write_manifest("running")
+    expected = run.Run("a.gz", "label", {"a.gz": "12"}, {}, ("34",))
+    assert run.read_manifest(folder / "run") == expected
+
+
 def test_newest_is_the_model_written_last() -> None:
     assert run.newest() is None
     for name, when in (("b", 300), ("c", 100), ("a", 200)):

@@ -1,6 +1,10 @@
 """`xpnet evaluate` and `devices`, and what `predict` shares with them."""
 
+import gzip
 import json
+import os
+import shutil
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -366,6 +370,112 @@ def test_a_table_of_its_own_is_tested_as_a_whole(
     assert "of 30 samples" in capsys.readouterr().out
     assert run(["evaluate", "out", "--data", "./table.csv"]) == 0
     assert "of 16 samples" in capsys.readouterr().out
+
+
+def of_csv(folder: Path, packed: bool = False) -> str:
+    """A table without a header line, as its run has recorded it."""
+    lines = [",".join(map(str, [*row, label])) for row, label in zip(X, Y, strict=True)]
+    content = "\n".join(lines).encode()
+    path = folder / ("set.csv.gz" if packed else "set.csv")
+    path.write_bytes(gzip.compress(content) if packed else content)
+    return f"{path.name} --no-header --target 4"
+
+
+def of_npz(folder: Path) -> str:
+    np.savez(folder / "set.npz", x=X, y=Y)
+    return "set.npz"
+
+
+def of_folder(folder: Path) -> str:
+    idx_folder(folder / "set", x_train=IMAGES, y_train=Y.astype(np.uint8))
+    return "set"
+
+
+def moved(path: Path, target: Path) -> None:
+    path.rename(target)
+
+
+def copied(path: Path, target: Path) -> None:
+    target.write_bytes(path.read_bytes())
+
+
+def packed(path: Path, target: Path) -> None:
+    target.write_bytes(gzip.compress(path.read_bytes(), mtime=5))
+
+
+def unpacked(path: Path, target: Path) -> None:
+    target.write_bytes(gzip.decompress(path.read_bytes()))
+
+
+def packed_again(path: Path, target: Path) -> None:
+    target.write_bytes(gzip.compress(gzip.decompress(path.read_bytes()), 1, mtime=5))
+
+
+def folder_packed(path: Path, target: Path) -> None:
+    target.mkdir()
+    for file in path.iterdir():
+        packed(file, target / f"digits-{file.name}.gz")
+
+
+MOVES = {
+    "csv-moved": (of_csv, moved, "moved/other.csv"),
+    "csv-linked": (of_csv, os.link, "moved/set.csv"),
+    "csv-packed": (of_csv, packed, "moved/set.csv.gz"),
+    "gz-moved": (partial(of_csv, packed=True), moved, "moved/set.csv.gz"),
+    "gz-packed-again": (partial(of_csv, packed=True), packed_again, "t.csv.gz"),
+    "gz-unpacked": (partial(of_csv, packed=True), unpacked, "moved/t.csv"),
+    "npz-copied": (of_npz, copied, "moved/t.npz"),
+    "npz-packed": (of_npz, packed, "t.npz.gz"),
+    "folder-moved": (of_folder, moved, "moved/set"),
+    "folder-copied": (of_folder, shutil.copytree, "moved/other"),
+    "folder-packed": (of_folder, folder_packed, "moved/digits"),
+}
+
+
+@pytest.mark.parametrize("case", MOVES)
+def test_the_data_of_the_run_are_known_wherever_they_are(
+    folder: Path, capsys: pytest.CaptureFixture[str], case: str
+) -> None:
+    """The samples that were trained on are not tested on."""
+    make, move, target = MOVES[case]
+    (folder / "moved").mkdir()
+    data, *options = make(folder).split()
+    common = ["--hidden", "4", "--epochs", "3", "--device", "cpu", "-q"]
+    assert run(["train", data, *options, *common, "--output", "out"]) == 0
+    move(folder / data, folder / target)
+    note = "the data are those of the run; what it held out is tested"
+    assert run(["evaluate", "out", target, "--json", "--device", "cpu"]) == 0
+    out, err = capsys.readouterr()
+    answer = json.loads(out)
+    assert (answer["samples"], answer["notes"], err) == (12, [note], "")
+    assert answer["accuracy"] == manifest("out")["test_accuracy"]
+    assert run(["evaluate", "out", target, "--device", "cpu"]) == 0
+    assert capsys.readouterr().out.splitlines()[1] == f"note           {note}"
+
+
+def test_data_that_differ_from_those_of_the_run_are_tested_as_a_whole(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data, *options = of_csv(folder).split()
+    common = ["--hidden", "4", "--epochs", "1", "--device", "cpu", "-q"]
+    assert run(["train", data, *options, *common, "--output", "out"]) == 0
+    content = (folder / data).read_text()
+    (folder / "other.csv").write_text(content + "\n")
+    command = ["evaluate", "out", "other.csv", "--no-header", "--json", "--device", "cpu"]
+    assert run(command) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert (answer["samples"], answer["notes"]) == (60, [])
+
+
+def test_data_with_a_test_set_of_their_own_are_known_too(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    np.savez("four.npz", x_train=X, y_train=Y, x_test=X[:9], y_test=Y[:9])
+    assert train("--data", "four.npz", "--epochs", "1", "-q", "--output", "out") == 0
+    Path("four.npz").rename("other.npz")
+    assert run(["evaluate", "out", "other.npz", "--json", "--device", "cpu"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert (answer["samples"], answer["notes"]) == (9, ["the data are those of the run"])
 
 
 def test_a_table_that_has_changed_is_tested_with_a_warning(

@@ -9,6 +9,7 @@ import click
 from xpnet.cli import run_folder as runs
 from xpnet.cli.shown_scores import in_json
 from xpnet.cli.tasks import Task
+from xpnet.data.origin import files_of, hashes_of, is_packed
 from xpnet.data.sources import Samples
 from xpnet.device.selection import Device, versions
 from xpnet.fitting.evaluation import Evaluation
@@ -27,6 +28,8 @@ def manifest(
     configuration = {**context.params, **settled}
     del configuration["source"]  # the argument, which `data` names too
     loss = configuration["loss"]
+    files = files_of(samples.source)
+    unpacked = {"sha256_unpacked": hashes_of(files)} if any(map(is_packed, files)) else {}
     return {
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": shlex.join(["xpnet", *context.obj]),
@@ -41,6 +44,7 @@ def manifest(
             "source": samples.source,
             **{name: configuration[name] for name in ("target", *runs.WRITTEN)},
             "sha256": dict(samples.files),
+            **unpacked,
         },
     }
 

@@ -196,12 +196,17 @@ def finite(x: Any) -> Any:
 
 @dataclass(frozen=True)
 class Run:
-    """What a run was trained on and by, as far as `evaluate` needs it."""
+    """What a run was trained on and by, as far as `evaluate` needs it.
+
+    `hashes` are those of the files as they were read, and `unpacked` those of what is in them, in
+    order, if any was gzipped.
+    """
 
     source: str
     target: str
     hashes: Mapping[str, str] = field(default_factory=dict)
     written: Mapping[str, Any] = field(default_factory=dict)
+    unpacked: tuple[str, ...] = ()
 
 
 def read_manifest(folder: Path) -> Run | None:
@@ -218,6 +223,7 @@ def read_manifest(folder: Path) -> Run | None:
         source, target = data["source"], data.get("target", "label")
         hashes = dict(data.get("sha256", {}))
         written = {name: data[name] for name in WRITTEN if name in data}
+        unpacked = (*data.get("sha256_unpacked", ()),)
     except OSError:
         return None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -226,7 +232,7 @@ def read_manifest(folder: Path) -> Run | None:
         raise DataError(f"{folder / MANIFEST}: damaged (its data is {source!r}); name it by --data")
     if not isinstance(target, str):
         raise DataError(f"{folder / MANIFEST}: damaged (its target is {target!r})")
-    return Run(source, target, hashes, written)
+    return Run(source, target, hashes, written, unpacked)
 
 
 def newest(folder: Path = Path("runs")) -> Path | None:

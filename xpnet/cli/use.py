@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Annotated, Any
@@ -137,8 +138,10 @@ def _test_samples(
 
     refuse(source, expanded(source), model.input_shape, training=True)
     columns = target or model.target or (run.target if run else "label")
-    own = data is None or (run is not None and source_of(data, folder) == run.source)
+    known = source_of(source, folder, local=data is not None)
+    in_place = data is None or (run is not None and known == run.source)
     try:
+        own = in_place or (run is not None and _are_those_of(run, known))
         names = any(isinstance(label, str) for label in model.labels)
         recorded = run.written if own and run else {}
         given = {name: value for name, value in written.items() if value is not None}
@@ -150,6 +153,10 @@ def _test_samples(
         if data is None:
             raise DataError(f"{error} (the data of that run; name other data by --data)") from None
         raise
+    if own and not in_place:
+        held = "; what it held out is tested" if samples.split == "held out" else ""
+        note = f"the data are those of the run{held}"
+        return replace(samples, notes=(note, *samples.notes))
     if own and run and run.hashes and run.hashes != samples.files:
         print(
             f"xpnet: warning: {source} has changed since this model was trained on it: some of the "
@@ -157,6 +164,15 @@ def _test_samples(
             file=sys.stderr,
         )
     return samples
+
+
+def _are_those_of(run: "runs.Run", source: str) -> bool:
+    """Whether the files of a data set hold what those of the run held, wherever they are."""
+    from xpnet.data.origin import files_of, hashes_of
+
+    files = files_of(source)
+    expected = [*run.unpacked] or sorted(run.hashes.values())
+    return bool(files) and hashes_of(files) == expected
 
 
 def _loss_to_measure(model: "Model", loss: str | None) -> "Loss":

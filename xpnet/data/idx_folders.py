@@ -67,6 +67,13 @@ def has_idx_files(path: Path) -> bool:
     return bool(_sets_of(path))
 
 
+def idx_files(path: Path) -> list[Path]:
+    """The files of the data set that `read_idx_folder` reads; none if it would refuse."""
+    sets = _sets_of(path)
+    alone = [*sets.values()] if len(sets) == 1 else []
+    return [*next(iter(alone), sets.get((path, ""), {})).values()]
+
+
 def source_of(source: str, cache: str | None = None, local: bool = True) -> str:
     """What names a data set wherever one is: one of `registry.DATA`, or an absolute path.
 
