@@ -478,6 +478,25 @@ def test_data_with_a_test_set_of_their_own_are_known_too(
     assert (answer["samples"], answer["notes"]) == (9, ["the data are those of the run"])
 
 
+def test_a_part_of_the_files_of_the_run_is_tested_with_a_warning(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Unless there is a test set."""
+    y = Y.astype(np.uint8)
+    arrays = {"x_train": IMAGES, "y_train": y, "x_test": IMAGES[:9], "y_test": y[:9]}
+    idx_folder(folder / "set", **arrays)
+    assert train("--data", "set", "--epochs", "1", "-q", "--output", "out") == 0
+    idx_folder(folder / "part", x_train=IMAGES, y_train=y)
+    idx_folder(folder / "with-test", **{**arrays, "x_test": IMAGES[9:18]})
+    idx_folder(folder / "others", x_train=255 - IMAGES, y_train=y[::-1])
+    for data, warned in {"part": 1, "with-test": 0, "others": 0}.items():
+        assert run(["evaluate", "out", data, "--device", "cpu"]) == 0
+        out, err = capsys.readouterr()
+        assert "the data are those of the run" not in out
+        told = "some files of part are those that this model was trained on or tested on: some of"
+        assert (err.count("\n"), told in err) == (warned, bool(warned))
+
+
 def test_a_table_that_has_changed_is_tested_with_a_warning(
     table: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

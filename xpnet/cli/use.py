@@ -141,7 +141,8 @@ def _test_samples(
     known = source_of(source, folder, local=data is not None)
     in_place = data is None or (run is not None and known == run.source)
     try:
-        own = in_place or (run is not None and _are_those_of(run, known))
+        shared = "all" if in_place else _shared_files(run, known)
+        own = shared == "all"
         names = any(isinstance(label, str) for label in model.labels)
         recorded = run.written if own and run else {}
         given = {name: value for name, value in written.items() if value is not None}
@@ -158,21 +159,29 @@ def _test_samples(
         note = f"the data are those of the run{held}"
         return replace(samples, notes=(note, *samples.notes))
     if own and run and run.hashes and run.hashes != samples.files:
-        print(
-            f"xpnet: warning: {source} has changed since this model was trained on it: some of the "
-            "samples that it is tested on may have been trained on",
-            file=sys.stderr,
-        )
+        _warn(f"{source} has changed since this model was trained on it")
+    if shared == "some" and samples.split != "given":
+        _warn(f"some files of {source} are those that this model was trained on or tested on")
     return samples
 
 
-def _are_those_of(run: "runs.Run", source: str) -> bool:
-    """Whether the files of a data set hold what those of the run held, wherever they are."""
+def _shared_files(run: "runs.Run | None", source: str) -> str:
+    """Whether the files of a data set hold what those of the run held: "all", "some" or "none"."""
     from xpnet.data.origin import files_of, hashes_of
 
-    files = files_of(source)
-    expected = [*run.unpacked] or sorted(run.hashes.values())
-    return bool(files) and hashes_of(files) == expected
+    if run is None:
+        return "none"
+    found, expected = hashes_of(files_of(source)), [*run.unpacked] or sorted(run.hashes.values())
+    if not {*found} & {*expected}:
+        return "none"
+    return "all" if found == expected else "some"
+
+
+def _warn(why: str) -> None:
+    print(
+        f"xpnet: warning: {why}: some of the samples that it is tested on may have been trained on",
+        file=sys.stderr,
+    )
 
 
 def _loss_to_measure(model: "Model", loss: str | None) -> "Loss":
