@@ -19,7 +19,7 @@ MODULES = sorted(
 )
 FOLDERS = sorted(m.removesuffix(".__init__") for m in MODULES if m.endswith(".__init__"))
 ROWS = (
-    "registry errors habits bounds checks device arrays frames weights random special",
+    "registry errors habits bounds checks device arrays truths frames weights random special",
     "layers normalization activations losses initializers schedules",
     "metric_formulas metric_inputs metrics",
     "network optimizers",

@@ -33,6 +33,7 @@ from xpnet import schedules as schedules
 from xpnet import special as special
 from xpnet import tools as tools
 from xpnet import train as train
+from xpnet import truths as truths
 from xpnet import weights as weights
 from xpnet.activations import ELU as ELU
 from xpnet.activations import GELU as GELU

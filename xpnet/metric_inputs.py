@@ -26,6 +26,7 @@ from xpnet.arrays import (
 from xpnet.bounds import Interval, refuse_mask
 from xpnet.errors import DataError, UsageError
 from xpnet.frames import plain_array
+from xpnet.truths import standing_for
 from xpnet.weights import length, weight_scale, weights_on_host, without_weightless
 
 Label = int | str
@@ -219,6 +220,10 @@ def _label_pair(t: Any, predicted: Any) -> tuple[Array, Array]:
     t, predicted = _labels(t, "t"), _labels(predicted, "predicted")
     fits = _shape(t) == _shape(predicted) and len(t.shape) == 1
     _require_shapes(fits, t, predicted, "predicted", "(n,) for both")
+    if _are_names(t) and not _are_names(predicted):
+        predicted = standing_for(to_numpy(predicted), t.tolist())
+    elif _are_names(predicted) and not _are_names(t):
+        t = standing_for(to_numpy(t), predicted.tolist())
     if _are_names(t) != _are_names(predicted):
         names, other = ("t", "predicted") if _are_names(t) else ("predicted", "t")
         raise UsageError(
@@ -291,6 +296,8 @@ def _columns_of(t: Array, p: Array, labels: Sequence[Label] | None) -> Array:
 
 def _encode(given: list[Label], accepted: list[Label], name: str, like: Array) -> Array:
     """Return the column number of each given label, as an int32 array on the device of `like`."""
+    if given and isinstance(given[0], bool | str):
+        given = standing_for(to_numpy(given), accepted).tolist()
     place = {label: column for column, label in enumerate(accepted)}
     columns = [place.get(label, -1) for label in given]
     if -1 in columns:

@@ -11,6 +11,7 @@ import numpy as np
 from xpnet.arrays import Array, HostArray, namespace, put, to_numpy
 from xpnet.bounds import plain, several, shown
 from xpnet.errors import DataError, UsageError
+from xpnet.truths import booleans, standing_for
 
 Label = int | str
 EXACT = 53  # bits of the whole numbers that float64 tells apart
@@ -37,7 +38,8 @@ def encode_labels(y: Any, labels: Sequence[Label]) -> HostArray:
     Parameters
     ----------
     y : array (n,)
-        Labels; whole numbers may be given as floats (`plain_labels`).
+        Labels; whole numbers may be given as floats (`plain_labels`), and booleans for their names
+        or the other way (`truths.standing_for`).
     labels : sequence of int or str
         The label of each column.
 
@@ -50,7 +52,9 @@ def encode_labels(y: Any, labels: Sequence[Label]) -> HostArray:
     DataError
         An element of y is none of `labels`, or no label at all.
     """
-    y, columns = plain_labels(np.asarray(y)), np.asarray(labels)
+    given = booleans(np.asarray(y))
+    y = standing_for(given if given.dtype.kind == "b" else plain_labels(given), labels)
+    y, columns = plain_labels(y), np.asarray(labels)
     if (y.dtype.kind == "U") == (columns.dtype.kind == "U"):
         order = np.argsort(columns)
         place = np.searchsorted(columns[order], y)
