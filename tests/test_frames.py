@@ -187,11 +187,21 @@ def test_a_frame_of_mixed_types_as_an_array() -> None:
         trained(x)
 
 
-def test_sparse_samples_say_how_to_make_them_dense() -> None:
+def test_sparse_columns_of_pandas() -> None:
     pandas = pytest.importorskip("pandas")
     frame = pandas.DataFrame(COLUMNS).astype({"steps": pandas.SparseDtype(int)})
-    with pytest.raises(xpnet.DataError, match=r"'steps' is sparse; give x.sparse.to_dense\(\)"):
-        trained(frame)
+    np.testing.assert_array_equal(trained(frame).theta, trained().theta)
+    y = pandas.Series(NAMES == "yes").astype(int)
+    assert trained(frame, y.astype(pandas.SparseDtype(int))) == trained(frame, y)
+    kinds = pandas.get_dummies(pandas.Series(["a", "b"] * (N // 2)), sparse=True)
+    dense = kinds.assign(number=X[:, 0]).astype(float)
+    assert trained(kinds.assign(number=X[:, 0]), y) == trained(dense, y)
+    gaps = pandas.DataFrame({"a": pandas.arrays.SparseArray([0, np.nan, 2])})
+    with pytest.raises(xpnet.DataError, match="row 1: column 'a' has no value"):
+        MODEL(gaps)
+
+
+def test_sparse_matrices_say_how_to_make_them_dense() -> None:
     sparse = pytest.importorskip("scipy.sparse")
     with pytest.raises(xpnet.UsageError, match=r"csr_array is no array .*toarray\(\) makes one"):
         MODEL(sparse.csr_array(X))

@@ -118,11 +118,6 @@ def is_categorical(series: Series) -> bool:
     return str(series.dtype).startswith(("Categorical", "Enum"))
 
 
-def is_sparse(series: Series) -> bool:
-    """Whether pandas keeps only those values that are not 0."""
-    return str(getattr(series.to_native(), "dtype", "")).startswith("Sparse")
-
-
 def numbers_at_once(frame: Frame) -> HostArray | None:
     """Return a frame whose columns all have types of NumPy as an array (n, k), or else None: fast.
 

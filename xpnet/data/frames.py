@@ -19,7 +19,6 @@ from xpnet.frames import (
     Series,
     is_categorical,
     is_series,
-    is_sparse,
     library_of,
     names_of,
     numbers_at_once,
@@ -151,9 +150,6 @@ def _table_of(frame: Frame, choice: "Choice", faults: "Faults") -> "Table":
 
 def _numbers(series: Series, name: str, faults: "Faults") -> HostArray | float:
     """Return a column as numbers, with NaN for gaps; where it has others, add a fault."""
-    if is_sparse(series):
-        faults.add(f"column {name!r} is sparse; give {faults.name}.sparse.to_dense()")
-        return 0.0
     values = values_of(series)
     numbers, odd = parsed(values) if values.dtype == object else (values, None)
     if odd is None and not is_categorical(series) and numbers.dtype.kind in "biuf":
