@@ -102,12 +102,14 @@ def side_by_side(columns: Sequence[Series]) -> HostArray:
 def values_of(series: Series) -> HostArray:
     """Return the values (n,): numbers, with NaN for gaps, if they have a type of NumPy.
 
-    Others become an array of objects, with None for gaps: texts, decimals, dates, and booleans
-    with gaps.
+    Others become an array of objects, with None for gaps: texts, decimals, dates, booleans with
+    gaps, whole numbers of 128 bits, and values that have parts.
     """
-    values: HostArray = series.to_numpy()
-    if values.dtype.kind in "biufc":
-        return values
+    if not str(getattr(series.to_native(), "dtype", "")).endswith("Int128"):
+        with suppress(NotImplementedError, OverflowError):  # of types that NumPy has not
+            values: HostArray = series.to_numpy()
+            if values.dtype.kind in "biufc" and values.ndim == 1:
+                return values
     objects = np.fromiter(series.to_list(), dtype=object, count=len(series))
     objects[series.is_null().to_numpy().astype(bool)] = None
     return objects

@@ -265,3 +265,56 @@ def test_a_frame_as_a_data_set(library: str) -> None:
         load(gap)
     with pytest.raises(xpnet.DataError, match="frame: has no column 'lable' to predict, did you"):
         load(frame, "lable", drop="note")
+
+
+# Values of unusual types
+
+
+def test_values_with_parts_are_refused(library: str) -> None:
+    """Structs of one field are an array (n, 1) in NumPy, and arrays of two numbers are (n, 2)."""
+    values = {"struct": [{"p": 1}, {"p": 2}], "list": [[1, 2], [3, 4]], "bytes": [b"a", b"b"]}
+    columns = {name: series_of(library, value) for name, value in values.items()}
+    if library == "polars":
+        polars = pytest.importorskip("polars")
+        columns["array"] = polars.Series(values["list"], dtype=polars.Array(polars.Int64, 2))
+    for series in columns.values():
+        frame = frame_of(library, {"a": [1.0, 2.0], "label": series})
+        with pytest.raises(xpnet.DataError, match=r"x: row 0: column 'label' is .*expected a numb"):
+            as_samples(frame)
+        with pytest.raises(
+            xpnet.DataError, match=r"row 0: column 'label' is .* a number or a text"
+        ):
+            load(frame)
+    for name in ("struct", "list"):
+        for output in ("softmax", "identity"):
+            with pytest.raises(xpnet.DataError, match=r"y.* is \{'p': 1\}|\{'p': 1\}|\[1, 2\]"):
+                xpnet.fit(xpnet.mlp(2, 2, output=output), np.eye(2), columns[name], epochs=1)
+
+
+def test_whole_numbers_of_128_bits() -> None:
+    polars = pytest.importorskip("polars")
+    if not hasattr(polars, "Int128"):
+        pytest.skip("this version of Polars has no Int128")
+    wide = polars.Series("label", [2**100, 1, 2], dtype=polars.Int128)
+    x, _ = as_samples(polars.DataFrame({"a": wide}))
+    assert x.tolist() == [[2.0**100], [1], [2]]
+    small = polars.Series([3, 1, 2], dtype=polars.Int128)
+    assert xpnet.fit(xpnet.mlp(3, 3), np.eye(3), small, epochs=1).model.labels == (1, 2, 3)
+    assert xpnet.metrics.accuracy(small, [3, 1, 1]) == np.float32(2 / 3)
+    with pytest.raises(xpnet.DataError, match=r"of sample 0 is out of range"):
+        xpnet.fit(xpnet.mlp(3, 3), np.eye(3), wide, epochs=1)
+    assert load(polars.DataFrame({"a": small, "label": small})).y_train.tolist() == [3, 1, 2]
+
+
+@pytest.mark.parametrize("exponent", [400, 5000])
+def test_whole_numbers_beyond_float64(exponent: int) -> None:
+    pandas = pytest.importorskip("pandas")
+    large = pandas.Series([10**exponent, 1, 2], dtype=object)
+    frame = pandas.DataFrame({"a": large})
+    with pytest.raises(xpnet.DataError, match=r"row 0: column 'a' is .* expected a number; to"):
+        as_samples(frame)
+    with pytest.raises(xpnet.DataError, match=r"row 0: column 'label' is .* expected a number or"):
+        load(pandas.DataFrame({"a": [1, 2, 3], "label": large}))
+    for output in ("softmax", "identity"):
+        with pytest.raises(xpnet.DataError, match=r"of sample 0 is out of range|y: row 0 is"):
+            xpnet.fit(xpnet.mlp(3, 3, output=output), np.eye(3), large, epochs=1)

@@ -34,6 +34,9 @@ if TYPE_CHECKING:  # tables are imported for a frame alone
 
 Source = Any  # the name of a data set or file, or a frame
 
+PARTS = (bytes, list, tuple, dict, np.ndarray)
+MOST = 10**400  # of which Python writes all digits
+
 WITHOUT = {"polars": "drop({})", "pyarrow": "drop_columns({})"}
 """By library: the call that leaves columns out, where it is not as of pandas."""
 
@@ -144,7 +147,8 @@ def _table_of(frame: Frame, choice: "Choice", faults: "Faults") -> "Table":
     numbers = np.zeros((len(frame), len(choice.numbers)), order="F")
     for j, name in enumerate(choice.numbers):
         numbers[:, j] = _numbers(series[name], name, faults)
-    texts = {} if choice.text is None else {choice.text: _texts(series[choice.text])}
+    text = choice.text
+    texts = {} if text is None else {text: _texts(series[text], text, faults)}
     return Table(choice.numbers, numbers, texts)
 
 
@@ -156,14 +160,22 @@ def _numbers(series: Series, name: str, faults: "Faults") -> HostArray | float:
         return numbers
     i = int(np.argmin(series.is_null().to_numpy())) if odd is None else odd
     kind = str(series.dtype).partition("(")[0]
-    value = shown(values[i]) if isinstance(values[i], str) else str(values[i])[:40]
+    plain = isinstance(values[i], str | int)
+    value = shown(values[i]) if plain else " ".join(str(values[i]).split())[:40]
     faults.add(f"row {i}: column {name!r} is {value} ({kind}); expected a number", name)
     return 0.0
 
 
-def _texts(series: Series) -> list[str]:
-    """Return the values of a column as its library writes them in a CSV file, "" for a gap."""
+def _texts(series: Series, name: str, faults: "Faults") -> list[str]:
+    """Return the values of a column as its library writes them in a CSV file, "" for a gap.
+
+    Where it has others than texts and numbers, as lists, add a fault.
+    """
     values = values_of(series)
+    for i, value in enumerate(values if values.dtype == object else ()):
+        if isinstance(value, PARTS) or (isinstance(value, int) and abs(value) >= MOST):
+            faults.add(f"row {i}: column {name!r} is {shown(value)}; expected a number or a text")
+            return []
     texts = ["" if value is None or value != value else str(value) for value in values.tolist()]
     small = values.dtype == bool and library_of(series.to_native()) in ("polars", "pyarrow")
     return [*map(str.lower, texts)] if small else texts
