@@ -318,3 +318,39 @@ def test_whole_numbers_beyond_float64(exponent: int) -> None:
     for output in ("softmax", "identity"):
         with pytest.raises(xpnet.DataError, match=r"of sample 0 is out of range|y: row 0 is"):
             xpnet.fit(xpnet.mlp(3, 3, output=output), np.eye(3), large, epochs=1)
+
+
+# Names of columns
+
+
+NUMBERED = np.c_[np.arange(12) % 2, RNG.normal(size=(12, 3))]
+
+
+@pytest.mark.parametrize("target", [0, "0", [0], (0,), np.int64(0), np.asarray([0])])
+def test_names_that_are_numbers_may_be_given_as_such(target) -> None:
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(NUMBERED)
+    samples = load(frame, target)
+    assert (samples.columns, samples.target) == (("1", "2", "3"), ("0",))
+    assert load(frame, target, features=[3, 1]).columns == ("3", "1")
+    assert load(frame, target, features=frame.columns[1:3]).columns == ("1", "2")
+    assert load(frame, target, drop=2).columns == ("1", "3")
+    assert load(frame, 1, features=0).columns == ("0",)
+    with pytest.raises(xpnet.DataError, match=r"has no column '5' to predict; it has 0, 1, 2, 3"):
+        load(frame, 5)
+
+
+def test_names_of_several_levels() -> None:
+    pandas = pytest.importorskip("pandas")
+    names = pandas.MultiIndex.from_tuples([("t", "y"), ("f", 0), ("f", 1), ("f", 2)])
+    frame = pandas.DataFrame(NUMBERED, columns=names)
+    for target in (("t", "y"), [("t", "y")], "('t', 'y')"):
+        assert load(frame, target, drop=("f", 1)).columns == ("('f', 0)", "('f', 2)")
+    assert load(frame, [("t", "y"), ("f", 0)]).target == ("('t', 'y')", "('f', 0)")
+
+
+@pytest.mark.parametrize("target", [None, [], ()])
+def test_a_frame_without_a_target_is_no_data_set(library: str, target) -> None:
+    frame = frame_of(library, {"a": [1.0, 2.0], "label": [0, 1]})
+    with pytest.raises(xpnet.UsageError, match=r"target must name the column to predict"):
+        load(frame, target)

@@ -14,7 +14,7 @@ import pytest
 from helpers import IMAGES, LABELS, Bomb, csv_file, idx, unpaired
 
 from xpnet.data.sources import hold_out, load, load_samples
-from xpnet.errors import DataError
+from xpnet.errors import DataError, UsageError
 from xpnet.registry import FORMATS, FORMATS_WITHOUT_TARGETS
 
 MNIST = {
@@ -287,6 +287,21 @@ def test_what_is_not_there_is_named(
     monkeypatch.chdir(tmp_path)
     with pytest.raises(DataError, match=message.replace("?", r"\?")):
         load(source)
+
+
+@pytest.mark.parametrize("source", [np.eye(3), [[1, 2]], {"a": 1}, None, 3, b"mnist"])
+def test_what_is_no_name_is_refused(source) -> None:
+    with pytest.raises(UsageError, match=r"source must be a frame, or the name .*fit\(model, x, y"):
+        load(source)
+
+
+def test_a_file_may_be_named_by_a_path(tmp_path: Path) -> None:
+    path = Path(csv_file(tmp_path, "a,0\n1,0\n2,1\n"))
+    assert load(path, 0).target == ("0",)
+    with pytest.raises(UsageError, match="target must name the column to predict"):
+        load(path, None)
+    with pytest.raises(DataError, match=r"mnits: no such file or folder; did you mean 'mnist'\?"):
+        load(Path("mnits"))
 
 
 def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:

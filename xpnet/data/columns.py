@@ -141,7 +141,8 @@ def _named(names: Sequence[str], given: Names, what: str, faults: Faults) -> tup
     """Return the columns that are given, each once; add a fault for those that are not there."""
     if isinstance(given, str):
         given = [given] if given in names else split(given)
-    wanted = given or ()
+    one = isinstance(given, tuple) and str(given) in names  # as of several levels in pandas
+    wanted = [str(given)] if one else [*map(str, given or ())]
     there = {*names}
     missing = [name for name in dict.fromkeys(wanted) if name not in there]
     if missing:

@@ -7,14 +7,17 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from secrets import token_hex
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from xpnet.arrays import HostArray
 from xpnet.errors import DataError
 
 DEFAULT_TARGET = "label"
 Names = str | Sequence[str] | None
-"""Names of columns: a list of them, or as --target takes them, separated by commas; or none."""
+"""Names of columns: a list of them, or as --target takes them, separated by commas; or none.
+
+Frames may have others than texts, as 0 or ("a", "b"): these are compared as texts.
+"""
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,14 @@ class ReadOptions:
     delimiter: str | None = None
     encoding: str | None = None
     header: bool = True
+
+    def __post_init__(self) -> None:
+        """Make a tuple of names, or a text of a single one."""
+        for name in ("target", "features", "drop"):
+            given: Any = getattr(self, name)
+            if given is not None and not isinstance(given, str):
+                names = tuple(given) if hasattr(given, "__iter__") else str(given)
+                object.__setattr__(self, name, names)
 
 
 class Contents(NamedTuple):

@@ -8,11 +8,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
+from os import PathLike
 from pathlib import Path
 
 import numpy as np
 
 from xpnet.arrays import HostArray
+from xpnet.bounds import shown
 from xpnet.data.dataset import FEWEST, divided
 from xpnet.data.files import Contents, Names, ReadOptions, expanded, read_file
 from xpnet.data.formats import AS_TABLE, format_of, refuse, require_table
@@ -21,7 +23,7 @@ from xpnet.data.idx_folders import has_idx_files, read_idx_folder, source_of
 from xpnet.data.published import read_packaged, read_published
 from xpnet.data.sample_checks import check_names, check_pair, check_shapes, check_sizes, check_x
 from xpnet.data.tasks import classes_in, infer, targets_for
-from xpnet.errors import DataError
+from xpnet.errors import DataError, UsageError
 from xpnet.random import Purpose, permutation, step_keys
 from xpnet.registry import DATA, DOWNLOADS, FORMATS, FORMATS_WITHOUT_TARGETS
 
@@ -95,7 +97,7 @@ def load(
 
     Parameters
     ----------
-    source : str or frame
+    source : str, path or frame
         `mnist`; another of `registry.DATA`, which is downloaded once; a folder of IDX files,
         gzipped or not, named as MNIST's are (`idx_folders.read_idx_folder`); an .npz file with
         `x_train, y_train, x_test, y_test`, or with `x, y` (`numpy_files.NAMES`); a table, a .csv or
@@ -125,6 +127,8 @@ def load(
 
     Raises
     ------
+    UsageError
+        `source` is something else, or `target` names no column.
     DataError
         It isn't there, or is not what it should be.
     """
@@ -132,6 +136,7 @@ def load(
     labels: tuple[str, ...] = ()
     if (frame := read_frame(source, options)) is not None:
         return _checked("frame", frame, whole, task, names, dtype)
+    source = _text_of(source)
     path = expanded(source)
     refuse(source, path, training=True)
     known = source_of(source, folder, local)
@@ -166,6 +171,16 @@ def load(
     where = path.name if path.is_file() else name  # in errors a file has its ending
     samples = _checked(where, contents, whole, task, names, dtype)
     return replace(samples, name=name, files=hashes, labels=labels, source=known)
+
+
+def _text_of(source: Source) -> str:
+    """Return a name or a path as a text; a UsageError where it is something else."""
+    if isinstance(source, str | PathLike):
+        return str(source)
+    raise UsageError(
+        f"source must be a frame, or the name of a data set or a file, got {shown(source)}; arrays "
+        "are given to fit(model, x, y)"
+    )
 
 
 def load_samples(
@@ -243,6 +258,8 @@ def _checked(
 ) -> Samples:
     """The data set, if sizes, labels and numbers are in order."""
     arrays, split = contents.arrays, "given"
+    if not {"y", "y_train"} & {*arrays}:
+        raise UsageError("target must name the column to predict, or several; got none")
     if "x_train" in arrays and not {"x_test", "y_test"} & set(arrays):
         arrays = {key.removesuffix("_train"): array for key, array in arrays.items()}
     if {"x_train", "y_train", "x_test", "y_test"} <= set(arrays):
