@@ -354,3 +354,33 @@ def test_a_frame_without_a_target_is_no_data_set(library: str, target) -> None:
     frame = frame_of(library, {"a": [1.0, 2.0], "label": [0, 1]})
     with pytest.raises(xpnet.UsageError, match=r"target must name the column to predict"):
         load(frame, target)
+
+
+def test_blanks_around_names_do_not_matter(library: str, tmp_path: Path) -> None:
+    """xpnet strips the names that a CSV file has, pandas does not."""
+    path, n = tmp_path / "table.csv", 12
+    rows = [f"{i % 5}, {i % 2}, {i % 3}, {i % 2}\n" for i in range(n)]
+    path.write_text("a, b, c, y\n" + "".join(rows))
+    values = {"a": 5, " b": 2, " c": 3, " y": 2}
+    frame = frame_of(library, {name: np.arange(n) % k for name, k in values.items()})
+    x, y = (frame_of(library, {k: np.arange(n) % values[k] for k in names}) for names in (
+        ("a", " b", " c"), (" y",)))  # fmt: skip
+    mine = xpnet.fit(xpnet.mlp(3, 2), x, y, epochs=1).model
+    assert (mine.columns, mine.target) == (("a", " b", " c"), (" y",))
+    file = load(str(path), mine.target, features=mine.columns, whole=True)
+    assert (file.columns, file.target) == (("a", "b", "c"), ("y",))
+    assert load(frame, "y", features="c,a,b").columns == (" c", "a", " b")
+    found = as_samples(frame, ("c ", "b", "a"))[0]
+    assert found.tolist() == file.x_test[:, ::-1].tolist()
+    assert as_samples(frame, ("b", " c "))[0].tolist() == file.x_test[:, 1:].tolist()
+    assert as_targets(frame, ("y",))[1] == (" y",)
+    assert as_targets(frame, ("y", "c"))[1] == (" y", " c")
+
+
+@pytest.mark.parametrize(("wanted", "names"), [(("b",), (" b", "b ")), ((" b", "b "), ("b", "c"))])
+def test_names_that_blanks_make_equal_are_not_matched(library: str, wanted, names) -> None:
+    frame = frame_of(library, {name: [1.0, 2.0] for name in names})
+    with pytest.raises(xpnet.DataError, match=r"has no column"):
+        as_samples(frame, wanted)
+    exact = frame_of(library, {" b": [1.0], "b": [2.0]})
+    assert as_samples(exact, ("b", " b"))[0].tolist() == [[2, 1]]

@@ -4,7 +4,8 @@ import csv
 import io
 import re
 import shlex
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from itertools import takewhile
@@ -138,18 +139,33 @@ def choose(names: Sequence[str], options: ReadOptions, faults: Faults) -> Choice
 
 
 def _named(names: Sequence[str], given: Names, what: str, faults: Faults) -> tuple[str, ...]:
-    """Return the columns that are given, each once; add a fault for those that are not there."""
+    """Return the columns that are given, each once; add a fault for those that are not there.
+
+    A name that is not there is also one with other blanks around it, as " b" of pandas, which does
+    not strip the names that a file has after its commas.
+    """
     if isinstance(given, str):
         given = [given] if given in names else split(given)
     one = isinstance(given, tuple) and str(given) in names  # as of several levels in pandas
     wanted = [str(given)] if one else [*map(str, given or ())]
-    there = {*names}
-    missing = [name for name in dict.fromkeys(wanted) if name not in there]
+    place = {name: name for name in names}
+    others = {*wanted} - {*names}
+    if others:
+        place |= _by_blanks(others, [*{*names} - {*wanted}])
+    missing = [name for name in dict.fromkeys(wanted) if name not in place]
     if missing:
         column = f"column {missing[0]!r}" if len(missing) == 1 else f"columns {listed(missing)}"
         hint = ";" if len(missing) > 1 else _near(missing[0], names)
         faults.add(f"has no {column} {what}{hint} it has {listed(names)}")
-    return tuple(name for name in dict.fromkeys(wanted) if name in there)
+    return tuple(place[name] for name in dict.fromkeys(wanted) if name in place)
+
+
+def _by_blanks(wanted: Collection[str], names: Sequence[str]) -> dict[str, str]:
+    """Return the columns that differ from those wanted by blanks alone, if there is one each."""
+    mine, theirs = (Counter(name.strip() for name in group) for group in (wanted, names))
+    plain = {name.strip(): name for name in names}
+    same = [name for name in wanted if mine[name.strip()] == theirs[name.strip()] == 1]
+    return {name: plain[name.strip()] for name in same}
 
 
 def _near(name: str, names: Sequence[str]) -> str:

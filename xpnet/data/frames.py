@@ -116,7 +116,7 @@ def _require_some(names: Sequence[str], columns: Sequence[str], name: str) -> No
     """Raise a DataError where a frame has columns, and none of those that the model takes."""
     from xpnet.data.columns import listed
 
-    if columns and names and not {*names} & {*columns}:
+    if columns and names and not {*map(str.strip, names)} & {*map(str.strip, columns)}:
         raise DataError(
             f"{name} has none of the columns that the model takes, which are {listed(columns)}; it "
             f"has {listed(names)}. Rename them, or give {name}.to_numpy(), which is taken by "
@@ -209,7 +209,7 @@ def as_targets(y: Any, target: Sequence[str] = ()) -> tuple[Any, tuple[str, ...]
     if is_series(found):
         return values_of(found), names
     series = dict(zip(names, found.iter_columns(), strict=True))
-    if len(target) > 1 or (target and target[0] in names):
+    if len(target) > 1 or (target and target[0].strip() in map(str.strip, names)):
         from xpnet.data.columns import Faults, choose
         from xpnet.data.files import ReadOptions
 
