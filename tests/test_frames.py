@@ -273,3 +273,28 @@ def test_frames_of_indicators_are_labels() -> None:
     model = trained(y=y)
     assert (model.target, model.labels) == (("no", "yes"), (0, 1))
     assert model.theta.tolist() == trained().theta.tolist()
+
+
+def test_an_index_among_the_features_is_warned_of(library: str) -> None:
+    names = ("Unnamed: 0", "steps", "member")
+    frame = frame_of(library, dict(zip(names, COLUMNS.values(), strict=True)))
+    call = {"pandas": r"drop\(columns=", "polars": r"drop\(", "pyarrow": r"drop_columns\("}[library]
+    match = rf"looks like an index .*: x\.{call}\['Unnamed: 0'\]\)$"
+    with pytest.warns(UserWarning, match=match) as caught:
+        model = trained(frame)
+    assert model.columns == names
+    assert caught[0].filename == __file__
+    trained(frame, model=model)  # which was told
+    later = frame_of(library, {"steps": X[:, 1], "member": X[:, 2], "Unnamed: 0": X[:, 0]})
+    trained(later)
+
+
+def test_a_target_among_the_features_is_warned_of() -> None:
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(COLUMNS)
+    with pytest.warns(UserWarning, match=r"x has a column 'steps', as y is named: the target is"):
+        trained(frame, frame["steps"], xpnet.mlp(3, 1, output="identity"))
+    trained(frame, frame, xpnet.mlp(3, 3, output="identity"))  # as of an autoencoder
+    trained(frame, frame[["steps"]], xpnet.mlp(3, 1, output="identity"))
+    trained(X, frame["steps"], xpnet.mlp(3, 1, output="identity"))
+    trained(frame, frame["steps"].rename("other"), xpnet.mlp(3, 1, output="identity"))

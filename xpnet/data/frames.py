@@ -3,7 +3,9 @@
 A frame is a table (`data.tables`) whose rows are counted from 0.
 """
 
+import warnings
 from collections.abc import Sequence
+from functools import partial
 from math import prod
 from typing import TYPE_CHECKING, Any
 
@@ -128,9 +130,35 @@ def _faults(name: str, frame: Frame, open_to_choice: bool) -> "Faults":
     """Return no faults yet of a frame of this name, from which columns may be left out, or not."""
     from xpnet.data.columns import Faults
 
-    call = WITHOUT.get(library_of(frame.to_native()), "drop(columns={})")
-    remedy = lambda columns: f"{name}.{call.format([*columns])}"  # noqa: E731
+    remedy = partial(_without, name, frame.to_native())
     return Faults(name, remedy if open_to_choice else None)
+
+
+def _without(name: str, native: Any, columns: Sequence[str]) -> str:
+    """Return the call that leaves columns out of a frame of this name."""
+    return f"{name}.{WITHOUT.get(library_of(native), 'drop(columns={})').format([*columns])}"
+
+
+def warn_of_columns(x: Any, y: Any, columns: Sequence[str], target: Sequence[str]) -> None:
+    """Warn where a column of a frame x, the samples of a fit, is seldom meant as a feature.
+
+    Warns
+    -----
+    UserWarning
+        The first column has the name that pandas gives to the index of a CSV file; or a column has
+        the name of a series y.
+    """
+    if not columns:
+        return
+    from xpnet.data.columns import INDEX
+
+    found = {}
+    if INDEX.fullmatch(columns[0]):
+        found[columns[0]] = "the first column of x looks like an index that a CSV file kept"
+    if len(target) == 1 and target[0] in columns and not hasattr(type(y), "columns"):
+        found[target[0]] = f"x has a column {target[0]!r}, as y is named: the target is a feature"
+    for name, what in found.items():
+        warnings.warn(f"{what}; to leave it out: {_without('x', x, [name])}", stacklevel=6)
 
 
 def _table_of(frame: Frame, choice: "Choice", faults: "Faults") -> "Table":

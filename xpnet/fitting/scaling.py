@@ -18,7 +18,7 @@ from xpnet.arrays import (
     without_history,
 )
 from xpnet.data.dataset import Dataset
-from xpnet.data.frames import as_samples, as_targets
+from xpnet.data.frames import as_samples, as_targets, warn_of_columns
 from xpnet.data.statistics import FEWEST_PIXELS, ROUNDING, robust_standardization, standardization
 from xpnet.data.targets import encode_targets, labels_in
 from xpnet.errors import DataError
@@ -46,10 +46,12 @@ def adapted(model: Model, x: Any, y: Any) -> tuple[Model, Array, Any]:
     DataError
         They are not as many as the model has classes.
     """
+    given = x, y
     x, columns = as_samples(x, model.columns)
     y, target = as_targets(y, model.target)
     if model.loss is not None:
         return model, x, y
+    warn_of_columns(*given, columns, target)
     model = replace(model, columns=columns or model.columns, target=target or model.target)
     shape, labels = tuple(x.shape[1:]), model.labels
     if len(model.input_shape) == 1 and len(shape) > 1 and prod(shape) == model.network.fan_in:

@@ -169,6 +169,13 @@ def fit(
         A GPU has no memory left, or failed.  Arrays on a GPU that failed cannot be read any more:
         save the model in `on_epoch`, as `xpnet train` does.
 
+    Warns
+    -----
+    UserWarning
+        The first column of a frame looks like an index, or a column of x has the name of the series
+        y (`data.frames.warn_of_columns`); samples are large, and the model does not scale them; or
+        no sample can be held out.
+
     Notes
     -----
     Every error in the middle of training, and KeyboardInterrupt, has an attribute `result`: the
