@@ -271,8 +271,25 @@ def test_frames_of_indicators_are_labels() -> None:
     pandas = pytest.importorskip("pandas")
     y = pandas.get_dummies(pandas.Series(NAMES))
     model = trained(y=y)
-    assert (model.target, model.labels) == (("no", "yes"), (0, 1))
+    assert (model.target, model.labels) == (("no", "yes"), ("no", "yes"))
     assert model.theta.tolist() == trained().theta.tolist()
+    assert xpnet.evaluate(model, X, y) == xpnet.evaluate(model, X, NAMES)
+    assert xpnet.evaluate(model, X, y[["yes", "no"]]) == xpnet.evaluate(model, X, NAMES)
+
+
+def test_columns_of_indicators_are_named_labels(library: str) -> None:
+    kinds = np.eye(3)[np.arange(N) % 3].T
+    frame = frame_of(library, dict(zip(["z", "x", "y"], kinds.astype(int), strict=True)))
+    model = trained(y=frame, model=xpnet.mlp(3, 3))
+    assert model.labels == ("z", "x", "y")
+    assert set(model.predict(X)) <= {"x", "y", "z"}
+    assert trained(y=frame, model=xpnet.mlp(3, 3, multilabel=True)).labels == ("z", "x", "y")
+    assert trained(y=frame, model=xpnet.mlp(3, 3, labels=["a", "b", "c"])).labels == ("a", "b", "c")
+    assert trained(y=frame, model=xpnet.mlp(3, 3, output="identity")).labels == ()
+    digits = frame_of(library, dict(zip(["3", "8", "10"], kinds, strict=True)))
+    model = trained(y=digits, model=xpnet.mlp(3, 3))
+    assert model.labels == (3, 8, 10)
+    assert xpnet.evaluate(model, X, digits) == xpnet.evaluate(model, X, [3, 8, 10] * 13 + [3])
 
 
 def test_an_index_among_the_features_is_warned_of(library: str) -> None:

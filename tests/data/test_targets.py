@@ -7,6 +7,7 @@ from helpers import Library
 from xpnet.data.targets import (
     encode_targets,
     labels_in,
+    labels_of_columns,
 )
 from xpnet.errors import DataError
 
@@ -114,3 +115,20 @@ def test_numbers_between_names_in_a_list_do_not_become_names(y, message: str) ->
         labels_in(y)
     with pytest.raises(DataError, match=message):
         encode_targets(y, "softmax", ("0", "a", "b", "nan"), 4)
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (("b", "a"), ("b", "a")),
+        (("0", "1"), (0, 1)),
+        (("-3", "10"), (-3, 10)),
+        (("07", "7"), ("07", "7")),
+        (("1", "a"), ("1", "a")),
+        (("1.0", "2.0"), ("1.0", "2.0")),
+        ((), (0, 1)),
+        (("a",), (0, 1)),
+    ],
+)
+def test_columns_are_labels_by_their_names(names, expected) -> None:
+    assert labels_of_columns(2, names) == expected

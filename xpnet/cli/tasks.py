@@ -12,6 +12,7 @@ from xpnet.data.dataset import FEWEST, undivided
 from xpnet.data.labels import OUT_OF_RANGE, different, is_one_hot, text_of
 from xpnet.data.sources import Samples
 from xpnet.data.tables import is_number
+from xpnet.data.targets import labels_of_columns
 from xpnet.data.tasks import classes_in
 from xpnet.errors import DataError, UsageError
 from xpnet.losses import CLASSES, OUTPUTS, VALUES, Loss, Pinball
@@ -96,15 +97,10 @@ def choose_task(
     columns = 1 if samples.y_train.ndim == 1 else samples.y_train.shape[1]
     if name == "multilabel":
         _check_indicators(samples)
-        return Task(name, why, chosen, columns, _labels_of_columns(columns, names))
+        return Task(name, why, chosen, columns, labels_of_columns(columns, names))
     if isinstance(chosen, Pinball) and columns == 1:
         columns = len(chosen.quantiles)
     return Task(name, why, chosen, columns, ())
-
-
-def _labels_of_columns(columns: int, names: Sequence[str]) -> tuple[int | str, ...]:
-    """The names of the columns of targets, or 0, 1, 2, ... if they have none."""
-    return tuple(names) if len(names) == columns else tuple(range(columns))
 
 
 def _classes(samples: Samples, names: Sequence[str], hint: str) -> tuple[int | str, ...]:
@@ -114,7 +110,7 @@ def _classes(samples: Samples, names: Sequence[str], hint: str) -> tuple[int | s
     if y.ndim == 2:
         for part in (y, y_test):
             _check_one_hot(part, where)
-        labels = _labels_of_columns(y.shape[1], names)
+        labels = labels_of_columns(y.shape[1], names)
         y, y_test = (np.asarray(labels)[np.argmax(part, axis=1)] for part in (y, y_test))
     if y.dtype == np.uint64:
         raise DataError(f"{where}: label {y.max()} {OUT_OF_RANGE}")

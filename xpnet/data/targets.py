@@ -1,5 +1,6 @@
 """Labels and targets as losses take them."""
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -34,6 +35,17 @@ def labels_in(y: Any) -> tuple[Label, ...] | None:
     if y.ndim != 1 or not len(y):
         return None
     return tuple(different(plain_labels(y)).tolist())
+
+
+def labels_of_columns(columns: int, names: Sequence[str]) -> tuple[Label, ...]:
+    """Return the labels of columns of 0 and 1: their names, or 0, 1, 2, ... if they have none.
+
+    Names that are all whole numbers, as of a one-hot array of digits in a frame, are these.
+    """
+    if len(names) != columns:
+        return tuple(range(columns))
+    whole = all(re.fullmatch(r"0|-?[1-9]\d{0,17}", name) for name in names)
+    return tuple(int(name) for name in names) if whole else tuple(names)
 
 
 def encode_targets(

@@ -20,7 +20,7 @@ from xpnet.arrays import (
 from xpnet.data.dataset import Dataset
 from xpnet.data.frames import as_samples, as_targets, warn_of_columns
 from xpnet.data.statistics import FEWEST_PIXELS, ROUNDING, robust_standardization, standardization
-from xpnet.data.targets import encode_targets, labels_in
+from xpnet.data.targets import encode_targets, labels_in, labels_of_columns
 from xpnet.errors import DataError
 from xpnet.layers import Rescale, Standardize
 from xpnet.losses import OUTPUTS, Loss
@@ -38,8 +38,9 @@ def adapted(model: Model, x: Any, y: Any) -> tuple[Model, Array, Any]:
 
     Samples of more than one axis are images: their shape becomes the model's `input_shape`, if that
     is flat.  If the model's labels are the default 0, 1, 2, ... and y has others, its different
-    labels, sorted, become the model's.  The names of columns of frames, and of a series y, become
-    its `columns` and `target`.  A model that was trained stays as it is.
+    labels, sorted, become the model's; so do the names of its columns, if y is a frame of one for
+    each label.  The names of columns of frames, and of a series y, become its `columns` and
+    `target`.  A model that was trained stays as it is.
 
     Raises
     ------
@@ -56,8 +57,12 @@ def adapted(model: Model, x: Any, y: Any) -> tuple[Model, Array, Any]:
     shape, labels = tuple(x.shape[1:]), model.labels
     if len(model.input_shape) == 1 and len(shape) > 1 and prod(shape) == model.network.fan_in:
         model = replace(model, input_shape=shape)
-    default = labels and not model.multilabel and labels == tuple(range(len(labels)))
+    default = labels and labels == tuple(range(len(labels)))
     if not default or length(y) != x.shape[0]:
+        return model, x, y
+    if len(target) == len(labels):
+        return replace(model, labels=labels_of_columns(len(labels), target)), x, y
+    if model.multilabel:
         return model, x, y
     found = labels_in(y)
     if found is None or {*found} <= {*labels}:

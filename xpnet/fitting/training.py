@@ -78,7 +78,8 @@ def fit(
     y : array, list, series or frame
         Labels or targets (`data.targets.encode_targets`).  Where the labels of the model are the
         default 0, 1, 2, ... and y has others, as many as the model has classes, those in y, sorted,
-        become the labels of the trained model.
+        become the labels of the trained model; of a frame with a column for each label, the names
+        of its columns do.
     sample_weight : array, list or series (n,), optional
         How much each sample counts, in training, validation and scaling: a weight of k as much as k
         equal samples, and a sample of weight 0 as if it were not there, whatever it holds.
