@@ -384,3 +384,40 @@ def test_names_that_blanks_make_equal_are_not_matched(library: str, wanted, name
         as_samples(frame, wanted)
     exact = frame_of(library, {" b": [1.0], "b": [2.0]})
     assert as_samples(exact, ("b", " b"))[0].tolist() == [[2, 1]]
+
+
+# Numbers in texts
+
+
+def assert_converted(library: str, frame, column) -> None:
+    """The message says how to make numbers of the column, and it is so."""
+    call = {"pandas": "astype(float)", "polars": "cast(float)", "pyarrow": 'cast("float64")'}
+    with pytest.raises(xpnet.DataError) as caught:
+        as_samples(frame)
+    text = str(caught.value)
+    assert text.startswith("x: row 0: column 'b' is ")
+    told = text.partition("expected a number: ")[2].partition(" converts the column; to leave")[0]
+    assert told.endswith(call[library])
+    numbers = eval(told, {"x": frame})  # as a user does
+    assert as_samples(frame_of(library, {"b": numbers}))[0].tolist() == column
+
+
+def test_numbers_in_texts_are_told_to_be_converted(library: str) -> None:
+    texts, expected = ["10", "-2.5", "1e3"], [[10.0], [-2.5], [1000.0]]
+    frame = frame_of(library, {"b": texts})
+    assert_converted(library, frame, expected)
+    if library == "pandas":
+        for kind in ("category", "string", object):
+            assert_converted(library, frame.astype(kind), expected)
+        assert_converted(library, frame.astype(float).astype("category"), expected)
+    elif library == "polars":
+        assert_converted(library, frame.cast(pytest.importorskip("polars").Categorical), expected)
+    else:
+        column = frame["b"].dictionary_encode()
+        assert_converted(library, frame_of(library, {"b": column}), expected)
+
+
+@pytest.mark.parametrize("texts", [["1", "x"], ["1", " 2"], ["1_0", "2"], ["1", "2024-01-02"]])
+def test_texts_that_are_no_numbers_are_not_told_to_be_converted(library: str, texts) -> None:
+    with pytest.raises(xpnet.DataError, match=r"expected a number; to leave this column out"):
+        as_samples(frame_of(library, {"b": texts}))

@@ -36,6 +36,14 @@ if TYPE_CHECKING:  # tables are imported for a frame alone
 
 Source = Any  # the name of a data set or file, or a frame
 
+CONVERTED = {
+    ("polars", False): "cast(float)",
+    ("polars", True): "cast(str).cast(float)",
+    ("pyarrow", False): 'cast("float64")',
+    ("pyarrow", True): 'cast("float64")',
+}
+"""By library, and whether they are categories: how texts become numbers, where not as of pandas."""
+
 PARTS = (bytes, list, tuple, dict, np.ndarray)
 MOST = 10**400  # of which Python writes all digits
 
@@ -190,8 +198,22 @@ def _numbers(series: Series, name: str, faults: "Faults") -> HostArray | float:
     kind = str(series.dtype).partition("(")[0]
     plain = isinstance(values[i], str | int)
     value = shown(values[i]) if plain else " ".join(str(values[i]).split())[:40]
-    faults.add(f"row {i}: column {name!r} is {value} ({kind}); expected a number", name)
+    remedy = ""
+    if _are_numbers(values):
+        call = CONVERTED.get((library_of(series.to_native()), is_categorical(series)))
+        remedy = f": {faults.name}[{name!r}].{call or 'astype(float)'} converts the column"
+    faults.add(f"row {i}: column {name!r} is {value} ({kind}); expected a number{remedy}", name)
     return 0.0
+
+
+def _are_numbers(values: HostArray) -> bool:
+    """Whether all values are numbers, some written as texts without blanks, or gaps."""
+    from xpnet.data.tables import is_number
+
+    texts = [value for value in values.tolist() if isinstance(value, str)]
+    others = [value for value in values.tolist() if not isinstance(value, str)]
+    written = all(is_number(text) and text == text.strip() for text in texts)
+    return written and parsed(np.fromiter(others, dtype=object))[1] is None
 
 
 def _texts(series: Series, name: str, faults: "Faults") -> list[str]:
