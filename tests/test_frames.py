@@ -1,6 +1,7 @@
 """Frames and series where arrays go: in fit, in a model, and in metrics."""
 
 from datetime import date
+from decimal import Decimal
 
 import numpy as np
 import pytest
@@ -96,8 +97,69 @@ def test_weights_that_are_none_are_refused(library: str) -> None:
     frame, y = frame_of(library, COLUMNS), frame_of(library, {"kind": NAMES.tolist()})
     with pytest.raises(xpnet.DataError, match="weights of samples: expected finite numbers"):
         trained(frame, y, sample_weight=series_of(library, [None, *range(1, N)]))
-    with pytest.raises(xpnet.DataError, match=r"sample_weight has shape \(40, 1\)"):
-        trained(frame, y, sample_weight=frame_of(library, {"w": np.ones(N)}))
+    with pytest.raises(xpnet.DataError, match=r"sample_weight has shape \(40, 2\)"):
+        trained(frame, y, sample_weight=frame_of(library, {"w": np.ones(N), "v": np.ones(N)}))
+    with pytest.raises(xpnet.DataError, match=r"sample_weight is object; expected 40 numbers"):
+        trained(frame, y, sample_weight=series_of(library, ["1"] * N))
+
+
+def test_weights_of_other_types(library: str) -> None:
+    w = np.arange(1, N + 1)
+    expected = trained(sample_weight=w)
+    decimals = [*map(Decimal, w.tolist())]
+    for weights in (frame_of(library, {"w": w}), series_of(library, decimals), w.astype(object)):
+        assert trained(sample_weight=weights) == expected
+    if library == "pandas":
+        series = pytest.importorskip("pandas").Series(w, dtype=object)
+        assert trained(sample_weight=series) == expected
+        series[0] = 10**400
+        with pytest.raises(xpnet.DataError, match=r"sample_weight is object"):
+            trained(sample_weight=series)
+
+
+def test_whole_decimals_are_labels(library: str) -> None:
+    labels = np.where(NAMES == "yes", 8, 3)
+    y = series_of(library, [Decimal(label) for label in labels.tolist()])
+    assert trained(y=y) == trained(y=labels)
+    for odd in (Decimal("1.5"), Decimal("1e30"), Decimal("inf")):
+        with pytest.raises(xpnet.DataError, match=r"must all be whole numbers .* in sample 0"):
+            trained(y=[odd] * N)
+
+
+def test_arrays_of_arrow_are_series() -> None:
+    arrow = pytest.importorskip("pyarrow")
+    y, w = arrow.array(NAMES.tolist()), arrow.array(np.arange(N) / 1.0)
+    model = trained(sample_weight=np.arange(N))
+    assert trained(y=y, sample_weight=w) == model
+    assert xpnet.evaluate(model, X, y, sample_weight=w).samples == N - 1
+    flipped = arrow.array(np.roll(NAMES, 1).tolist())
+    expected = xpnet.metrics.accuracy(NAMES, np.roll(NAMES, 1), sample_weight=np.arange(N))
+    assert xpnet.metrics.accuracy(y, flipped, sample_weight=w) == expected
+    with pytest.raises(xpnet.UsageError, match=r"x is a series of shape \(40,\)"):
+        model(arrow.array(X[:, 0]))
+    with pytest.raises(xpnet.DataError, match="of sample 1 marks a missing value"):
+        trained(y=arrow.array([True, None] * (N // 2)))
+
+
+def test_one_row_of_a_frame_says_how_to_keep_it_one() -> None:
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(COLUMNS)
+    model = trained(frame)
+    for function in (model, model.predict, model.predict_proba):
+        with pytest.raises(xpnet.UsageError, match=r"x is one row of a frame; .*df.iloc\[\[0\]\]"):
+            function(frame.assign(note="text").iloc[0])
+        with pytest.raises(xpnet.UsageError, match=r"x is a series of shape \(40,\)"):
+            function(frame["steps"])
+
+
+def test_the_name_of_a_column_is_no_target() -> None:
+    message = r"y is the text 'kind'; give the targets, as by df\['kind'\]"
+    with pytest.raises(xpnet.UsageError, match=message):
+        trained(X, "kind")
+    with pytest.raises(xpnet.UsageError, match=message):
+        xpnet.evaluate(trained(), X, "kind")
+    with pytest.raises(xpnet.UsageError, match=f"validation_data: {message}"):
+        trained(X, NAMES, validation_data=(X, "kind"))
 
 
 def test_several_targets_are_matched_by_name(library: str) -> None:

@@ -40,6 +40,8 @@ def opened(x: Any, name: str) -> Frame | Series | None:
         found: Any = nw.from_native(x, allow_series=True, pass_through=True)
         if found is x and hasattr(x, "__arrow_c_stream__"):
             found = _from_stream(x)
+        elif found is x and hasattr(x, "__arrow_c_array__"):
+            found = _from_array(x)
         if isinstance(found, nw.DataFrame):
             names_of(found, name)
     except DuplicateError:
@@ -58,6 +60,17 @@ def _from_stream(x: Any) -> Any:
     for library in ("pyarrow", "polars", "pandas"):
         with suppress(ImportError, TypeError, ValueError):
             return nw.from_arrow(x, backend=library)
+    return x
+
+
+def _from_array(x: Any) -> Any:
+    """Return a series of an array of Arrow; or x."""
+    import narwhals.stable.v2 as nw
+
+    with suppress(ImportError):
+        from pyarrow import array, chunked_array
+
+        return nw.from_native(chunked_array([array(x)]), series_only=True)
     return x
 
 

@@ -1,7 +1,8 @@
 """The weights of samples and of classes, on the host."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from numbers import Real
 from sys import float_info
 from typing import Any
 
@@ -99,13 +100,25 @@ def weights_on_host(sample_weight: Any, n: int) -> HostArray:
         w = np.asarray(given) if isinstance(given, list | tuple) else to_numpy(given)
     except (ValueError, TypeError) as error:
         raise DataError(f"sample_weight is a list that makes no array: {error}") from None
+    if w.shape == (n, 1):  # as of a frame
+        w = w[:, 0]
     if w.shape != (n,):
         raise DataError(f"sample_weight has shape {w.shape}; expected {n} numbers")
+    if w.dtype.kind == "O":
+        w = _of_objects(w)
     if w.dtype.kind not in "biuf":
         raise DataError(f"sample_weight is {w.dtype}; expected {n} numbers")
     w = w.astype(np.float64)
     if not np.all(np.isfinite(w)) or np.any(w < 0) or not np.any(w):
         raise DataError(EXPECTED)
+    return w
+
+
+def _of_objects(w: HostArray) -> HostArray:
+    """Return an array of objects as float64 if all are numbers; else as it is."""
+    if all(isinstance(a, Real | np.bool_) or type(a).__name__ == "Decimal" for a in w.flat):
+        with suppress(OverflowError):
+            return w.astype(np.float64)
     return w
 
 

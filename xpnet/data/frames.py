@@ -71,6 +71,8 @@ def as_samples(x: Any, columns: Sequence[str] = ()) -> tuple[Array, tuple[str, .
     if frame is None:
         return as_array(x), ()
     if is_series(frame):
+        if columns and {*columns} <= {*map(str, getattr(x, "index", ()))}:
+            raise UsageError("x is one row of a frame; expected a frame, as df.iloc[[0]] is of one")
         name = frame.name or "a"
         one = f'x.select(["{name}"])' if library_of(x) == "pyarrow" else f'df[["{name}"]]'
         raise UsageError(
@@ -249,9 +251,13 @@ def as_targets(y: Any, target: Sequence[str] = ()) -> tuple[Any, tuple[str, ...]
 
     Raises
     ------
+    UsageError
+        y is a text.
     DataError
         A frame lacks columns.
     """
+    if isinstance(y, str):
+        raise UsageError(f"y is the text {shown(y)}; give the targets, as by df[{shown(y)}]")
     found = opened(y, "y")
     if found is None:
         return y, ()

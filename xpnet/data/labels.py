@@ -129,6 +129,8 @@ def _missing(i: int, label: Any) -> str:
 def _from_objects(labels: Sequence[Any]) -> HostArray:
     """Return labels of Python as an array of one type."""
     whole = int | np.integer | np.bool_
+    if any(kind.__name__ == "Decimal" for kind in {*map(type, labels)}):
+        labels = [*map(_without_decimals, labels)]
     for i, label in enumerate(labels):
         if is_missing(label):
             raise DataError(_missing(i, label))
@@ -146,6 +148,18 @@ def _from_objects(labels: Sequence[Any]) -> HostArray:
         f"labels must all be whole numbers or all be names, y has {shown(labels[i])} in sample "
         f"{i}; for names give all of them as texts"
     )
+
+
+def _without_decimals(label: Any) -> Any:
+    """Return a whole number that is a decimal as one of Python, up to 64 bits; else the label."""
+    if (
+        type(label).__name__ != "Decimal"
+        or not label.is_finite()
+        or abs(label) >= 2**64
+        or label % 1
+    ):
+        return label
+    return int(label)
 
 
 def _decoded(y: HostArray) -> HostArray:
