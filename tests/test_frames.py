@@ -8,6 +8,7 @@ import pytest
 from helpers import FRAMES, frame_of, series_of
 
 import xpnet
+from xpnet.data.sources import load
 
 RNG = np.random.default_rng(0)
 N = 40
@@ -226,8 +227,45 @@ def test_names_that_are_no_texts_and_equal_names() -> None:
     assert (model.columns, model.target) == (("0", "1", "b"), ("7",))
     assert model(pandas.DataFrame(X[:, ::-1], columns=["b", "1", 0])).tolist() == model(X).tolist()
     for names in (["a", "a", "b"], ["1", 1, "b"]):
-        with pytest.raises(xpnet.DataError, match="x has columns of the same name"):
+        with pytest.raises(xpnet.DataError, match=r"x has columns of the same name \((a|1)\); ren"):
             model(pandas.DataFrame(X, columns=names))
+
+
+def test_equal_names_of_columns_that_are_not_needed() -> None:
+    pandas, arrow = pytest.importorskip("pandas"), pytest.importorskip("pyarrow")
+    model = trained(pandas.DataFrame(COLUMNS), pandas.DataFrame({"kind": NAMES}))
+    names, w = [*COLUMNS, "n", "n", "7", 7, "kind"], np.arange(N) % 3
+    values = [*COLUMNS.values(), *X.T, w, NAMES]
+    frame = pandas.concat([pandas.Series(value) for value in values], axis=1)
+    frame.columns = names
+    table = arrow.Table.from_arrays([*map(arrow.array, values)], [*map(str, names)])
+    expected = xpnet.evaluate(model, X, NAMES, sample_weight=w)
+    for given in (frame, table):
+        assert model.predict(given).tolist() == model.predict(X).tolist()
+        assert xpnet.evaluate(model, given, given, sample_weight=w) == expected
+        with pytest.raises(xpnet.DataError, match=r"x has columns of the same name \(n, 7\)"):
+            trained(given, model=xpnet.mlp(8, 2))
+        with pytest.raises(xpnet.DataError, match=r"x has columns of the same name \(n, 7\)"):
+            trained(given, sample_weight=w, model=xpnet.mlp(8, 2))
+        with pytest.raises(xpnet.DataError, match=r"y has columns of the same name"):
+            trained(y=given)
+        samples = load(given, "kind", features="steps,height")
+        assert samples.columns == ("steps", "height")
+    with pytest.raises(xpnet.DataError, match=r"frame has columns of the same name"):
+        load(frame, "kind")
+    frame.columns = ["height", "steps", "member", "member", *"abcd"]
+    with pytest.raises(xpnet.DataError, match=r"x has columns of the same name \(member\)"):
+        model.predict(frame)
+
+
+def test_a_column_without_a_name_says_how_to_leave_it_out(library: str) -> None:
+    frame = frame_of(library, dict(zip(("", "b", "label"), X.T, strict=True)))
+    call = {"pandas": r"drop\(columns=", "polars": r"drop\(", "pyarrow": r"drop_columns\("}[library]
+    for name, given in (("x", trained), ("frame", lambda frame: load(frame, features=["", "b"]))):
+        match = rf"column 1 has no name; name it, or leave it out: {name}\.{call}\[''\]\)$"
+        with pytest.raises(xpnet.DataError, match=match):
+            given(frame)
+    assert load(frame).columns == ("b",)  # an index, as of its CSV file
 
 
 def test_the_index_does_not_matter() -> None:

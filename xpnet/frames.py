@@ -4,7 +4,8 @@ narwhals knows pandas, Polars, Arrow and others.  It is imported when an argumen
 array nor a list.
 """
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -21,15 +22,24 @@ COMPUTING = {"dask": "compute", "duckdb": "df", "pyspark": "toPandas", "ibis": "
 """By library: the method of a lazy frame that computes its values, where it is not `collect`."""
 
 
-def opened(x: Any, name: str) -> Frame | Series | None:
+def opened(x: Any, name: str, needed: Collection[str] = ()) -> Frame | Series | None:
     """Return a frame or a series as narwhals has it; None for everything else.
+
+    Parameters
+    ----------
+    x : object
+    name : str
+        What it is called, for errors.
+    needed : collection of str, optional
+        The columns that will be taken; others are left out if they have the same name.  By default
+        all.
 
     Raises
     ------
     UsageError
         It is a lazy frame, whose values have not been computed.
     DataError
-        Columns of it have the same name.
+        Columns that are needed have the same name.
     """
     if is_array(x) or isinstance(x, NO_FRAME):
         return None
@@ -42,10 +52,10 @@ def opened(x: Any, name: str) -> Frame | Series | None:
             found = _from_stream(x)
         elif found is x and hasattr(x, "__arrow_c_array__"):
             found = _from_array(x)
-        if isinstance(found, nw.DataFrame):
-            names_of(found, name)
+        if isinstance(found, nw.DataFrame) and len({*names_of(found)}) < len(found.columns):
+            raise DuplicateError
     except DuplicateError:
-        raise _same_names(name) from None
+        return opened(_without_same_names(x, name, needed), name)
     if isinstance(found, nw.LazyFrame):
         library = library_of(x)
         compute = COMPUTING.get(library, "collect")
@@ -84,18 +94,23 @@ def is_series(found: Frame | Series) -> bool:
     return not hasattr(found, "columns")
 
 
-def names_of(found: Frame | Series, name: str) -> tuple[str, ...]:
+def names_of(found: Frame | Series) -> tuple[str, ...]:
     """Return the names of the columns, or that of a series if it has one, as texts."""
     if is_series(found):
         return () if found.name in (None, "") else (str(found.name),)
-    names = tuple(map(str, found.columns))
-    if len(set(names)) < len(names):
-        raise _same_names(name)
-    return names
+    return tuple(map(str, found.columns))
 
 
-def _same_names(name: str) -> DataError:
-    return DataError(f"{name} has columns of the same name; rename or drop them")
+def _without_same_names(x: Any, name: str, needed: Collection[str]) -> Any:
+    """Return a frame of pandas or Arrow without columns of the same name, if none is needed."""
+    names = [*map(str, x.columns if hasattr(x, "iloc") else x.column_names)]
+    counts = Counter(names)
+    once = {name.strip() for name in names if counts[name] == 1}
+    if not needed or not {*map(str.strip, needed)} <= once:
+        same = ", ".join(each for each in counts if counts[each] > 1)
+        raise DataError(f"{name} has columns of the same name ({same}); rename or drop them")
+    kept = [i for i, each in enumerate(names) if counts[each] == 1]
+    return x.iloc[:, kept] if hasattr(x, "iloc") else x.select(kept)
 
 
 def plain_array(x: Any, name: str) -> Any:
@@ -148,5 +163,8 @@ def numbers_at_once(frame: Frame) -> HostArray | None:
 
 def rows_of(x: Any, rows: HostArray) -> Any:
     """Return these rows of a frame or a series, as one of its library; None for all else."""
-    found = opened(x, "x")
+    try:
+        found = opened(x, "x")
+    except DataError:  # columns of the same name, which may not be needed
+        return x.iloc[rows] if hasattr(x, "iloc") else x.take(rows)
     return None if found is None else found[rows].to_native()

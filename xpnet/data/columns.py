@@ -36,12 +36,15 @@ class Faults:
         The table's.
     remedy : function, optional
         What to do to leave out columns of these names, if that can be done.
+    nameless : str
+        What to do to leave out a column without a name.
     hints : list of str
         What else may help.
     """
 
     name: str
     remedy: Callable[[Sequence[str]], str] | None = None
+    nameless: str = "name those to take by --features"
     hints: list[str] = field(default_factory=list)
     _found: list[str] = field(default_factory=list)
     _columns: list[str] = field(default_factory=list)
@@ -180,7 +183,7 @@ def _check_names(names: Sequence[str], used: set[str], faults: Faults) -> None:
     seen = set()
     for i, name in enumerate(names):
         if name in used and not name:
-            faults.add(f"column {i + 1} has no name; name it, or name those to take by --features")
+            faults.add(f"column {i + 1} has no name; name it, or {faults.nameless}")
         elif name in used and name in seen:
             faults.add(f"two columns are named {name!r}; expected different names")
         seen.add(name)

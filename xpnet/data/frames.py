@@ -31,7 +31,7 @@ from xpnet.frames import (
 
 if TYPE_CHECKING:  # tables are imported for a frame alone
     from xpnet.data.columns import Choice, Faults
-    from xpnet.data.files import Contents, ReadOptions
+    from xpnet.data.files import Contents, Names, ReadOptions
     from xpnet.data.tables import Table
 
 Source = Any  # the name of a data set or file, or a frame
@@ -67,7 +67,7 @@ def as_samples(x: Any, columns: Sequence[str] = ()) -> tuple[Array, tuple[str, .
     DataError
         A frame lacks columns, or has values that are no finite numbers: all that is wrong, at once.
     """
-    frame = opened(x, "x")
+    frame = opened(x, "x", columns)
     if frame is None:
         return as_array(x), ()
     if is_series(frame):
@@ -100,7 +100,7 @@ def features_of(frame: Frame, columns: Sequence[str]) -> tuple[HostArray, tuple[
     from xpnet.data.files import ReadOptions
     from xpnet.data.tables import contents_of
 
-    names = names_of(frame, "x")
+    names = names_of(frame)
     _require_some(names, columns, "x")
     faults = _faults("x", frame, open_to_choice=not columns)
     choice = choose(names, ReadOptions(features=columns or names), faults)
@@ -111,7 +111,8 @@ def features_of(frame: Frame, columns: Sequence[str]) -> tuple[HostArray, tuple[
 
 def read_frame(source: Source, options: "ReadOptions") -> "Contents | None":
     """Return x and y of a frame, as of the CSV file of it; None for everything else."""
-    frame = opened(source, "frame")
+    needed = _given(options.features) + _given(options.target) if options.features else ()
+    frame = opened(source, "frame", needed)
     if frame is None:
         return None
     if is_series(frame):
@@ -120,8 +121,15 @@ def read_frame(source: Source, options: "ReadOptions") -> "Contents | None":
     from xpnet.data.tables import contents_of
 
     faults = _faults("frame", frame, open_to_choice=not options.features)
-    choice = choose(names_of(frame, "frame"), options, faults)
+    choice = choose(names_of(frame), options, faults)
     return contents_of(_table_of(frame, choice, faults), choice, faults)
+
+
+def _given(names: "Names") -> list[str]:
+    """Return the names of columns that are given, each as a text."""
+    from xpnet.data.columns import split
+
+    return split(names) if isinstance(names, str) else [*map(str, names or ())]
 
 
 def _require_some(names: Sequence[str], columns: Sequence[str], name: str) -> None:
@@ -141,7 +149,7 @@ def _faults(name: str, frame: Frame, open_to_choice: bool) -> "Faults":
     from xpnet.data.columns import Faults
 
     remedy = partial(_without, name, frame.to_native())
-    return Faults(name, remedy if open_to_choice else None)
+    return Faults(name, remedy if open_to_choice else None, f"leave it out: {remedy([''])}")
 
 
 def _without(name: str, native: Any, columns: Sequence[str]) -> str:
@@ -178,7 +186,7 @@ def _table_of(frame: Frame, choice: "Choice", faults: "Faults") -> "Table":
     """
     from xpnet.data.tables import Table
 
-    names = names_of(frame, faults.name)
+    names = names_of(frame)
     if choice.numbers == names and (numbers := numbers_at_once(frame)) is not None:
         return Table(names, numbers, {})
     series = dict(zip(names, frame.iter_columns(), strict=True))
@@ -258,10 +266,10 @@ def as_targets(y: Any, target: Sequence[str] = ()) -> tuple[Any, tuple[str, ...]
     """
     if isinstance(y, str):
         raise UsageError(f"y is the text {shown(y)}; give the targets, as by df[{shown(y)}]")
-    found = opened(y, "y")
+    found = opened(y, "y", target)
     if found is None:
         return y, ()
-    names = names_of(found, "y")
+    names = names_of(found)
     if is_series(found):
         return values_of(found), names
     series = dict(zip(names, found.iter_columns(), strict=True))
