@@ -6,8 +6,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from xpnet.cli.run_folder import MODEL, newest
+from xpnet.data.conversions import holds_data
 from xpnet.data.files import expanded
-from xpnet.data.formats import holds_data
 from xpnet.data.model_file import SUFFIX
 from xpnet.errors import DataError, UsageError
 from xpnet.registry import DATA

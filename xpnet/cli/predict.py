@@ -74,8 +74,8 @@ def predict(
     from xpnet.cli import models
     from xpnet.cli.answers import FORMS, table
     from xpnet.cli.shown_scores import line
+    from xpnet.data.conversions import DIGITS, refuse
     from xpnet.data.files import expanded, write_atomically
-    from xpnet.data.formats import DIGITS, refuse
     from xpnet.device.selection import select_device
     from xpnet.model import load
 

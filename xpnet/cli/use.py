@@ -131,8 +131,8 @@ def _test_samples(
     written: Mapping[str, Any],
 ) -> "Samples":
     """Load the data to test on; warn if it has changed since the run was trained on it."""
+    from xpnet.data.conversions import refuse
     from xpnet.data.files import expanded
-    from xpnet.data.formats import refuse
     from xpnet.data.idx_folders import source_of
     from xpnet.data.sources import load
 

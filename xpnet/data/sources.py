@@ -15,9 +15,10 @@ import numpy as np
 
 from xpnet.arrays import HostArray
 from xpnet.bounds import shown
+from xpnet.data.conversions import refuse
 from xpnet.data.dataset import FEWEST, divided
 from xpnet.data.files import Contents, Names, ReadOptions, expanded, read_file
-from xpnet.data.formats import AS_TABLE, format_of, refuse, require_table
+from xpnet.data.formats import AS_TABLE, format_of, require_table
 from xpnet.data.frames import Source, read_frame
 from xpnet.data.idx_folders import has_idx_files, read_idx_folder, source_of
 from xpnet.data.published import read_packaged, read_published
