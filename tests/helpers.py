@@ -569,7 +569,10 @@ def evaluated(function: Callable[..., Any], *arrays: np.ndarray) -> np.ndarray:
     return out
 
 
-FRAMES = ("pandas", "polars", "pyarrow")
+FRAMES = [
+    "pandas",
+    *(pytest.param(name, marks=pytest.mark.thorough) for name in ("polars", "pyarrow")),
+]
 """Libraries of data frames; each may be missing."""
 
 

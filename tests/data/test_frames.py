@@ -421,3 +421,13 @@ def test_numbers_in_texts_are_told_to_be_converted(library: str) -> None:
 def test_texts_that_are_no_numbers_are_not_told_to_be_converted(library: str, texts) -> None:
     with pytest.raises(xpnet.DataError, match=r"expected a number; to leave this column out"):
         as_samples(frame_of(library, {"b": texts}))
+
+
+def test_a_text_may_be_the_target_that_is_not_named(library: str) -> None:
+    frame = frame_of(library, {"a": [1, 2, 3], "b": ["x", "y", "x"]})
+    with pytest.raises(xpnet.DataError) as caught:
+        load(frame)
+    assert "drop" not in str(caught.value).partition("--drop")[0]
+    assert "columns that are no numbers: b; name the one to predict by --target" in str(
+        caught.value
+    )

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from itertools import takewhile
 
-from xpnet.data.files import Names, ReadOptions
+from xpnet.data.files import DEFAULT_TARGET, Names, ReadOptions
 from xpnet.errors import NEXT_FAULT, DataError
 
 SHOWN = 8  # names of columns, and faults, in a message
@@ -40,14 +40,16 @@ class Faults:
         What to do to leave out a column without a name.
     hints : list of str
         What else may help.
+    columns : list of str
+        Those with a fault that can be left out.
     """
 
     name: str
     remedy: Callable[[Sequence[str]], str] | None = None
     nameless: str = "name those to take by --features"
     hints: list[str] = field(default_factory=list)
+    columns: list[str] = field(default_factory=list)
     _found: list[str] = field(default_factory=list)
-    _columns: list[str] = field(default_factory=list)
 
     def __bool__(self) -> bool:
         return bool(self._found)
@@ -55,7 +57,7 @@ class Faults:
     def add(self, fault: str, column: str = "") -> None:
         """Add what is wrong; with the column, if it can be left out."""
         self._found.append(fault)
-        self._columns += [column] if column else []
+        self.columns += [column] if column else []
 
     def raise_if_any(self) -> None:
         """Raise a DataError that says all that is wrong, in a line each."""
@@ -64,7 +66,7 @@ class Faults:
         told, more = self._found[:SHOWN], len(self._found) - SHOWN
         if more > 0:
             told.append(f"and {more:,} more")
-        columns = [*dict.fromkeys(self._columns)]
+        columns = [*dict.fromkeys(self.columns)]
         if columns and self.remedy is not None:
             which = "this column" if len(columns) == 1 else "these columns"
             told.append(f"to leave {which} out: {self.remedy(columns)}")
@@ -111,6 +113,8 @@ def choose(names: Sequence[str], options: ReadOptions, faults: Faults) -> Choice
     """
     target = _named(names, options.target, "to predict", faults)
     uncertain = bool(faults)
+    if options.target == DEFAULT_TARGET and uncertain:
+        faults.hints.append(f"name the column to predict by --target (the last is {names[-1]!r})")
     kind = "to take" if isinstance(options.features, str) else "that the model takes"
     features = _named(names, options.features, kind, faults)
     dropped = {*_named(names, options.drop, "to leave out", faults)}
@@ -139,6 +143,14 @@ def choose(names: Sequence[str], options: ReadOptions, faults: Faults) -> Choice
         which = "column, which has" if len(index) == 1 else f"{len(index)} columns, which have"
         notes.append(f"left out: the first {which} no name (an index)")
     return Choice(features, target, tuple(notes), uncertain)
+
+
+def other_target(names: Sequence[str]) -> str:
+    """Return what to say of columns that are no numbers where the target is not there."""
+    return (
+        f"columns that are no numbers: {listed(names)}; name the one to predict by --target, and "
+        "leave out others by --drop"
+    )
 
 
 def _named(names: Sequence[str], given: Names, what: str, faults: Faults) -> tuple[str, ...]:

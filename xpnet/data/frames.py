@@ -184,6 +184,7 @@ def _table_of(frame: Frame, choice: "Choice", faults: "Faults") -> "Table":
 
     The values of a single target are written as in a CSV file.
     """
+    from xpnet.data.columns import Faults, other_target
     from xpnet.data.tables import Table
 
     names = names_of(frame)
@@ -191,8 +192,11 @@ def _table_of(frame: Frame, choice: "Choice", faults: "Faults") -> "Table":
         return Table(names, numbers, {})
     series = dict(zip(names, frame.iter_columns(), strict=True))
     numbers = np.zeros((len(frame), len(choice.numbers)), order="F")
+    others = Faults(faults.name)
     for j, name in enumerate(choice.numbers):
-        numbers[:, j] = _numbers(series[name], name, faults)
+        numbers[:, j] = _numbers(series[name], name, others if choice.uncertain else faults)
+    if others.columns:
+        faults.hints.append(other_target(others.columns))
     text = choice.text
     texts = {} if text is None else {text: _texts(series[text], text, faults)}
     return Table(choice.numbers, numbers, texts)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from xpnet.arrays import HostArray
-from xpnet.data.columns import Choice, Faults, listed
+from xpnet.data.columns import Choice, Faults, other_target
 from xpnet.data.files import Contents
 from xpnet.data.labels import is_exact, is_missing
 from xpnet.data.statistics import FEWEST_PIXELS
@@ -75,10 +75,7 @@ def contents_of(table: Table, choice: Choice, faults: Faults) -> Contents:
     for fault, column in _faults_of_numbers(table, choice):
         faults.add(fault, column if column in features else "")
     if choice.uncertain and (texts := [name for name in choice.features if name in table.texts]):
-        faults.hints.append(
-            f"columns that are no numbers: {listed(texts)}; name the one to predict by --target, "
-            "and leave out others by --drop"
-        )
+        faults.hints.append(other_target(texts))
     written = None
     if choice.text is not None:
         texts = table.texts[choice.text]
