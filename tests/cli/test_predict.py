@@ -111,7 +111,7 @@ def test_predict_takes_one_image_without_an_axis_for_it(
     assert len(json.loads(capsys.readouterr().out)) == 1
 
 
-@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+@pytest.mark.parametrize("encoding", ["ascii", pytest.param("cp1252", marks=pytest.mark.thorough)])
 def test_labels_that_the_terminal_has_no_letters_for_are_still_printed(encoding: str) -> None:
     np.savez("named.npz", x=X, y=np.asarray(["雪", "ü", "a"])[Y])
     assert train("--data", "named.npz", "--epochs", "1", "-q") == 0

@@ -51,7 +51,17 @@ def test_lines_of_epochs_are_some_twenty_with_the_time_that_is_left(
 ESCAPE = "\x1b"
 
 
-@pytest.mark.parametrize("setting", [{}, {"NO_COLOR": "1"}, {"TERM": "dumb"}], ids=str)
+@pytest.mark.parametrize(
+    "setting",
+    [
+        {},
+        *(
+            pytest.param(setting, marks=pytest.mark.thorough)
+            for setting in ({"NO_COLOR": "1"}, {"TERM": "dumb"})
+        ),
+    ],
+    ids=str,
+)
 def test_lines_are_plain_where_there_is_no_terminal(setting: dict[str, str]) -> None:
     done = command(*QUICK, env=os.environ | {"TERM": "xterm-256color"} | setting)
     assert done.returncode == 0
