@@ -96,6 +96,22 @@ READ: dict[str, tuple[str | bytes, dict[str, Any], list, list, list[str], list[s
         ["a"],
         [],
     ),
+    "index-of-arrow": (
+        "a,label,__index_level_0__\n1,x,7\n",
+        {},
+        [[1]],
+        ["x"],
+        ["a"],
+        ["left out: the index"],
+    ),
+    "gaps-that-are-classes": (
+        "a,label\n1,NA\n2,x\n",
+        {},
+        [[1], [2]],
+        ["NA", "x"],
+        ["a"],
+        ["taken for classes: NA"],
+    ),
     "indexes": (
         "Unnamed: 0.1,Unnamed: 0,,a,label\n7,1,2,3,x\n",
         {},
@@ -267,6 +283,31 @@ REFUSED: dict[str, tuple[str | bytes, dict[str, Any], str]] = {
         "'nope' to leave out; it has income,",
     ),
     "long-name": ("é" * 99 + ",label\n1,2\n", {"drop": "b"}, "it has é{40}, label"),
+    "gap-among-numbers-to-predict": (
+        "a,label\n1,0\n2,NA\n",
+        {},
+        "line 3: column 'label' is NA: no v",
+    ),
+    "one-long-line": (
+        "a,label\n1,2\n3,4,5\n",
+        {},
+        "line 3 has 3 values; expected 2, one for each column$",
+    ),
+    "numbers-without-the-columns": (
+        "1,2\n3,4\n",
+        {"target": None, "features": ("a", "b")},
+        "(?s)has no columns a, b that the model takes; .*if it is a row: --no-header",
+    ),
+    "no-header-of-another-width": (
+        "1,2\n3,4\n",
+        {"target": None, "features": ("1 of 3",), "header": False},
+        "without header, a file has all columns as in training, or the features",
+    ),
+    "target-among-features": (
+        "a,b\nx,y\n",
+        {"target": "b", "features": "a,b"},
+        "(?s)and a feature; (?!.*'y')",
+    ),
     "taken-and-dropped": (
         "a,b,label\n1,2,3\n",
         {"features": "a,b", "drop": "b"},
@@ -280,7 +321,7 @@ REFUSED: dict[str, tuple[str | bytes, dict[str, Any], str]] = {
     "names-of-rows": (
         'a,label\n"1",2,x\n',
         {},
-        "line 2 has 3 values; expected 2.* those of R, name",
+        "line 2 has 3 values; expected 2.* those of R, n",
     ),
     "big-endian": ("a,label\n1,2\n".encode("utf-16-be"), {}, "zero byte: .* --encoding utf-16-be"),
     "truth-and-numbers": (
@@ -313,7 +354,7 @@ REFUSED: dict[str, tuple[str | bytes, dict[str, Any], str]] = {
     "other-delimiter": (
         "a|b|label\n1|2|x\n",
         {},
-        "if something else separates columns, name it by --delimiter",
+        "if something else separates columns, name it, as by --delim",
     ),
     "point-among-commas": (
         "a;b;label\n1,5;2;x\n1;2.000;y\n",
@@ -417,6 +458,20 @@ def test_all_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
     assert str(caught.value).startswith("table.csv: has 3 faults\n")
 
 
+def test_faults_of_quotes_do_not_hide_others(tmp_path: Path) -> None:
+    path = csv_file(tmp_path, 'a,b,label\n1,"1"2,0\n3,"x"y,1\n4,t,1\n5,,0\n6,7,"1\n')
+    with pytest.raises(DataError) as caught:
+        load(path)
+    lines = str(caught.value).split("\n  ")
+    assert [line.partition(":")[0] for line in lines[1:5]] == [
+        "line 2",
+        "line 3",
+        "line 6",
+        "line 4",
+    ]
+    assert len(lines) == 6
+
+
 def test_of_many_faults_some_are_told(tmp_path: Path) -> None:
     names = ",".join(f"c{i}" for i in range(40))
     with pytest.raises(DataError) as caught:
@@ -454,6 +509,8 @@ def test_columns_without_header_are_found_by_number_or_order(tmp_path: Path) -> 
     assert load_samples(both, features, header=False)[0].tolist() == [[5, 6], [7, 8]]
     with pytest.raises(DataError, match="has no columns a, b that the model takes"):
         load_samples(both, ("a", "b"), header=False)
+    unordered = "3 of 5", "0 of 5", "1 of 5"
+    assert load_samples(both, unordered, header=False)[0].tolist() == [[6, 9, 5], [8, 9, 7]]
     with pytest.raises(DataError, match="has no columns 1 of 4, 2 of 4 that the model takes"):
         load_samples(both, ("1 of 4", "2 of 4"), header=False)
     with pytest.raises(DataError, match="has no columns 1, 2 that the model takes"):

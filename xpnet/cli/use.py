@@ -13,9 +13,7 @@ from xpnet.cli.options import (
     EVERYDAY,
     AsJson,
     DataDir,
-    Delimiter,
     DeviceOption,
-    Encoding,
     Strict,
     Threads,
     begin,
@@ -52,8 +50,12 @@ def evaluate_command(
         str | None, option(EVERYDAY, "The same as DATA.", default="the data of the run")
     ] = None,
     target: Annotated[str | None, option(DATA, "As for train.", default="the model's")] = None,
-    delimiter: Delimiter = None,
-    encoding: Encoding = None,
+    delimiter: Annotated[
+        str | None, option(DATA, "As for train.", default="as in training, or found")
+    ] = None,
+    encoding: Annotated[
+        str | None, option(DATA, "As for train.", default="as in training, or found")
+    ] = None,
     header: Annotated[bool | None, option(DATA, "As for train.", default="as in training")] = None,
     data_dir: DataDir = None,
     loss: Annotated[

@@ -16,6 +16,7 @@ from xpnet.errors import NEXT_FAULT, DataError
 SHOWN = 8  # names of columns, and faults, in a message
 MOST = 40  # characters of a name in a message
 MANY = 30  # columns, more than anybody would type
+ARROW_INDEX = re.compile(r"__index_level_\d+__")  # of pandas' frames in Arrow's tables
 INDEX = re.compile(r"(Unnamed: \d+(\.\d+)?)?")  # first columns that pandas or R wrote: an index
 
 
@@ -122,10 +123,11 @@ def choose(names: Sequence[str], options: ReadOptions, faults: Faults) -> Choice
         if column in dropped or column in features:
             how = "left out" if column in dropped else "a feature"
             faults.add(f"column {column!r} is to be predicted and {how}; expected one of both")
-    index = [*takewhile(INDEX.fullmatch, names)]
+    index = [*takewhile(INDEX.fullmatch, names), *filter(ARROW_INDEX.fullmatch, names)]
     index = [name for name in index if name not in features]
     for column in dropped.intersection(features):
         faults.add(f"column {column!r} is to be taken and left out; expected one of both")
+    features = tuple(name for name in features if name not in target)
     if not options.features:
         aside = {*target, *dropped, *index}
         features = tuple(name for name in dict.fromkeys(names) if name not in aside)
@@ -140,8 +142,10 @@ def choose(names: Sequence[str], options: ReadOptions, faults: Faults) -> Choice
     if left_out and options.target is not None and not by_model:
         notes.append(f"left out: {listed(left_out)}")
     if index and not by_model:
-        which = "column, which has" if len(index) == 1 else f"{len(index)} columns, which have"
-        notes.append(f"left out: the first {which} no name (an index)")
+        arrow = ARROW_INDEX.fullmatch(index[0])
+        one = "the index" if arrow else "the first column, which has no name (an index)"
+        many = f"the first {len(index)} columns, which have no name (an index)"
+        notes.append(f"left out: {one if len(index) == 1 else many}")
     return Choice(features, target, tuple(notes), uncertain)
 
 

@@ -17,11 +17,10 @@ from xpnet.data.columns import Choice, Faults, choose, drop_option, listed
 from xpnet.data.csv_rows import CsvFile, by_position, open_csv, rows_of
 from xpnet.data.files import DEFAULT_TARGET, Contents, ReadOptions
 from xpnet.data.plain_numbers import Wanted, read_plain_numbers
-from xpnet.data.tables import Table, contents_of, is_number
+from xpnet.data.tables import GAPS, Table, contents_of, is_number
 from xpnet.data.texts import utf8
 from xpnet.errors import DataError
 
-GAPS = {"", "na", "n/a", "nan", "+nan", "-nan", "<na>", "null", "none", "nat"}
 TRUTH = {"true": 1.0, "false": 0.0}
 DECIMAL_COMMA = re.compile(r"[+-]?(\d+,\d*|,\d+)([eE][+-]?\d+)?")
 ROWS = 1024  # that are converted at a time
@@ -53,10 +52,14 @@ def read_csv(name: str, content: bytes, options: ReadOptions) -> Contents:
     open_to_choice = options.target is not None and not options.features
     faults = Faults(name, drop_option if open_to_choice else None)
     choice = choose(file.names, options, faults)
-    if choice.uncertain and file.notes:
+    if faults and file.notes:
         faults.hints.append(f"{file.notes[0]}; if it is a row: --no-header")
+    if faults and not options.header and options.target is None:
+        faults.hints.append(
+            "without header, a file has all columns as in training, or the features"
+        )
     if choice.uncertain and len(file.names) == 1:
-        faults.hints.append("if something else separates columns, name it by --delimiter")
+        faults.hints.append("if something else separates columns, name it, as by --delimiter '|'")
     table = (None if faults else _plain_table(file, choice)) or _any_table(file, choice, faults)
     if not len(table.numbers) and not faults:
         raise DataError(f"{name}: has no row after the names of the columns")

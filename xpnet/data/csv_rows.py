@@ -15,6 +15,7 @@ from xpnet.data.tables import is_number
 from xpnet.errors import DataError, UsageError
 
 DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs"}
+NAMES_OF_ROWS = "if the first values name the rows, as those of R, name their column in line 1 too"
 LOOKED_AT = 20  # rows that decide between two delimiters
 
 
@@ -102,12 +103,15 @@ def _head(content: bytes, delimiter: str, rows: int) -> list[list[str]]:
 
 
 def _positions(width: int, options: ReadOptions) -> tuple[str, ...]:
-    """Return names of columns without header; the features in their order, if there are as many.
+    """Return names of columns without header; those of the features, if there are as many.
 
-    Otherwise they are `position`, so that columns of a file of another width are never the same.
+    Features without names are then in the order in which they were in training.  Otherwise names
+    are those of `position`, so that columns of a file of another width are never the same.
     """
     features = options.features or ()
     if options.target is None and not isinstance(features, str) and len(features) == width:
+        if all(re.fullmatch(r"\d+ of \d+", name) for name in features):
+            return tuple(sorted(features, key=lambda name: int(name.partition(" ")[0])))
         return tuple(features)
     return tuple(position(i, width) for i in range(width))
 
@@ -181,39 +185,51 @@ def rows_of(file: CsvFile, faults: Faults | None = None) -> Iterator[tuple[int, 
     blank: list[int] = []
     empty: list[int] = []
     uneven: list[int] = []
-    values = 0
-    try:
-        for row in reader:
-            start, end = end + 1, reader.line_num
-            if end <= file.lines:
-                continue
-            nothing = not "".join(row).strip()
-            if nothing and len(row) < 2 and (width > 1 or not row):
-                blank.append(start)
-                continue
-            if width == 1:
-                yield from ((line, [""]) for line in blank)
-            blank.clear()
-            if nothing and len(row) == width > 1:
-                empty.append(start)
-            elif len(row) == width:
-                yield start, row
-            else:
-                uneven.append(start)
-                values = values or len(row)
-    except csv.Error as error:
-        if faults is not None:
-            faults.add(f"line {end + 1}: {_explained(error)}")
-    if empty and faults is not None:
+    good, values = False, 0
+    while True:
+        start = end + 1
+        try:
+            row = next(reader, None)
+        except csv.Error as error:
+            if faults is not None:
+                faults.add(f"line {start}: {_explained(error)}")
+            end = reader.line_num
+            continue
+        if row is None:
+            break
+        end = reader.line_num
+        nothing = not "".join(row).strip()
+        if end <= file.lines:
+            continue
+        if nothing and len(row) < 2 and (width > 1 or not row):
+            blank.append(start)
+            continue
+        if width == 1:
+            yield from ((line, [""]) for line in blank)
+        blank.clear()
+        if nothing and len(row) == width > 1:
+            empty.append(start)
+        elif len(row) == width:
+            good = True
+            yield start, row
+        else:
+            uneven.append(start)
+            values = values or len(row)
+    if faults is not None:
+        _tell_of_lines(faults, width, empty, uneven, values)
+        if values == width + 1 and not good:
+            faults.hints.append(NAMES_OF_ROWS)
+
+
+def _tell_of_lines(
+    faults: Faults, width: int, empty: Sequence[int], uneven: Sequence[int], values: int
+) -> None:
+    """Add faults for lines without values, and for uneven ones; the first has so many values."""
+    if empty:
         faults.add(f"{_lines(empty)} has no values; remove such lines")
-    if uneven and faults is not None:
+    if uneven:
         some = f"{values} values" if values > 1 else "1 value"
         faults.add(f"{_lines(uneven)} has {some}; expected {width}, one for each column")
-        if values == width + 1:
-            faults.hints.append(
-                "if the first values name the rows, as those of R, name their column in the first "
-                "line too"
-            )
 
 
 def _lines(lines: Sequence[int]) -> str:

@@ -96,14 +96,15 @@ def flattened(x: Any, shape: tuple[int, ...], width: int, columns: Sequence[str]
 
 def features_of(frame: Frame, columns: Sequence[str]) -> tuple[HostArray, tuple[str, ...]]:
     """Return these columns of a frame, or all, as those of a table are; and their names."""
-    from xpnet.data.columns import choose
+    from xpnet.data.columns import ARROW_INDEX, choose
     from xpnet.data.files import ReadOptions
     from xpnet.data.tables import contents_of
 
     names = names_of(frame)
     _require_some(names, columns, "x")
     faults = _faults("x", frame, open_to_choice=not columns)
-    choice = choose(names, ReadOptions(features=columns or names), faults)
+    given = [name for name in names if not ARROW_INDEX.fullmatch(name)]
+    choice = choose(names, ReadOptions(features=columns or given), faults)
     faults.raise_if_any()
     table = _table_of(frame, choice, faults)
     return contents_of(table, choice, faults).arrays["x"], choice.features

@@ -13,11 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from xpnet.arrays import HostArray
-from xpnet.data.columns import Choice, Faults, other_target
+from xpnet.data.columns import Choice, Faults, listed, other_target
 from xpnet.data.files import Contents
 from xpnet.data.labels import is_exact, is_missing
 from xpnet.data.statistics import FEWEST_PIXELS
 
+GAPS = {"", "na", "n/a", "nan", "+nan", "-nan", "<na>", "null", "none", "nat"}
 GAP = "has no value; fill it in or leave the row out"
 
 
@@ -83,12 +84,14 @@ def contents_of(table: Table, choice: Choice, faults: Faults) -> Contents:
             faults.add(fault)
         written = np.asarray(texts)
     faults.raise_if_any()
-    arrays = {"x": _features(table, choice.features)}
+    arrays, notes = {"x": _features(table, choice.features)}, choice.notes
     if written is not None:
         arrays["y"] = classes_or_numbers(written)
+        if classes := [a for a in dict.fromkeys(written.tolist()) if a.lower() in GAPS]:
+            notes += (f"taken for classes: {listed(classes)}",)
     elif choice.target:
         arrays["y"] = as_whole(table.of_columns(choice.target).astype(np.float64, copy=False))
-    return Contents(arrays, choice.features, choice.target, written, choice.notes, table.line_of)
+    return Contents(arrays, choice.features, choice.target, written, notes, table.line_of)
 
 
 def _faults_of_numbers(table: Table, choice: Choice) -> Iterator[tuple[str, str]]:
@@ -117,10 +120,13 @@ def _faults_of_numbers(table: Table, choice: Choice) -> Iterator[tuple[str, str]
 def _faults_of_target(table: Table, name: str, texts: Sequence[str]) -> Iterator[str]:
     """What is wrong with the column of a single target."""
     numbers = classes_or_numbers(np.asarray(texts)).dtype.kind == "f"
-    for text in dict.fromkeys(texts):
+    different = dict.fromkeys(texts)
+    values = [text for text in different if text.lower() not in GAPS]
+    are_numbers = bool(values) and all(map(is_number, values))
+    for text in different:
         if not text:
             wrong = GAP
-        elif is_missing(text):
+        elif is_missing(text) or (are_numbers and text.lower() in GAPS):
             wrong = f"is {text}: no value; fill it in or leave the row out"
         elif "\n" in text or "\r" in text:
             wrong = "has a line break in its value; is a quote missing?"
