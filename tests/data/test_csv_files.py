@@ -308,6 +308,11 @@ REFUSED: dict[str, tuple[str | bytes, dict[str, Any], str]] = {
         {"target": "b", "features": "a,b"},
         "(?s)and a feature; (?!.*'y')",
     ),
+    "line-after-lines": (
+        'a,note,label\n1,"x\ny",x\nz,ok,y\n',
+        {"drop": "note"},
+        "line 4: column 'a' is 'z'; expected a number",
+    ),
     "taken-and-dropped": (
         "a,b,label\n1,2,3\n",
         {"features": "a,b", "drop": "b"},
