@@ -475,6 +475,12 @@ def test_faults_of_quotes_do_not_hide_others(tmp_path: Path) -> None:
         "line 4",
     ]
     assert len(lines) == 6
+    with pytest.raises(DataError) as caught:
+        load(csv_file(tmp_path, 'a,label\n"x\ny"z,1\n"q"r,2\n'))
+    assert [line.split(":")[0] for line in str(caught.value).split("\n  ")[1:]] == [
+        "line 2",
+        "line 4",
+    ]
 
 
 def test_of_many_faults_some_are_told(tmp_path: Path) -> None:
