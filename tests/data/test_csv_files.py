@@ -457,8 +457,8 @@ def test_all_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
         "has no column 'nam' to predict, did you mean 'name'? it has id, name, age, a, label",
         "has no column 'ide' to leave out, did you mean 'id'? it has id, name, age, a, label",
         "line 5 has 3 values; expected 5, one for each column",
-        "columns that are no numbers: name, label; name the one to predict by --target, and leave "
-        "out others by --drop",
+        "columns that are no numbers: name, label; one of them may be the target, and --drop "
+        "leaves out others",
     ]
     assert str(caught.value).startswith("table.csv: has 3 faults\n")
 

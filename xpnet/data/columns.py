@@ -152,8 +152,8 @@ def choose(names: Sequence[str], options: ReadOptions, faults: Faults) -> Choice
 def other_target(names: Sequence[str]) -> str:
     """Return what to say of columns that are no numbers where the target is not there."""
     return (
-        f"columns that are no numbers: {listed(names)}; name the one to predict by --target, and "
-        "leave out others by --drop"
+        f"columns that are no numbers: {listed(names)}; one of them may be the target, and --drop "
+        "leaves out others"
     )
 
 
