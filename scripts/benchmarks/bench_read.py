@@ -32,6 +32,7 @@ def read(side: str, path: str) -> None:
     if side == "pandas":
         from pandas import read_csv as reader
     else:
+        import xpnet.data.csv_files  # noqa: F401 (`load` imports it when it needs it)
         from xpnet.data.sources import load as reader
 
         if side == "xpnet":
@@ -43,9 +44,11 @@ def read(side: str, path: str) -> None:
     print(perf_counter() - start)
 
 
-def write_files(folder: Path, rows: int, columns: int) -> dict[str, Path]:
-    """Write the tables; return their paths by name."""
+def write_files(folder: str, rows: str, columns: str) -> None:
+    """Write the tables, in a process of its own, since others would begin with its memory."""
     import numpy as np
+
+    rows, columns = int(rows), int(columns)
 
     rng = np.random.default_rng(0)
     x = rng.integers(0, 256, (rows, 784)) * (rng.random((rows, 784)) < 0.19)
@@ -58,12 +61,10 @@ def write_files(folder: Path, rows: int, columns: int) -> dict[str, Path]:
         "whole": ("c", 784, lines),
         "wide": ("c", columns, numbers),
     }
-    paths = {}
     for name, (prefix, width, body) in tables.items():
         header = ",".join(["label", *(f"{prefix}{i}" for i in range(width))])
-        paths[name] = folder / f"{name}.csv"
-        paths[name].write_text("\n".join([header, *body, ""]), encoding="ascii")
-    return paths
+        path = Path(folder) / f"{name}.csv"
+        path.write_text("\n".join([header, *body, ""]), encoding="ascii")
 
 
 def measured(side: str, path: Path) -> tuple[float, float]:
@@ -81,8 +82,8 @@ def measured(side: str, path: Path) -> tuple[float, float]:
 
 
 def main() -> None:
-    if sys.argv[1:2] == ["--read"]:
-        read(*sys.argv[2:])
+    if sys.argv[1:2] in (["--read"], ["--write"]):
+        {"--read": read, "--write": write_files}[sys.argv[1]](*sys.argv[2:])
         return
     from benchmark import machine, table
 
@@ -97,12 +98,13 @@ def main() -> None:
     rounds = 1 if arguments.quick else arguments.rounds
     print(machine("pandas", "pyarrow"), end="\n\n")
     with tempfile.TemporaryDirectory() as folder:
-        paths = write_files(Path(folder), *((200, 100) if arguments.quick else (42_000, 20_000)))
+        sizes = ("200", "100") if arguments.quick else ("42000", "20000")
+        subprocess.run([sys.executable, __file__, "--write", folder, *sizes], check=True)
         sides = arguments.sides.split(",")
         found = {(name, side): [] for name in arguments.tables.split(",") for side in sides}
         for _ in range(rounds):
             for name, side in random.sample([*found], len(found)):
-                found[name, side].append(measured(side, paths[name]))
+                found[name, side].append(measured(side, Path(folder) / f"{name}.csv"))
     rows = []
     for (name, side), results in found.items():
         seconds = [result[0] for result in results]

@@ -429,3 +429,8 @@ def test_a_text_may_be_the_target_that_is_not_named(library: str) -> None:
         load(frame)
     assert "drop" not in str(caught.value).partition("--drop")[0]
     assert "columns that are no numbers: b; one of them may be the target" in str(caught.value)
+
+
+def test_columns_of_bytes_that_are_no_pixels_are_float64(library: str) -> None:
+    x, _ = as_samples(frame_of(library, {name: np.asarray([1, 2], np.uint8) for name in "ab"}))
+    assert (x.dtype, x.tolist()) == (np.float64, [[1, 1], [2, 2]])

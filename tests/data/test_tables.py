@@ -111,7 +111,9 @@ def test_other_bytes_than_pixels_stay_columns(tmp_path: Path) -> None:
     assert samples.x_train.dtype == np.float64
     assert samples.x_train.shape == (5, 4)
     samples = load(csv_file(tmp_path, "label,pixels\n" + "1,2\n" * 5))
-    assert samples.x_train.dtype == np.float64
+    assert samples.x_train.dtype == samples.x_test.dtype == np.float64
+    x, _ = load_samples(csv_file(tmp_path, "a,b\n1,2\n3,4\n"))
+    assert (x.dtype, x.tolist()) == (np.float64, [[1, 2], [3, 4]])
 
 
 BAD_CSV = {

@@ -65,7 +65,8 @@ def read_csv(name: str, content: bytes, options: ReadOptions) -> Contents:
         raise DataError(f"{name}: has no row after the names of the columns")
     texts = any(column in table.texts for column in choice.features)
     contents = None if by_default and texts else contents_of(table, choice, faults)
-    if contents is None or (by_default and contents.arrays["x"].dtype != np.uint8):
+    pixels = contents is not None and not contents.narrow and contents.arrays["x"].dtype == np.uint8
+    if contents is None or (by_default and not pixels):
         raise DataError(
             f"{name}: which column is to be predicted? Name it by its number from 0, as by "
             "--target 4 (--no-header takes the first column if all others are pixels)"

@@ -9,6 +9,8 @@ from pathlib import Path
 from secrets import token_hex
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from xpnet.arrays import HostArray
 from xpnet.errors import DataError
 
@@ -71,6 +73,9 @@ class Contents(NamedTuple):
         What to tell the user, a line each: what was left out, and what was guessed.
     line_of : function, optional
         The line in a file of the row of this number, where the file is a table.
+    narrow : bool
+        Whether x are numbers of a table that are kept as bytes, to save memory: `widened` makes
+        float64 of them, so that they are not taken for pixels.
     """
 
     arrays: dict[str, HostArray]
@@ -79,6 +84,11 @@ class Contents(NamedTuple):
     written: HostArray | None = None
     notes: tuple[str, ...] = ()
     line_of: Callable[[int], int] | None = None
+    narrow: bool = False
+
+    def widened(self, x: HostArray) -> HostArray:
+        """Return rows of x in the type that they have outside of the reader."""
+        return x.astype(np.float64) if self.narrow else x
 
 
 Reader = Callable[[str, bytes, ReadOptions], Contents]

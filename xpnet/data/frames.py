@@ -107,7 +107,8 @@ def features_of(frame: Frame, columns: Sequence[str]) -> tuple[HostArray, tuple[
     choice = choose(names, ReadOptions(features=columns or given), faults)
     faults.raise_if_any()
     table = _table_of(frame, choice, faults)
-    return contents_of(table, choice, faults).arrays["x"], choice.features
+    contents = contents_of(table, choice, faults)
+    return contents.widened(contents.arrays["x"]), choice.features
 
 
 def read_frame(source: Source, options: "ReadOptions") -> "Contents | None":

@@ -17,7 +17,7 @@ from xpnet.arrays import HostArray
 LARGE = 2**20  # bytes of a file, and
 MANY = 2**10  # bytes of a column, from which pyarrow is faster, though it takes time to import
 PIECE = 2**22  # bytes that are read at a time
-PIECES = 4  # that pyarrow reads at a time, side by side
+PIECES = 2  # that pyarrow reads at a time, side by side
 
 
 class Wanted(NamedTuple):
@@ -110,6 +110,7 @@ def _by_pyarrow(piece: bytes, delimiter: str, wanted: Wanted) -> Columns:
         csv.ReadOptions(column_names=[*map(str, range(wanted.width))], block_size=PIECE),
         csv.ParseOptions(delimiter=delimiter, quote_char=False),
         csv.ConvertOptions(column_types=types, include_columns=used + text, null_values=[]),
+        pyarrow.system_memory_pool(),  # the default one takes new memory for each piece
     )
     if not table.num_rows:
         raise ValueError("no row is found")

@@ -227,7 +227,7 @@ def load_samples(
     options = ReadOptions(None, features, None, delimiter, encoding, header)
     contents = read(source, content, options)
     require_table(source, contents, options)
-    return check_x(contents.arrays["x"], source), contents.notes
+    return contents.widened(check_x(contents.arrays["x"], source)), contents.notes
 
 
 def _ending(path: Path) -> str:
@@ -282,7 +282,8 @@ def _checked(
         y, every = targets_for(name, y, contents.written, names), np.arange(len(x))
         train, test = (every, every) if whole else hold_out(len(x), classes_in(y, name))
         parts = {"x": x, "y": y}
-        x_train, y_train, x_test, y_test = x[train], y[train], x[test], y[test]
+        x_train, x_test = contents.widened(x[train]), contents.widened(x[test])
+        y_train, y_test = y[train], y[test]
         split = "held out" if len(train) < len(x) else "none"
     if name == "classification":  # labels of any size are names
         parts = {key: array for key, array in parts.items() if key.startswith("x")}

@@ -62,9 +62,9 @@ class Table:
 def contents_of(table: Table, choice: Choice, faults: Faults) -> Contents:
     """x, and y where there are targets, of a table.
 
-    x is float64; columns that are named as pixels and hold bytes are uint8 and, if they make an
-    image, of its shape.  A single target is names or numbers (`classes_or_numbers`); several are
-    numbers, of int64 if all are whole.
+    x is float64, or bytes to be widened to that (`Contents.narrow`); columns that are named as
+    pixels and hold bytes are uint8 and, if they make an image, of its shape.  A single target is
+    names or numbers (`classes_or_numbers`); several are numbers, of int64 if all are whole.
 
     Raises
     ------
@@ -84,14 +84,15 @@ def contents_of(table: Table, choice: Choice, faults: Faults) -> Contents:
             faults.add(fault)
         written = np.asarray(texts)
     faults.raise_if_any()
-    arrays, notes = {"x": _features(table, choice.features)}, choice.notes
+    x, narrow = _features(table, choice.features)
+    arrays, notes = {"x": x}, choice.notes
     if written is not None:
         arrays["y"] = classes_or_numbers(written)
         if classes := [a for a in dict.fromkeys(written.tolist()) if a.lower() in GAPS]:
             notes += (f"taken for classes: {listed(classes)}",)
     elif choice.target:
         arrays["y"] = as_whole(table.of_columns(choice.target).astype(np.float64, copy=False))
-    return Contents(arrays, choice.features, choice.target, written, notes, table.line_of)
+    return Contents(arrays, choice.features, choice.target, written, notes, table.line_of, narrow)
 
 
 def _faults_of_numbers(table: Table, choice: Choice) -> Iterator[tuple[str, str]]:
@@ -171,15 +172,15 @@ def as_whole(y: HostArray) -> HostArray:
     return y.astype(np.int64) if whole else y
 
 
-def _features(table: Table, names: Sequence[str]) -> HostArray:
-    """These columns, as bytes or images if they are pixels."""
+def _features(table: Table, names: Sequence[str]) -> tuple[HostArray, bool]:
+    """These columns, as bytes or images if they are pixels; and whether others are bytes."""
     x, shape = table.of_columns(names), pixels_of(names)
     if shape is not None:
         with np.errstate(invalid="ignore"):  # of numbers that no byte can hold
             pixels = x.astype(np.uint8, copy=False)
         if np.array_equal(pixels, x):
-            return pixels.reshape(-1, *shape)
-    return x.astype(np.float64, copy=False)
+            return pixels.reshape(-1, *shape), False
+    return x, x.dtype == np.uint8
 
 
 def pixels_of(names: Sequence[str]) -> tuple[int, ...] | None:
