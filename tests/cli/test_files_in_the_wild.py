@@ -4,6 +4,7 @@ import gzip
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from helpers import manifest
 
@@ -127,11 +128,7 @@ def test_a_file_in_the_wild_trains_with_one_command(
     assert manifest("run")["task"] == task
     assert f"of {' x '.join(map(str, shape))}\n" in told
     assert run(["evaluate", "run", "--device", "cpu"]) == 0
-    written = [word for word in words if word in ("--no-header", "--delimiter", ",")]
-    written += ["--encoding", "latin-1"] if "latin-1" in words else []
-    assert (
-        run(["predict", "run", name, *written, "--output", "answers.csv", "--device", "cpu"]) == 0
-    )
+    assert run(["predict", "run", name, "--output", "answers.csv", "--device", "cpu"]) == 0
     assert len((folder / "answers.csv").read_text().splitlines()) == 1 + ROWS
 
 
@@ -153,3 +150,23 @@ def test_all_that_is_wrong_is_told_in_a_line_each(
         )
         == 0
     )
+
+
+def test_predict_reads_a_table_as_the_run_did_unless_it_is_told(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "t.csv").write_text("1|2|a\n3|4|b\n5|6|a\n")
+    line = (
+        "train t.csv --no-header --delimiter | --target 2 --epochs 1 -q --device cpu --output run"
+    )
+    assert run(line.split()) == 0
+    (folder / "new.csv").write_text("1|2\n3|4\n")
+    (folder / "named.csv").write_text("a,b\n1,2\n")
+    np.save("new.npy", [[1.0, 2.0]])
+    for name, rows in {"new.csv": 2, "new.npy": 1}.items():
+        assert run(["predict", "run", name, "--json", "--device", "cpu"]) == 0
+        assert capsys.readouterr().out.count('"sample"') == rows
+    line = "predict run named.csv --header --delimiter , --device cpu"
+    assert run(line.split()) == 1
+    told = capsys.readouterr().err
+    assert "has no columns 0 of 3, 1 of 3 that the model takes; it has a, b" in told

@@ -67,6 +67,10 @@ Header = Annotated[
         "The first line of a table names its columns; without it, they are numbered from 0.",
     ),
 ]
+AS_IN_TRAINING = "of a table as in training, or found"
+RunDelimiter = Annotated[str | None, option(DATA, "As for train.", default=AS_IN_TRAINING)]
+RunEncoding = Annotated[str | None, option(DATA, "As for train.", default=AS_IN_TRAINING)]
+RunHeader = Annotated[bool | None, option(DATA, "As for train.", default=AS_IN_TRAINING)]
 DataDir = Annotated[
     str | None,
     option(DATA, "Where downloaded data sets are kept.", default="the user's cache, or XPNET_DATA"),

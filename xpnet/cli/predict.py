@@ -9,10 +9,10 @@ from xpnet import registry
 from xpnet.cli.options import (
     EVERYDAY,
     AsJson,
-    Delimiter,
     DeviceOption,
-    Encoding,
-    Header,
+    RunDelimiter,
+    RunEncoding,
+    RunHeader,
     Strict,
     Threads,
     begin,
@@ -55,9 +55,9 @@ def predict(
         option(EVERYDAY, "Write the predictions to a file (.csv, .npy or .json) instead."),
     ] = None,
     as_json: AsJson = False,
-    delimiter: Delimiter = None,
-    encoding: Encoding = None,
-    header: Header = True,
+    delimiter: RunDelimiter = None,
+    encoding: RunEncoding = None,
+    header: RunHeader = None,
     device: DeviceOption = "auto",
     strict_device: Strict = False,
     threads: Threads = None,
@@ -95,8 +95,10 @@ def predict(
         raise models.missing("by --model")
     with models.telling(path, model):
         chosen = select_device(device, strict_device)
-        written = {"delimiter": delimiter, "encoding": encoding, "header": header}
-        parts = [_answers(loaded, file, written, chosen, threads) for file in files]
+        given = {"delimiter": delimiter, "encoding": encoding, "header": header}
+        parts = [
+            _answers(loaded, file, _written(file, path, given), chosen, threads) for file in files
+        ]
     if output is not None:
         write_atomically(expanded(output), FORMS[_ending(output)](loaded, parts))
         n = sum(len(part.numbers) for part in parts)
@@ -163,6 +165,19 @@ def _answers(
     with on_device_of(z):
         p = to_numpy(model.probabilities(z))
         return Answers(file, p, to_numpy(predicted_columns(z, model.multilabel)))
+
+
+def _written(file: str, model: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return how a file is written: as the options say, or else a table as that of the run."""
+    from xpnet.cli.run_folder import read_manifest
+
+    said, path = {name: a for name, a in given.items() if a is not None}, Path(model)
+    run = read_manifest(path if path.is_dir() else path.parent)
+    if run is None:
+        return said
+    ending = Path(file.lower().removesuffix(".gz")).suffix
+    is_table = ending in (".csv", ".tsv", Path(run.source).suffix.lower())
+    return {**run.written, **said} if is_table else said
 
 
 def _samples(file: str, model: "Model", written: Mapping[str, Any]) -> "tuple[str, HostArray]":

@@ -14,6 +14,9 @@ from xpnet.cli.options import (
     AsJson,
     DataDir,
     DeviceOption,
+    RunDelimiter,
+    RunEncoding,
+    RunHeader,
     Strict,
     Threads,
     begin,
@@ -50,13 +53,9 @@ def evaluate_command(
         str | None, option(EVERYDAY, "The same as DATA.", default="the data of the run")
     ] = None,
     target: Annotated[str | None, option(DATA, "As for train.", default="the model's")] = None,
-    delimiter: Annotated[
-        str | None, option(DATA, "As for train.", default="as in training, or found")
-    ] = None,
-    encoding: Annotated[
-        str | None, option(DATA, "As for train.", default="as in training, or found")
-    ] = None,
-    header: Annotated[bool | None, option(DATA, "As for train.", default="as in training")] = None,
+    delimiter: RunDelimiter = None,
+    encoding: RunEncoding = None,
+    header: RunHeader = None,
     data_dir: DataDir = None,
     loss: Annotated[
         str | None, option(EVERYDAY, "Of a regression, as for train.", default="the model's")
