@@ -58,6 +58,10 @@ def read_plain_numbers(content: bytes, delimiter: str, wanted: Wanted) -> Column
         with suppress(ValueError, ImportError):
             import pyarrow  # noqa: F401
 
+            start = _start(content, wanted.skip)
+            if max(content.find(b"x", start), content.find(b"X", start)) < 0:  # hexadecimal digits
+                with suppress(ValueError):
+                    return _joined(content, delimiter, wanted, len(content), _bytes_by_pyarrow)
             return _joined(content, delimiter, wanted, PIECES * PIECE, _by_pyarrow)
     with suppress(ValueError):
         return _joined(content, delimiter, wanted, PIECE, _by_numpy)
@@ -77,19 +81,28 @@ def _joined(
         numbers, more = read(piece, delimiter, wanted)
         if not np.all(np.isfinite(numbers)):
             raise ValueError("not finite")
+        texts += more
+        if numbers.dtype == np.uint8:
+            parts.append(numbers)
+            continue
         with np.errstate(invalid="ignore"):  # of numbers that no byte can hold
             narrow = numbers.astype(np.uint8)
         bytes_alone = np.array_equal(narrow, numbers) and not np.any(np.signbit(numbers))  # -0
         parts.append(narrow if bytes_alone else numbers)
-        texts += more
     return np.concatenate(parts), texts
+
+
+def _start(content: bytes, skip: int) -> int:
+    """Return where the first row begins."""
+    start = 0
+    for _ in range(skip):
+        start = content.index(b"\n", start) + 1
+    return start
 
 
 def _pieces(content: bytes, skip: int, size: int) -> Iterator[bytes]:
     """Return pieces of whole lines, without the first lines."""
-    start = 0
-    for _ in range(skip):
-        start = content.index(b"\n", start) + 1
+    start = _start(content, skip)
     while start < len(content):
         end = content.find(b"\n", start + size) + 1 or len(content)
         piece = content[start:end]
@@ -98,13 +111,18 @@ def _pieces(content: bytes, skip: int, size: int) -> Iterator[bytes]:
         start = end
 
 
-def _by_pyarrow(piece: bytes, delimiter: str, wanted: Wanted) -> Columns:
+def _bytes_by_pyarrow(piece: bytes, delimiter: str, wanted: Wanted) -> Columns:
+    """Read numbers that are all bytes, in half the time of others."""
+    return _by_pyarrow(piece, delimiter, wanted, "uint8")
+
+
+def _by_pyarrow(piece: bytes, delimiter: str, wanted: Wanted, dtype: str = "float64") -> Columns:
     import pyarrow
     from pyarrow import csv
 
     used = [*map(str, wanted.numbers)]
     text = [] if wanted.text is None else [str(wanted.text)]
-    types = dict.fromkeys(used, pyarrow.float64()) | dict.fromkeys(text, pyarrow.string())
+    types = dict.fromkeys(used, getattr(pyarrow, dtype)()) | dict.fromkeys(text, pyarrow.string())
     table = csv.read_csv(
         pyarrow.BufferReader(piece),
         csv.ReadOptions(column_names=[*map(str, range(wanted.width))], block_size=PIECE),
@@ -114,7 +132,7 @@ def _by_pyarrow(piece: bytes, delimiter: str, wanted: Wanted) -> Columns:
     )
     if not table.num_rows:
         raise ValueError("no row is found")
-    numbers, start = np.empty((table.num_rows, len(used))), 0
+    numbers, start = np.empty((table.num_rows, len(used)), dtype), 0
     for batch in table.to_batches():
         rows = numbers[start : start + batch.num_rows]
         for i in range(len(used)):

@@ -40,9 +40,12 @@ def utf8(name: str, content: bytes, encoding: str | None = None) -> bytes:
     content = unpacked(name, content)
     mark = next((mark for mark in MARKS if content.startswith(mark)), b"")
     known = encoding or MARKS.get(mark, "utf-8")
+    if known == "utf-8" and content.isascii() and b"\0" not in content:
+        return content  # soon
     try:
         text = content.decode(known)
-        text.encode()
+        if known != "utf-8":
+            text.encode()
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
         raise DataError(
