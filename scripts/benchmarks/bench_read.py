@@ -1,4 +1,4 @@
-"""The time and memory that tables take to be read, beside pandas.
+"""Time and memory of reading tables, compared with pandas.
 
     python scripts/benchmarks/bench_read.py [--rounds 5] [--tables pixels,whole,wide]
 

@@ -1,4 +1,4 @@
-"""CSV files as people have them: what is read, what is refused, and that all is told at once."""
+"""CSV files as people have them: what is read, and what is refused with all faults at once."""
 
 import gzip
 from pathlib import Path
