@@ -7,6 +7,7 @@ wanted.
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -51,6 +52,11 @@ def namespace(x: Array) -> Any:
         xp = _wrapped_namespace(x)
     _namespaces[type(x)] = xp
     return xp
+
+
+def is_real(value: Any) -> bool:
+    """Whether a value is a real number or a boolean of Python or NumPy, or a decimal."""
+    return isinstance(value, Real | np.bool_) or type(value).__name__ == "Decimal"
 
 
 def is_array(x: Any) -> bool:

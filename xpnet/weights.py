@@ -2,13 +2,12 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from numbers import Real
 from sys import float_info
 from typing import Any
 
 import numpy as np
 
-from xpnet.arrays import HostArray, namespace, on_device_of, put, to_numpy
+from xpnet.arrays import HostArray, is_real, namespace, on_device_of, put, to_numpy
 from xpnet.bounds import plain, refuse_mask, shown
 from xpnet.checks import choose
 from xpnet.errors import DataError, UsageError
@@ -116,7 +115,7 @@ def weights_on_host(sample_weight: Any, n: int) -> HostArray:
 
 def _of_objects(w: HostArray) -> HostArray:
     """Return an array of objects as float64 if all are numbers; else as it is."""
-    if all(isinstance(a, Real | np.bool_) or type(a).__name__ == "Decimal" for a in w.flat):
+    if all(map(is_real, w.flat)):
         with suppress(OverflowError):
             return w.astype(np.float64)
     return w

@@ -24,6 +24,7 @@ from xpnet.tools import threads as blas
 if TYPE_CHECKING:
     from xpnet.arrays import HostArray
     from xpnet.cli.answers import Answers
+    from xpnet.cli.run_folder import Run
     from xpnet.device.selection import Device
     from xpnet.model import Model
 
@@ -73,6 +74,7 @@ def predict(
     begin(threads=threads)
     from xpnet.cli import models
     from xpnet.cli.answers import FORMS, table
+    from xpnet.cli.run_folder import run_of
     from xpnet.cli.shown_scores import line
     from xpnet.data.conversions import DIGITS, refuse
     from xpnet.data.files import expanded, write_atomically
@@ -95,9 +97,9 @@ def predict(
         raise models.missing("by --model")
     with models.telling(path, model):
         chosen = select_device(device, strict_device)
-        given = {"delimiter": delimiter, "encoding": encoding, "header": header}
+        given, run = {"delimiter": delimiter, "encoding": encoding, "header": header}, run_of(path)
         parts = [
-            _answers(loaded, file, _written(file, path, given), chosen, threads) for file in files
+            _answers(loaded, file, _written(file, run, given), chosen, threads) for file in files
         ]
     if output is not None:
         write_atomically(expanded(output), FORMS[_ending(output)](loaded, parts))
@@ -167,17 +169,13 @@ def _answers(
         return Answers(file, p, to_numpy(predicted_columns(z, model.multilabel)))
 
 
-def _written(file: str, model: str, given: Mapping[str, Any]) -> dict[str, Any]:
+def _written(file: str, run: "Run | None", given: Mapping[str, Any]) -> dict[str, Any]:
     """Return how a file is written: as the options say, or else a table as that of the run."""
-    from xpnet.cli.run_folder import read_manifest
+    from xpnet.cli.run_folder import written_as
+    from xpnet.data.files import ending_of
 
-    said, path = {name: a for name, a in given.items() if a is not None}, Path(model)
-    run = read_manifest(path if path.is_dir() else path.parent)
-    if run is None:
-        return said
-    ending = Path(file.lower().removesuffix(".gz")).suffix
-    is_table = ending in (".csv", ".tsv", Path(run.source).suffix.lower())
-    return {**run.written, **said} if is_table else said
+    endings = {"csv", "tsv", ending_of(run.source)} if run else set()
+    return written_as(run if ending_of(file) in endings else None, given)
 
 
 def _samples(file: str, model: "Model", written: Mapping[str, Any]) -> "tuple[str, HostArray]":

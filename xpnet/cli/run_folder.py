@@ -235,6 +235,18 @@ def read_manifest(folder: Path) -> Run | None:
     return Run(source, target, hashes, written, unpacked)
 
 
+def run_of(model: str) -> Run | None:
+    """Return the run of a model, a run folder or a file in it; None if it has no run.json."""
+    path = Path(model)
+    return read_manifest(path if path.is_dir() else path.parent)
+
+
+def written_as(run: Run | None, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return how a table is written: as the options that are given say, or else as the run's."""
+    said = {name: value for name, value in given.items() if value is not None}
+    return {**(run.written if run else {}), **said}
+
+
 def newest(folder: Path = Path("runs")) -> Path | None:
     """The run folder in `folder` whose model was written last."""
     models = [path for path in folder.glob(f"*/{MODEL}") if path.is_file()]

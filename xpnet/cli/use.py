@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -81,12 +80,11 @@ def evaluate_command(
     if model is None:
         raise models.missing("as in xpnet evaluate MODEL")
     with models.telling(model, named):
-        loaded, path = load(model), Path(model)
-        run = runs.read_manifest(path if path.is_dir() else path.parent)
+        loaded, run = load(model), runs.run_of(model)
         source = _source(model, run, data)
         begin(source)
-        written = {"delimiter": delimiter, "encoding": encoding, "header": header}
-        samples = _test_samples(loaded, run, source, data, target, data_dir, written)
+        given = {"delimiter": delimiter, "encoding": encoding, "header": header}
+        samples = _test_samples(loaded, run, source, data, target, data_dir, given)
         measured = _loss_to_measure(loaded, loss)
         chosen = select_device(device, strict_device)
         start = perf_counter()
@@ -129,9 +127,10 @@ def _test_samples(
     data: str | None,
     target: str | None,
     folder: str | None,
-    written: Mapping[str, Any],
+    given: Mapping[str, Any],
 ) -> "Samples":
     """Load the data to test on; warn if it has changed since the run was trained on it."""
+    from xpnet.cli.run_folder import written_as
     from xpnet.data.conversions import refuse
     from xpnet.data.files import expanded
     from xpnet.data.idx_folders import source_of
@@ -145,11 +144,9 @@ def _test_samples(
         shared = "all" if in_place else _shared_files(run, known)
         own = shared == "all"
         names = any(isinstance(label, str) for label in model.labels)
-        recorded = run.written if own and run else {}
-        given = {name: value for name, value in written.items() if value is not None}
         samples = load(
             source, columns, folder, features=model.columns, whole=not own, task=model.task,
-            names=names, local=data is not None, **{**recorded, **given},
+            names=names, local=data is not None, **written_as(run if own else None, given),
         )  # fmt: skip
     except DataError as error:
         if data is None:

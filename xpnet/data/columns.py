@@ -1,4 +1,4 @@
-"""Columns of a table by name: which are features, which are targets; faults to be told at once."""
+"""Columns of a table by name: which are features, which are targets; faults of a table."""
 
 import csv
 import io
@@ -29,7 +29,7 @@ def drop_option(names: Sequence[str]) -> str:
 
 @dataclass
 class Faults:
-    """What is wrong with a table, to be told at once.
+    """All faults of a table, for one message.
 
     Attributes
     ----------
@@ -203,6 +203,11 @@ def _check_names(names: Sequence[str], used: set[str], faults: Faults) -> None:
         elif name in used and name in seen:
             faults.add(f"two columns are named {name!r}; expected different names")
         seen.add(name)
+
+
+def first_of(first: str, n: int) -> str:
+    """Return where the first of n faults is, and how many more there are."""
+    return first + (f" (and {n - 1:,} more)" if n > 1 else "")
 
 
 def listed(names: Sequence[str], shown: int = SHOWN) -> str:

@@ -1,7 +1,7 @@
 """CSV files, as spreadsheets, pandas, R and databases write them.
 
 A file of plain numbers is read by `plain_numbers`, fast.  Any other is read here row by row: it has
-quotes, truth values, decimal commas, gaps, or faults, which are told with their lines.
+quotes, truth values, decimal commas, gaps, or faults, which are reported with their lines.
 """
 
 import re

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from itertools import chain, pairwise
 from typing import Any
 
-from xpnet.data.columns import Faults, listed, split
+from xpnet.data.columns import Faults, first_of, listed, split
 from xpnet.data.files import Names, ReadOptions
 from xpnet.data.tables import is_number
 from xpnet.errors import DataError, UsageError
@@ -226,12 +226,9 @@ def _tell_of_lines(
 ) -> None:
     """Add faults for lines without values, and for uneven ones; the first has so many values."""
     if empty:
-        faults.add(f"{_lines(empty)} has no values; remove such lines")
+        where = first_of(f"line {empty[0]}", len(empty))
+        faults.add(f"{where} has no values; remove such lines")
     if uneven:
         some = f"{values} values" if values > 1 else "1 value"
-        faults.add(f"{_lines(uneven)} has {some}; expected {width}, one for each column")
-
-
-def _lines(lines: Sequence[int]) -> str:
-    """Return the first of these lines, and how many more there are."""
-    return f"line {lines[0]}" + (f" (and {len(lines) - 1:,} more)" if len(lines) > 1 else "")
+        where = first_of(f"line {uneven[0]}", len(uneven))
+        faults.add(f"{where} has {some}; expected {width}, one for each column")

@@ -106,6 +106,16 @@ def read_file(path: Path) -> tuple[bytes, dict[str, str]]:
     return content, {path.name: hashlib.sha256(content).hexdigest()}
 
 
+def unpacked_name(name: str) -> str:
+    """Return the name of a file without the ending of gzip."""
+    return name[:-3] if name.lower().endswith(".gz") else name
+
+
+def ending_of(name: str) -> str:
+    """Return the ending of a name in small letters, without that of gzip, such as "csv"."""
+    return Path(unpacked_name(name)).suffix.lower().removeprefix(".")
+
+
 def is_hidden(name: str) -> bool:
     """Whether a file or folder of this name is no data: hidden, or put in an archive by macOS."""
     return name.startswith(".") or name == "__MACOSX"

@@ -1,12 +1,11 @@
 """Arrays of Python objects, as `to_numpy()` of a mixed frame gives: as numbers, if they are."""
 
 from math import nan
-from numbers import Real
 from typing import Any
 
 import numpy as np
 
-from xpnet.arrays import HostArray
+from xpnet.arrays import HostArray, is_real
 from xpnet.bounds import shown
 from xpnet.data.labels import is_missing
 from xpnet.errors import DataError
@@ -40,7 +39,7 @@ def parsed(x: HostArray) -> tuple[HostArray, int | None]:
 
 def _number(value: Any) -> float | None:
     """Return a number as Python's float, NaN for a missing value and None for all else."""
-    if isinstance(value, Real | np.bool_) or type(value).__name__ == "Decimal":
+    if is_real(value):
         try:
             return float(value)
         except OverflowError:  # a whole number beyond float64

@@ -4,7 +4,6 @@ All give arrays on the host, and check them once: sizes, labels, finite numbers.
 unpickles anything.
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
@@ -17,7 +16,15 @@ from xpnet.arrays import HostArray
 from xpnet.bounds import shown
 from xpnet.data.conversions import refuse
 from xpnet.data.dataset import FEWEST, divided
-from xpnet.data.files import Contents, Names, ReadOptions, expanded, read_file
+from xpnet.data.files import (
+    Contents,
+    Names,
+    ReadOptions,
+    ending_of,
+    expanded,
+    read_file,
+    unpacked_name,
+)
 from xpnet.data.formats import AS_TABLE, format_of, require_table
 from xpnet.data.frames import Source, read_frame
 from xpnet.data.idx_folders import has_idx_files, read_idx_folder, source_of
@@ -152,10 +159,10 @@ def load(
         name, hashes, labels = found.name, found.files, found.labels
         instead = f"the folder {source} is read, not the data set of that name"
         contents = Contents(found.arrays, notes=(instead,) * (source in DATA) + found.notes)
-    elif (ending := _ending(path)) in FORMATS or (path.is_file() and delimiter is not None):
+    elif (ending := ending_of(path.name)) in FORMATS or (path.is_file() and delimiter is not None):
         content, hashes = read_file(path)
         contents = FORMATS[ending if ending in FORMATS else "csv"](path.name, content, options)
-        name = Path(re.sub(r"\.gz$", "", path.name, flags=re.IGNORECASE)).stem
+        name = Path(unpacked_name(path.name)).stem
     elif path.exists():
         raise DataError(
             f"{source}: expected a folder of IDX files, or a file ({', '.join(FORMATS)}){AS_TABLE}"
@@ -221,18 +228,13 @@ def load_samples(
     if content is None:
         path = expanded(source)
         refuse(source, path)
-        ending, (content, _) = _ending(path), read_file(path)
+        ending, (content, _) = ending_of(path.name), read_file(path)
     ending = format_of(source, ending, content, delimiter)
     read = FORMATS[ending] if ending in FORMATS else FORMATS_WITHOUT_TARGETS[ending]
     options = ReadOptions(None, features, None, delimiter, encoding, header)
     contents = read(source, content, options)
     require_table(source, contents, options)
     return contents.widened(check_x(contents.arrays["x"], source)), contents.notes
-
-
-def _ending(path: Path) -> str:
-    """Return the ending of a name in small letters, without that of gzip."""
-    return Path(path.name.lower().removesuffix(".gz")).suffix.removeprefix(".")
 
 
 def hold_out(n: int, classes: HostArray | None = None) -> tuple[HostArray, HostArray]:

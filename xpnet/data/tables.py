@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from xpnet.arrays import HostArray
-from xpnet.data.columns import Choice, Faults, listed, other_target
+from xpnet.data.columns import Choice, Faults, first_of, listed, other_target
 from xpnet.data.files import Contents
 from xpnet.data.labels import is_exact, is_missing
 from xpnet.data.statistics import FEWEST_PIXELS
@@ -49,7 +49,7 @@ class Table:
     def where(self, rows: Sequence[int]) -> str:
         """Where the first of these rows is, and how many more there are."""
         first = f"row {rows[0]}" if self.line_of is None else f"line {self.line_of(rows[0])}"
-        return first + (f" (and {len(rows) - 1:,} more)" if len(rows) > 1 else "")
+        return first_of(first, len(rows))
 
     def of_columns(self, names: Sequence[str]) -> HostArray:
         """These columns of numbers (n, len(names)), one row after another in memory."""

@@ -43,9 +43,8 @@ def utf8(name: str, content: bytes, encoding: str | None = None) -> bytes:
     if known == "utf-8" and content.isascii() and b"\0" not in content:
         return content  # soon
     try:
-        text = content.decode(known)
-        if known != "utf-8":
-            text.encode()
+        text = content.decode(known).removeprefix("\ufeff")
+        plain = content if known == "utf-8" and not mark else text.encode()
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
         raise DataError(
@@ -57,14 +56,13 @@ def utf8(name: str, content: bytes, encoding: str | None = None) -> bytes:
             f"{name}: there is no encoding {encoding!r}; --encoding takes utf-8, utf-16, latin-1, "
             "cp1252 and others that Python knows"
         ) from None
-    text = text.removeprefix("\ufeff")
     zero = text.find("\0")
     if zero >= 0:
         raise DataError(
             f"{name}: line {text.count(chr(10), 0, zero) + 1} has a zero byte: this is no text, or "
             f"one of another encoding, as of --encoding utf-16-{'le' if zero % 2 else 'be'}"
         )
-    return content if known == "utf-8" and not mark else text.encode()
+    return plain
 
 
 def unpacked(name: str, content: bytes) -> bytes:
